@@ -1,0 +1,301 @@
+/**
+ * The Kubernetes objects that the mesh reads, in the API's own JSON shape: what a folder of YAML and an
+ * API server both deliver. Only fields that something reads are typed; validators check exactly these.
+ */
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly controller?: boolean;
+}
+
+export interface ObjectMeta {
+  readonly name: string;
+  /** Absent on cluster-scoped kinds; filled with "default" by the loader elsewhere. */
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** RFC 3339. */
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly generation?: number;
+  readonly resourceVersion?: string;
+  readonly ownerReferences?: readonly OwnerReference[];
+}
+
+export interface Condition {
+  readonly type: string;
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason?: string;
+  readonly message?: string;
+  readonly observedGeneration?: number;
+  readonly lastTransitionTime?: string;
+}
+
+interface Base<ApiVersion extends string, Kind extends string> {
+  readonly apiVersion: ApiVersion;
+  readonly kind: Kind;
+  readonly metadata: ObjectMeta;
+}
+
+export interface Node extends Base<"v1", "Node"> {
+  readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
+  readonly status?: {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+  };
+}
+
+export interface Namespace extends Base<"v1", "Namespace"> {}
+export interface ServiceAccount extends Base<"v1", "ServiceAccount"> {}
+export interface ConfigMap extends Base<"v1", "ConfigMap"> {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+export interface ContainerPort {
+  readonly name?: string;
+  readonly containerPort: number;
+  readonly protocol?: "TCP" | "UDP" | "SCTP";
+}
+
+export interface Probe {
+  readonly httpGet?: {
+    readonly path?: string;
+    readonly port: number | string;
+    readonly scheme?: "HTTP" | "HTTPS";
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly tcpSocket?: { readonly port: number | string };
+  readonly exec?: { readonly command: readonly string[] };
+  readonly initialDelaySeconds?: number;
+  readonly periodSeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly successThreshold?: number;
+  readonly failureThreshold?: number;
+}
+
+export interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: { readonly fieldRef?: { readonly fieldPath: string } };
+}
+
+export interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly workingDir?: string;
+  readonly env?: readonly EnvVar[];
+  readonly ports?: readonly ContainerPort[];
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
+  readonly startupProbe?: Probe;
+  readonly volumeMounts?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly readOnly?: boolean;
+  }[];
+}
+
+export interface Volume {
+  readonly name: string;
+  readonly configMap?: { readonly name: string };
+  readonly emptyDir?: object;
+}
+
+export interface PodSpec {
+  readonly nodeName?: string;
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly serviceAccountName?: string;
+  readonly hostNetwork?: boolean;
+  readonly restartPolicy?: "Always" | "OnFailure" | "Never";
+  readonly terminationGracePeriodSeconds?: number;
+  readonly containers: readonly Container[];
+  readonly volumes?: readonly Volume[];
+}
+
+export interface Pod extends Base<"v1", "Pod"> {
+  readonly spec: PodSpec;
+  readonly status?: {
+    readonly phase?: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
+    readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
+    readonly hostIP?: string;
+    readonly conditions?: readonly Condition[];
+    readonly startTime?: string;
+    readonly reason?: string;
+    readonly message?: string;
+  };
+}
+
+export interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+}
+
+export interface Deployment extends Base<"apps/v1", "Deployment"> {
+  readonly spec: {
+    /** 1 unless said otherwise. */
+    readonly replicas?: number;
+    readonly selector: LabelSelector;
+    readonly template: {
+      readonly metadata?: {
+        readonly labels?: Readonly<Record<string, string>>;
+        readonly annotations?: Readonly<Record<string, string>>;
+      };
+      readonly spec: PodSpec;
+    };
+  };
+}
+
+export interface KubeServicePort {
+  readonly name?: string;
+  readonly port: number;
+  /** A number, or the name of a container port; the service port unless said otherwise. */
+  readonly targetPort?: number | string;
+  readonly protocol?: "TCP" | "UDP" | "SCTP";
+  readonly appProtocol?: string;
+}
+
+export interface KubeService extends Base<"v1", "Service"> {
+  readonly spec: {
+    readonly type?: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
+    /** "None" makes it headless. */
+    readonly clusterIP?: string;
+    readonly clusterIPs?: readonly string[];
+    readonly ipFamilies?: readonly ("IPv4" | "IPv6")[];
+    readonly ipFamilyPolicy?: "SingleStack" | "PreferDualStack" | "RequireDualStack";
+    readonly selector?: Readonly<Record<string, string>>;
+    readonly ports?: readonly KubeServicePort[];
+    readonly externalName?: string;
+    readonly publishNotReadyAddresses?: boolean;
+    readonly internalTrafficPolicy?: "Cluster" | "Local";
+    readonly trafficDistribution?: string;
+    readonly sessionAffinity?: string;
+  };
+}
+
+export interface EndpointSlice extends Base<"discovery.k8s.io/v1", "EndpointSlice"> {
+  readonly addressType: "IPv4" | "IPv6" | "FQDN";
+  readonly endpoints: readonly {
+    readonly addresses: readonly string[];
+    readonly conditions?: {
+      readonly ready?: boolean;
+      readonly serving?: boolean;
+      readonly terminating?: boolean;
+    };
+    readonly nodeName?: string;
+    readonly targetRef?: {
+      readonly kind: string;
+      readonly namespace?: string;
+      readonly name: string;
+      readonly uid?: string;
+    };
+  }[];
+  readonly ports?: readonly {
+    readonly name?: string;
+    readonly port?: number;
+    readonly protocol?: string;
+    readonly appProtocol?: string;
+  }[];
+}
+
+export interface PolicySource {
+  readonly principals?: readonly string[];
+  readonly notPrincipals?: readonly string[];
+  readonly namespaces?: readonly string[];
+  readonly notNamespaces?: readonly string[];
+  readonly serviceAccounts?: readonly string[];
+  readonly notServiceAccounts?: readonly string[];
+  readonly ipBlocks?: readonly string[];
+  readonly notIpBlocks?: readonly string[];
+  readonly requestPrincipals?: readonly string[];
+  readonly notRequestPrincipals?: readonly string[];
+  readonly remoteIpBlocks?: readonly string[];
+  readonly notRemoteIpBlocks?: readonly string[];
+}
+
+export interface PolicyOperation {
+  readonly ports?: readonly string[];
+  readonly notPorts?: readonly string[];
+  readonly hosts?: readonly string[];
+  readonly notHosts?: readonly string[];
+  readonly methods?: readonly string[];
+  readonly notMethods?: readonly string[];
+  readonly paths?: readonly string[];
+  readonly notPaths?: readonly string[];
+}
+
+export interface PolicyCondition {
+  readonly key: string;
+  readonly values?: readonly string[];
+  readonly notValues?: readonly string[];
+}
+
+export interface PolicyRule {
+  readonly from?: readonly { readonly source?: PolicySource }[];
+  readonly to?: readonly { readonly operation?: PolicyOperation }[];
+  readonly when?: readonly PolicyCondition[];
+}
+
+export interface PolicyTargetRef {
+  readonly group?: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+export interface AuthorizationPolicy
+  extends Base<"security.istio.io/v1" | "security.istio.io/v1beta1", "AuthorizationPolicy"> {
+  readonly spec?: {
+    readonly selector?: LabelSelector;
+    readonly targetRef?: PolicyTargetRef;
+    readonly targetRefs?: readonly PolicyTargetRef[];
+    readonly rules?: readonly PolicyRule[];
+    /** ALLOW unless said otherwise. */
+    readonly action?: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
+  };
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}
+
+export type MtlsMode = "UNSET" | "DISABLE" | "PERMISSIVE" | "STRICT";
+
+export interface PeerAuthentication
+  extends Base<"security.istio.io/v1" | "security.istio.io/v1beta1", "PeerAuthentication"> {
+  readonly spec?: {
+    readonly selector?: LabelSelector;
+    readonly mtls?: { readonly mode?: MtlsMode };
+    /** By container port. */
+    readonly portLevelMtls?: Readonly<Record<string, { readonly mode?: MtlsMode }>>;
+  };
+}
+
+export type KubernetesObject =
+  | Node
+  | Namespace
+  | ServiceAccount
+  | ConfigMap
+  | Pod
+  | Deployment
+  | KubeService
+  | EndpointSlice
+  | AuthorizationPolicy
+  | PeerAuthentication;
+
+export type KubernetesKind = KubernetesObject["kind"];
+
+/** `<kind>/<namespace>/<name>`, the namespace empty for cluster-scoped kinds: unique in one cluster. */
+export function objectKey(object: {
+  readonly kind: string;
+  readonly metadata: { readonly namespace?: string; readonly name: string };
+}): string {
+  return `${object.kind}/${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+}
+
+/** One change of one object; `object` is absent when it was deleted. */
+export interface ObjectChange {
+  readonly key: string;
+  readonly kind: KubernetesKind;
+  readonly object?: KubernetesObject;
+}

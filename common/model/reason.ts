@@ -1,0 +1,61 @@
+/**
+ * Why a connection was refused, reset or closed early: one closed list that feeds the access log, the
+ * `response_flags` label, tap, `meshctl why` and the tests. Each has its anchor in docs/troubleshooting.md.
+ */
+export type Reason =
+  | "explicit-deny"
+  | "no-allow-matched"
+  | "policies-not-ready"
+  | "policy-changed"
+  | "unknown-source"
+  | "unknown-destination"
+  | "unknown-waypoint"
+  | "no-healthy-upstream"
+  | "recursive-call"
+  | "original-destination-missing"
+  | "ip-mismatch"
+  | "bad-request"
+  | "connect-failed"
+  | "connect-timeout"
+  | "tls-failed"
+  | "tls-timeout"
+  | "identity-unavailable"
+  | "identity-mismatch"
+  | "h2-failed"
+  | "http-status"
+  | "peer-reset"
+  | "io-error"
+  | "draining"
+  | "drain-timeout"
+  | "workload-removed"
+  | "limit-reached";
+
+/** Istio's `response_flags` label values. */
+export type ResponseFlag =
+  | "-"
+  | "DENY"
+  | "CONNECT"
+  | "TLS_FAILURE"
+  | "H2_HANDSHAKE_FAILURE"
+  | "NETWORK_POLICY"
+  | "IDENTITY_ERROR"
+  | "CERT_REVOKED";
+
+const FLAGS: Partial<Record<Reason, ResponseFlag>> = {
+  "explicit-deny": "DENY",
+  "no-allow-matched": "DENY",
+  "policies-not-ready": "DENY",
+  "policy-changed": "DENY",
+  "connect-failed": "CONNECT",
+  "connect-timeout": "CONNECT",
+  "no-healthy-upstream": "CONNECT",
+  "tls-failed": "TLS_FAILURE",
+  "tls-timeout": "TLS_FAILURE",
+  "identity-mismatch": "TLS_FAILURE",
+  "h2-failed": "H2_HANDSHAKE_FAILURE",
+  "identity-unavailable": "IDENTITY_ERROR",
+};
+
+export function responseFlag(reason: Reason | undefined): ResponseFlag {
+  return (reason && FLAGS[reason]) ?? "-";
+}

@@ -1,0 +1,93 @@
+/** Operational logs: one line per event on standard output, text (Istio's layout) or JSON. */
+
+export const LOG_LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Logger {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** A logger of the same sink for another part of the program, e.g. "xds" or "capture". */
+  scope(name: string): Logger;
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+  /** Receives whole lines with their newline. */
+  readonly write: (line: string) => void;
+  readonly now?: () => Date;
+}
+
+/** The level can be changed while the program runs (`POST /logging?level=`). */
+export interface LevelControl {
+  level: LogLevel;
+}
+
+export function createLogger(options: LoggerOptions, scope = "mesh"): Logger & LevelControl {
+  const control: LevelControl = { level: options.level };
+  const now = options.now ?? (() => new Date());
+  return Object.assign(scoped(options, control, now, scope), {
+    get level(): LogLevel {
+      return control.level;
+    },
+    set level(level: LogLevel) {
+      control.level = level;
+    },
+  });
+}
+
+function scoped(
+  options: LoggerOptions,
+  control: LevelControl,
+  now: () => Date,
+  scope: string,
+): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
+    if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(control.level)) return;
+    const line = options.format === "json" ? jsonLine : textLine;
+    options.write(line(now().toISOString(), level, scope, message, fields ?? {}));
+  };
+  return {
+    error: at("error"),
+    warn: at("warn"),
+    info: at("info"),
+    debug: at("debug"),
+    scope: (name) => scoped(options, control, now, name),
+  };
+}
+
+function textLine(
+  time: string,
+  level: LogLevel,
+  scope: string,
+  message: string,
+  fields: LogFields,
+): string {
+  const parts = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${typeof value === "string" ? quote(value) : value}`);
+  return `${[time, level, scope, printable(message), ...parts].join("\t")}\n`;
+}
+
+function jsonLine(
+  time: string,
+  level: LogLevel,
+  scope: string,
+  message: string,
+  fields: LogFields,
+): string {
+  return `${JSON.stringify({ time, level, scope, message, ...fields })}\n`;
+}
+
+/** Quotes where needed, so that no value can forge a field or a line (CR, LF, ANSI escapes). */
+export function quote(value: string): string {
+  return /^[\w./:@\-+[\]]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+function printable(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  return message.replace(/[\x00-\x1f\x7f\x1b]/g, " ");
+}

@@ -1,0 +1,50 @@
+/**
+ * What Linux offers and Node does not: network namespaces, the original destination of a redirected
+ * connection, socket marks and spoofed source addresses. All calls are synchronous and throw a
+ * MeshError whose code is the errno name ("ENOENT", "EADDRINUSE", …).
+ */
+import type { IpAddress, SocketAddress } from "#common/model/ip.ts";
+
+/** An open network namespace. The descriptor keeps the namespace alive until it is closed. */
+export interface Netns {
+  readonly fd: number;
+  /** Device and inode of the namespace: two handles are the same namespace if these are equal. */
+  readonly id: string;
+}
+
+export interface ListenerOptions {
+  /** "::" takes IPv4 too (mapped); "0.0.0.0" where the kernel has no IPv6. */
+  readonly ip: IpAddress;
+  readonly port: number;
+  readonly backlog: number;
+  /** SO_REUSEPORT: several workers, or an old and a new process, listen side by side. */
+  readonly reusePort: boolean;
+  /** SO_MARK on the listener, inherited by what it accepts. 0 for none. */
+  readonly mark: number;
+}
+
+export interface ClientSocketOptions {
+  readonly family: "ipv4" | "ipv6";
+  /** SO_MARK, 0 for none. */
+  readonly mark: number;
+  /** Bind to this address before connecting, even if it is not local (IP_TRANSPARENT, IP_FREEBIND). */
+  readonly source?: IpAddress;
+}
+
+export interface Syscalls {
+  /** Opens a namespace by path: /proc/PID/ns/net or a bind mount of one. */
+  openNetns(path: string): Netns;
+  closeNetns(netns: Netns): void;
+  /**
+   * Runs `action` with the calling thread inside the namespace. `action` must be synchronous. If the
+   * way back fails the process aborts: it must never go on in a foreign namespace.
+   */
+  inNetns<Result>(netns: Netns, action: () => Result): Result;
+  /** A listening TCP socket in the current namespace; returns its descriptor for `server.listen({fd})`. */
+  listenTcp(options: ListenerOptions): number;
+  /** An unconnected TCP socket in the current namespace, non-blocking, close-on-exec. */
+  openTcpSocket(options: ClientSocketOptions): number;
+  /** SO_ORIGINAL_DST of an accepted socket; undefined where conntrack knows none. */
+  originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
+  close(fd: number): void;
+}
