@@ -1,0 +1,121 @@
+/**
+ * Who is at the other end, asked once the handshake is over. OpenSSL has verified the chain against our
+ * roots by then; this file insists that it did, and reads identity and purpose from the leaf's DER.
+ */
+import type { PeerCertificate, TLSSocket } from "node:tls";
+import type { Identity } from "#common/model/identity.ts";
+import type { Reason } from "#common/model/reason.ts";
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { workloadIdentityOf } from "./spiffe-san.ts";
+import type { KeyPurpose } from "./x509-extensions.ts";
+
+export type PeerVerdict = { readonly ok: true; readonly identity: Identity } | PeerRefused;
+
+export interface PeerRefused {
+  readonly ok: false;
+  readonly reason: Extract<Reason, "tls-failed" | "tls-timeout" | "identity-mismatch">;
+  readonly message: string;
+}
+
+/** The server must be one of `expected` (identity URIs) and of our trust domain. */
+export function verifyServerPeer(
+  socket: TLSSocket,
+  expected: ReadonlySet<string>,
+  trustDomain: string,
+): PeerVerdict {
+  const refused = refusedByOpenssl(socket);
+  if (refused !== undefined) return refused;
+  return checkServerLeaf(leafOf(socket), expected, trustDomain);
+}
+
+/** The client must be of our trust domain; who it may talk to is authorization's question. */
+export function verifyClientPeer(socket: TLSSocket, trustDomain: string): PeerVerdict {
+  const refused = refusedByOpenssl(socket);
+  if (refused !== undefined) return refused;
+  return checkLeaf(leafOf(socket), "clientAuth", trustDomain);
+}
+
+/** For `tls.connect`: the same check before "secureConnect", so that no byte is sent to a wrong peer. */
+export function serverIdentityCheck(
+  expected: ReadonlySet<string>,
+  trustDomain: string,
+): (host: string, certificate: PeerCertificate) => MeshError | undefined {
+  return (_host, certificate) => {
+    const verdict = checkServerLeaf(certificate.raw, expected, trustDomain);
+    return verdict.ok ? undefined : new MeshError("PEER_IDENTITY_REFUSED", verdict.message);
+  };
+}
+
+/** Explains a server's "tlsClientError", or an "error" of a client's TLS socket, for the access log. */
+export function describeHandshakeFailure(error: Error, socket?: TLSSocket): PeerRefused {
+  const code = "code" in error ? error.code : undefined;
+  if (code === "PEER_IDENTITY_REFUSED") {
+    return { ok: false, reason: "identity-mismatch", message: error.message };
+  }
+  if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") {
+    return {
+      ok: false,
+      reason: "tls-timeout",
+      message: "the peer did not finish the TLS handshake",
+    };
+  }
+  const refusal: unknown = socket?.authorizationError;
+  const why = refusal ? `peer certificate refused: ${refusalText(refusal)}` : describeError(error);
+  return { ok: false, reason: "tls-failed", message: why };
+}
+
+function checkServerLeaf(
+  leafDer: Uint8Array | undefined,
+  expected: ReadonlySet<string>,
+  trustDomain: string,
+): PeerVerdict {
+  const verdict = checkLeaf(leafDer, "serverAuth", trustDomain);
+  if (!verdict.ok || expected.has(verdict.identity.uri)) return verdict;
+  const wanted = [...expected].slice(0, 3).join(", ");
+  return mismatch(
+    `identity verification error: peer is ${verdict.identity.uri}, expected ${wanted}`,
+  );
+}
+
+function checkLeaf(
+  leafDer: Uint8Array | undefined,
+  purpose: KeyPurpose,
+  trustDomain: string,
+): PeerVerdict {
+  if (leafDer === undefined) {
+    return { ok: false, reason: "tls-failed", message: "the peer presented no certificate" };
+  }
+  let identity: Identity;
+  try {
+    identity = workloadIdentityOf(leafDer, purpose);
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    return mismatch(`identity verification error: ${error.message}`);
+  }
+  if (identity.trustDomain !== trustDomain) {
+    return mismatch(
+      `identity verification error: peer's trust domain is ${identity.trustDomain}, ours ${trustDomain}`,
+    );
+  }
+  return { ok: true, identity };
+}
+
+function refusedByOpenssl(socket: TLSSocket): PeerRefused | undefined {
+  if (socket.authorized) return undefined;
+  const why = refusalText(socket.authorizationError);
+  return { ok: false, reason: "tls-failed", message: `peer certificate refused: ${why}` };
+}
+
+/** Node types this as Error; on a server it is OpenSSL's code as a string, e.g. "CERT_HAS_EXPIRED". */
+function refusalText(refusal: unknown): string {
+  if (refusal instanceof Error) return refusal.message;
+  return typeof refusal === "string" && refusal !== "" ? refusal : "no verified certificate";
+}
+
+function leafOf(socket: TLSSocket): Uint8Array | undefined {
+  return socket.getPeerX509Certificate()?.raw;
+}
+
+function mismatch(message: string): PeerRefused {
+  return { ok: false, reason: "identity-mismatch", message };
+}

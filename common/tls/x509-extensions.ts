@@ -1,0 +1,143 @@
+/**
+ * The few extensions of an X.509 certificate that decide who a peer is and what its key may do, read
+ * from DER. Signature, dates and chain are OpenSSL's work; this file adds nothing to trust.
+ */
+import { MeshError } from "#common/runtime/errors.ts";
+import { DerReader, malformed, oidHex, readBoolean, TAG } from "./der-reader.ts";
+import {
+  MAX_CERTIFICATE_BYTES,
+  MAX_CERTIFICATE_EXTENSIONS,
+  MAX_KEY_PURPOSES,
+  MAX_SUBJECT_ALT_NAMES,
+} from "./limits.ts";
+
+/** RFC 5280 4.2.1.12 purposes that a workload certificate uses. */
+export type KeyPurpose = "serverAuth" | "clientAuth";
+
+/** RFC 5280 GeneralName tags (4.2.1.6). */
+export const SAN_TAG = { otherName: 0xa0, email: 0x81, dns: 0x82, uri: 0x86, ip: 0x87 } as const;
+
+export interface SubjectAltName {
+  /** One of SAN_TAG, or another GeneralName tag. */
+  readonly tag: number;
+  readonly value: Uint8Array;
+}
+
+export interface CertificateExtensions {
+  readonly subjectAltNames: readonly SubjectAltName[];
+  /** Only serverAuth and clientAuth are told apart; anyExtendedKeyUsage does not count as either. */
+  readonly keyPurposes: ReadonlySet<KeyPurpose>;
+  /** basicConstraints cA, or the key usage keyCertSign. */
+  readonly isCa: boolean;
+}
+
+// Object identifiers, hexadecimal: RFC 5280 4.2.1.{3,6,9,12}.
+const KEY_USAGE = "551d0f";
+const SUBJECT_ALT_NAME = "551d11";
+const BASIC_CONSTRAINTS = "551d13";
+const EXTENDED_KEY_USAGE = "551d25";
+const PURPOSES = new Map<string, KeyPurpose>([
+  ["2b06010505070301", "serverAuth"],
+  ["2b06010505070302", "clientAuth"],
+]);
+const KEY_CERT_SIGN = 0x04; // bit 5 of the first byte, counted from the top
+
+/**
+ * Reads the extensions of a DER certificate. Throws MeshError: CERTIFICATE_TOO_LARGE above
+ * MAX_CERTIFICATE_BYTES, DER_MALFORMED for anything that is not strict DER or repeats an extension.
+ */
+export function readExtensions(certificateDer: Uint8Array): CertificateExtensions {
+  if (certificateDer.length > MAX_CERTIFICATE_BYTES) {
+    throw new MeshError(
+      "CERTIFICATE_TOO_LARGE",
+      `certificate of ${certificateDer.length} bytes is over the limit of ${MAX_CERTIFICATE_BYTES}`,
+    );
+  }
+  const found = extensionValues(certificateDer);
+  const keyUsage = found.get(KEY_USAGE);
+  const basic = found.get(BASIC_CONSTRAINTS);
+  return {
+    subjectAltNames: readSubjectAltNames(found.get(SUBJECT_ALT_NAME)),
+    keyPurposes: readKeyPurposes(found.get(EXTENDED_KEY_USAGE)),
+    isCa: (basic !== undefined && readCaFlag(basic)) || mayCertSign(keyUsage),
+  };
+}
+
+/** The extension values (inside their OCTET STRING) by OID. RFC 5280 4.1 gives the order of fields. */
+function extensionValues(certificateDer: Uint8Array): Map<string, Uint8Array> {
+  const outer = new DerReader(certificateDer);
+  const certificate = outer.enter(TAG.sequence);
+  outer.end();
+  const tbs = certificate.enter(TAG.sequence);
+  certificate.read(TAG.sequence);
+  certificate.read(TAG.bitString);
+  certificate.end();
+  tbs.skipOptional(0xa0); // version
+  tbs.read(TAG.integer); // serial number
+  for (let i = 0; i < 5; i++) tbs.read(TAG.sequence); // signature, issuer, validity, subject, key
+  tbs.skipOptional(0x81); // issuerUniqueID
+  tbs.skipOptional(0x82); // subjectUniqueID
+  const found = new Map<string, Uint8Array>();
+  if (tbs.done) return found;
+  const wrapper = tbs.enter(TAG.context3);
+  tbs.end();
+  const list = wrapper.enter(TAG.sequence);
+  wrapper.end();
+  while (!list.done) addExtension(found, list.enter(TAG.sequence));
+  return found;
+}
+
+function addExtension(found: Map<string, Uint8Array>, extension: DerReader): void {
+  const oid = oidHex(extension.read(TAG.oid));
+  if (extension.peekTag() === TAG.boolean) readBoolean(extension.read(TAG.boolean));
+  const value = extension.read(TAG.octetString).value;
+  extension.end();
+  if (found.has(oid)) throw malformed("an extension twice");
+  found.set(oid, value);
+  if (found.size > MAX_CERTIFICATE_EXTENSIONS) throw malformed("too many extensions");
+}
+
+function readSubjectAltNames(value: Uint8Array | undefined): SubjectAltName[] {
+  const names: SubjectAltName[] = [];
+  if (value === undefined) return names;
+  const list = sequenceIn(value);
+  while (!list.done) {
+    const { tag, value: name } = list.read();
+    names.push({ tag, value: name });
+    if (names.length > MAX_SUBJECT_ALT_NAMES) throw malformed("too many subject alternative names");
+  }
+  return names;
+}
+
+function readKeyPurposes(value: Uint8Array | undefined): Set<KeyPurpose> {
+  const purposes = new Set<KeyPurpose>();
+  if (value === undefined) return purposes;
+  const list = sequenceIn(value);
+  for (let count = 0; !list.done; count++) {
+    const purpose = PURPOSES.get(oidHex(list.read(TAG.oid)));
+    if (purpose !== undefined) purposes.add(purpose);
+    if (count >= MAX_KEY_PURPOSES) throw malformed("too many extended key usages");
+  }
+  return purposes;
+}
+
+function readCaFlag(value: Uint8Array): boolean {
+  const constraints = sequenceIn(value);
+  if (constraints.peekTag() !== TAG.boolean) return false;
+  return readBoolean(constraints.read(TAG.boolean));
+}
+
+function mayCertSign(value: Uint8Array | undefined): boolean {
+  if (value === undefined) return false;
+  const reader = new DerReader(value);
+  const bits = reader.read(TAG.bitString).value;
+  reader.end();
+  return ((bits[1] ?? 0) & KEY_CERT_SIGN) !== 0;
+}
+
+function sequenceIn(value: Uint8Array): DerReader {
+  const reader = new DerReader(value);
+  const sequence = reader.enter(TAG.sequence);
+  reader.end();
+  return sequence;
+}
