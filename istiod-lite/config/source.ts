@@ -1,0 +1,62 @@
+/**
+ * Where configuration comes from and where results go back to: the two interfaces that a folder and an
+ * API server both implement, so that everything behind them works the same on either.
+ */
+import type { Condition, KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts";
+
+export interface ConfigSource {
+  /**
+   * Starts watching. The first call of `onChange` delivers every object there is (perhaps none); later
+   * calls deliver what changed since, never an empty list. Resolves after the first delivery. Calls do
+   * not overlap. Throws MeshError if called twice.
+   */
+  start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void>;
+  /** Stops watching; no call of `onChange` follows. */
+  close(): Promise<void>;
+}
+
+export interface ObjectReference {
+  readonly kind: KubernetesKind;
+  /** Empty for cluster-scoped kinds. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A Kubernetes Event, as `kubectl describe` shows it below the object. */
+export interface EventDetails {
+  readonly type: "Normal" | "Warning";
+  /** One word in upper camel case, e.g. `CaptureFailed`. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** A condition to set: the writer fills in `lastTransitionTime` and `observedGeneration`. */
+export type NewCondition = Pick<Condition, "type" | "status" | "reason" | "message">;
+
+/** Writes to the `status` and the annotations of objects, never to their `spec`. */
+export interface StatusWriter {
+  /**
+   * Sets one annotation of a pod, or removes it when `value` is undefined. A pod that does not exist (any
+   * more) is no error: there is nothing left to write to.
+   */
+  setPodAnnotation(
+    namespace: string,
+    pod: string,
+    annotation: string,
+    value: string | undefined,
+  ): Promise<void>;
+  /**
+   * Sets the given conditions, by type; conditions of other types stay. `lastTransitionTime` moves only
+   * when the status of a condition does. Nothing is written when nothing changes.
+   */
+  setConditions(
+    object: ObjectReference,
+    conditions: readonly NewCondition[],
+    observedGeneration: number | undefined,
+  ): Promise<void>;
+  /** Adds an Event; a repetition of the last Event counts it up instead. */
+  recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
+}
+
+/** The annotation that says whether a pod's traffic is captured. Source: istio/api annotations.yaml. */
+export const REDIRECTION_ANNOTATION = "ambient.istio.io/redirection";
