@@ -1,0 +1,51 @@
+/** istio.security.Authorization to the wire. Equal values give equal bytes. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import type { Authorization, Match, StringMatch } from "#common/model/authorization.ts";
+import type { Cidr } from "#common/model/ip.ts";
+import { POLICY_ACTIONS, POLICY_SCOPES } from "./decode-authorization.ts";
+import { enumNumber } from "./decode-wire.ts";
+import * as wire from "./gen/istio/authorization_pb.js";
+
+export function encodeAuthorization(policy: Authorization): Uint8Array {
+  const message = create(wire.AuthorizationSchema, {
+    name: policy.name,
+    namespace: policy.namespace,
+    scope: enumNumber(POLICY_SCOPES, policy.scope),
+    action: enumNumber(POLICY_ACTIONS, policy.action),
+    rules: policy.rules.map((rule) => ({
+      clauses: rule.clauses.map((clause) => ({ matches: clause.matches.map(encodeMatch) })),
+    })),
+    dryRun: policy.dryRun,
+  });
+  return toBinary(wire.AuthorizationSchema, message);
+}
+
+function encodeMatch(match: Match): wire.Match {
+  return create(wire.MatchSchema, {
+    namespaces: match.namespaces.map(encodeStringMatch),
+    notNamespaces: match.notNamespaces.map(encodeStringMatch),
+    principals: match.principals.map(encodeStringMatch),
+    notPrincipals: match.notPrincipals.map(encodeStringMatch),
+    serviceAccounts: match.serviceAccounts.map((account) => ({ ...account })),
+    notServiceAccounts: match.notServiceAccounts.map((account) => ({ ...account })),
+    sourceIps: match.sourceIps.map(encodeCidr),
+    notSourceIps: match.notSourceIps.map(encodeCidr),
+    destinationIps: match.destinationIps.map(encodeCidr),
+    notDestinationIps: match.notDestinationIps.map(encodeCidr),
+    destinationPorts: [...match.destinationPorts],
+    notDestinationPorts: [...match.notDestinationPorts],
+  });
+}
+
+function encodeStringMatch(match: StringMatch): wire.StringMatch {
+  const matchType: wire.StringMatch["matchType"] =
+    match.kind === "presence"
+      ? { case: "presence", value: create(EmptySchema) }
+      : { case: match.kind, value: match.value };
+  return create(wire.StringMatchSchema, { matchType });
+}
+
+function encodeCidr(cidr: Cidr) {
+  return { address: Uint8Array.from(cidr.bytes), length: cidr.length };
+}

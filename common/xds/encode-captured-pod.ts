@@ -1,0 +1,17 @@
+/** ambientmesh.capture.Pod to the wire. Equal values give equal bytes. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { PodSchema } from "./gen/ambient/capture_pb.js";
+
+export function encodeCapturedPod(pod: CapturedPod): Uint8Array {
+  const message = create(PodSchema, {
+    uid: pod.uid,
+    name: pod.name,
+    namespace: pod.namespace,
+    serviceAccount: pod.serviceAccount,
+    ips: [...pod.ips],
+    workloadUid: pod.workloadUid,
+    bypassInboundCapture: pod.bypassInboundCapture,
+  });
+  return toBinary(PodSchema, message);
+}
