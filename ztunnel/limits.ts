@@ -1,0 +1,80 @@
+/** Every bound of ztunnel, and what happens at it. */
+
+// --- data path -------------------------------------------------------------------------------------
+
+/** Shared first read buffer of a worker; one read never brings more. */
+export const READ_SCRATCH_BYTES = 64 * 1024;
+
+/** A connection that has moved this much reads into slabs of its own. */
+export const SLAB_THRESHOLD_BYTES = 128 * 1024;
+
+/** One read takes at most what is left of a slab; performance.md C: 256 KiB beat smaller ones. */
+export const SLAB_BYTES = 256 * 1024;
+
+/** A slab with less room than this is not read into again until all of it has been written. */
+export const SLAB_MIN_READ_BYTES = 32 * 1024;
+
+/** Slabs in flight per connection; at the bound the connection stops reading until one is written. */
+export const SLABS_PER_CONNECTION = 4;
+
+/** Slabs per worker (16 MiB); beyond it busy connections read into the shared buffer and are copied. */
+export const SLABS_PER_WORKER = 64;
+
+/** Bytes queued towards one TCP peer before the other side is paused. */
+export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
+
+// --- connections -----------------------------------------------------------------------------------
+
+/** Established connections per pod and worker; beyond it new ones are reset with `limit-reached`. */
+export const CONNECTIONS_PER_POD = 16_000;
+
+/** TLS handshakes under way per pod; beyond it new tunnels are closed at once. */
+export const PENDING_HANDSHAKES_PER_POD = 512;
+
+/** A peer that has not finished its TLS handshake by then is closed. */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** TCP connect, to an application or a tunnel peer. Source: Istio's default of 10 s. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** From CONNECT to its answer: the peer's own connect timeout and a margin. */
+export const CONNECT_RESPONSE_TIMEOUT_MS = 12_000;
+
+/** How long a new connection waits for its pod's own record. Source: ztunnel waits 5 s. */
+export const LOCAL_WORKLOAD_WAIT_MS = 5_000;
+
+/** How long a new connection waits for policies that the workload names and that have not arrived. */
+export const POLICY_WAIT_MS = 5_000;
+
+/** How long a new connection waits for its identity's first certificate. */
+export const CERTIFICATE_WAIT_MS = 5_000;
+
+/** Endpoints tried for one connection before it is refused (the first one twice: see outbound). */
+export const ENDPOINT_ATTEMPTS = 3;
+
+/** Streams on one pooled tunnel; the next connection opens another. Source: POOL_MAX_STREAMS_PER_CONNECTION. */
+export const STREAMS_PER_TUNNEL = 100;
+
+/** A pooled tunnel without streams is closed after this. Source: POOL_UNUSED_RELEASE_TIMEOUT, 5 min. */
+export const TUNNEL_IDLE_MS = 300_000;
+
+/** Connections waiting for one tunnel to come up; beyond it they are refused with `limit-reached`. */
+export const PENDING_STREAMS_PER_TUNNEL = 4_096;
+
+/** How often tunnels are pinged, and after how long without an answer one is dropped. Source: ztunnel. */
+export const PING_INTERVAL_MS = 10_000;
+export const PING_TIMEOUT_MS = 20_000;
+
+/** Memory one HTTP/2 session may take, in MB: room for 16 MiB windows both ways and queued frames. */
+export const SESSION_MEMORY_MB = 128;
+
+/** Streams a mesh peer may reset at once, and per second after: clients that abort often are normal. */
+export const STREAM_RESET_BURST = 20_000;
+export const STREAM_RESET_RATE_PER_S = 1_000;
+
+/** Byte counts of connections that stay open are reported this often. */
+export const LIVE_BYTES_INTERVAL_MS = 5_000;
+
+/** Records are sent to the control thread when this many wait, or after the delay. */
+export const RECORD_BATCH = 256;
+export const RECORD_DELAY_MS = 100;

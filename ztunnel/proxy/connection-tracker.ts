@@ -1,0 +1,166 @@
+/**
+ * The connections of one data worker: what the access log and the metrics are told of each, and the
+ * handles by which they are cut when their pod, their policy or the process goes away.
+ */
+import type { Identity } from "#common/model/identity.ts";
+import type { SocketAddress } from "#common/model/ip.ts";
+import type { Service } from "#common/model/service.ts";
+import type { Workload } from "#common/model/workload.ts";
+import type { End } from "./end.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import { type Relay, type RelayOutcome, relay } from "./relay.ts";
+
+/** Everything known of a connection when its fate was decided. */
+export interface ConnectionMeta {
+  readonly reporter: "source" | "destination";
+  readonly sourceAddress: SocketAddress | undefined;
+  readonly source: Workload | undefined;
+  /** Verified where `mutualTls`; the pod's own on the source's side. */
+  readonly sourceIdentity: Identity | undefined;
+  readonly destinationAddress: SocketAddress | undefined;
+  /** What CONNECT asked for, `ip:port` or `host:port`. */
+  readonly hboneAddress: string | undefined;
+  readonly destination: Workload | undefined;
+  readonly destinationIdentity: Identity | undefined;
+  readonly service: Service | undefined;
+  readonly mutualTls: boolean;
+}
+
+/** Application bytes carried, whichever side reports. */
+export interface ByteCounts {
+  readonly fromClient: number;
+  readonly fromServer: number;
+}
+
+export interface ConnectionReporter {
+  opened(id: number, meta: ConnectionMeta): void;
+  /** Bytes so far of a connection that stays open. */
+  progressed(id: number, bytes: ByteCounts): void;
+  closed(
+    id: number,
+    meta: ConnectionMeta,
+    bytes: ByteCounts,
+    durationMs: number,
+    why: ConnectionFailure | undefined,
+  ): void;
+  /** Refused or failed before any byte was carried. */
+  refused(meta: ConnectionMeta, durationMs: number, why: ConnectionFailure): void;
+  /** A connection was dropped before anything was known of it: no descriptor, or a bound. */
+  acceptFailed(): void;
+}
+
+interface Tracked {
+  readonly id: number;
+  readonly podUid: string;
+  readonly meta: ConnectionMeta;
+  readonly startedAt: number;
+  readonly downstream: End;
+  readonly upstream: End;
+  relay: Relay | undefined;
+  cause: ConnectionFailure | undefined;
+  reportedBytes: number;
+}
+
+export class ConnectionTracker {
+  readonly #reporter: ConnectionReporter;
+  readonly #connections = new Map<number, Tracked>();
+  readonly #idleWaiters: (() => void)[] = [];
+  #nextId = 1;
+
+  constructor(reporter: ConnectionReporter) {
+    this.#reporter = reporter;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  /** Carries the connection until it is over, and reports it. */
+  relay(
+    podUid: string,
+    meta: ConnectionMeta,
+    startedAt: number,
+    downstream: End,
+    upstream: End,
+  ): void {
+    const id = this.#nextId++;
+    const tracked: Tracked = {
+      id,
+      podUid,
+      meta,
+      startedAt,
+      downstream,
+      upstream,
+      relay: undefined,
+      cause: undefined,
+      reportedBytes: 0,
+    };
+    this.#connections.set(id, tracked);
+    this.#reporter.opened(id, meta);
+    tracked.relay = relay(downstream, upstream, (outcome) => this.#done(tracked, outcome));
+  }
+
+  refused(meta: ConnectionMeta, startedAt: number, why: ConnectionFailure): void {
+    this.#reporter.refused(meta, performance.now() - startedAt, why);
+  }
+
+  acceptFailed(): void {
+    this.#reporter.acceptFailed();
+  }
+
+  /** Cuts the connections that `select` picks, giving `why` as the reason. */
+  abort(
+    select: (podUid: string, meta: ConnectionMeta) => boolean,
+    why: ConnectionFailure,
+  ): number {
+    let count = 0;
+    for (const tracked of [...this.#connections.values()]) {
+      if (!select(tracked.podUid, tracked.meta)) continue;
+      count++;
+      tracked.cause ??= why;
+      tracked.relay?.abort(new Error(why.message));
+    }
+    return count;
+  }
+
+  /** Reports the bytes of every connection that moved some since the last call. */
+  reportProgress(): void {
+    for (const tracked of this.#connections.values()) {
+      const bytes = byteCounts(tracked);
+      const total = bytes.fromClient + bytes.fromServer;
+      if (total === tracked.reportedBytes) continue;
+      tracked.reportedBytes = total;
+      this.#reporter.progressed(tracked.id, bytes);
+    }
+  }
+
+  /** Resolves when no connection is left. */
+  whenIdle(): Promise<void> {
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  *metas(): Generator<{ podUid: string; meta: ConnectionMeta }> {
+    for (const { podUid, meta } of this.#connections.values()) yield { podUid, meta };
+  }
+
+  #done(tracked: Tracked, outcome: RelayOutcome): void {
+    this.#connections.delete(tracked.id);
+    const why = tracked.cause ?? (outcome.error && describeBreak(outcome, outcome.error));
+    const durationMs = performance.now() - tracked.startedAt;
+    this.#reporter.closed(tracked.id, tracked.meta, byteCounts(tracked), durationMs, why);
+    if (this.#connections.size > 0) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+}
+
+function byteCounts({ downstream, upstream }: Tracked): ByteCounts {
+  return { fromClient: downstream.bytesRead, fromServer: upstream.bytesRead };
+}
+
+function describeBreak(outcome: RelayOutcome, error: Error): ConnectionFailure {
+  const code = "code" in error ? error.code : undefined;
+  const reason = code === "ECONNRESET" || code === "EPIPE" ? "peer-reset" : "io-error";
+  const side = outcome.brokenBy ?? "proxy";
+  return failure(reason, `${side} connection broken: ${error.message}`);
+}

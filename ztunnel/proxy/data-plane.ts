@@ -1,0 +1,145 @@
+/** Everything one data worker does, free of threads and messages: pods in, connections through. */
+import type { Http2Session } from "node:http2";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { Identity } from "#common/model/identity.ts";
+import { makeIdentity } from "#common/model/identity.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
+import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
+import { CertificateStore } from "./certificate-store.ts";
+import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
+import { Dialer } from "./dial.ts";
+import { failure } from "./failure.ts";
+import { FlushBatcher } from "./flush-batcher.ts";
+import type { WorkerContext } from "./pod-context.ts";
+import { type PodListeners, PodProxy } from "./pod-proxy.ts";
+import { SlabPool } from "./read-buffers.ts";
+import { StateWaiter } from "./state-waiter.ts";
+import { TunnelKeepalive } from "./tunnel-keepalive.ts";
+
+export interface DataPlaneOptions {
+  readonly trustDomain: string;
+  readonly network: string;
+  readonly clusterId: string;
+  readonly localNode: string;
+  /** @default true: applications see the address of their real client. */
+  readonly keepSourceAddress: boolean;
+}
+
+export interface DataPlaneDeps {
+  readonly syscalls: Syscalls;
+  readonly reporter: ConnectionReporter;
+  /** Asks the control thread for a certificate; it arrives by `putCertificate`. */
+  readonly requestCertificate: (identity: Identity) => void;
+  readonly random: () => number;
+}
+
+export class DataPlane {
+  readonly #deps: DataPlaneDeps;
+  readonly #context: WorkerContext;
+  readonly #pods = new Map<string, PodProxy>();
+  readonly #keepalive: TunnelKeepalive;
+  readonly #sweeper: NodeJS.Timeout;
+  #draining = false;
+
+  constructor(options: DataPlaneOptions, deps: DataPlaneDeps) {
+    this.#deps = deps;
+    const state = new ProxyState(options);
+    const batcher = new FlushBatcher();
+    const tcp = { batcher, slabs: new SlabPool() };
+    this.#context = {
+      state,
+      waiter: new StateWaiter(state),
+      certificates: new CertificateStore(deps.requestCertificate, ({ certificate }) =>
+        this.#rotated(certificate),
+      ),
+      dialer: new Dialer(deps.syscalls, tcp),
+      tcp,
+      batcher,
+      tracker: new ConnectionTracker(deps.reporter),
+      trustDomain: options.trustDomain,
+      random: deps.random,
+      keepSourceAddress: options.keepSourceAddress,
+    };
+    this.#keepalive = new TunnelKeepalive(() => this.#sessions());
+    this.#keepalive.start();
+    this.#sweeper = setInterval(() => this.#sweep(), LIVE_BYTES_INTERVAL_MS);
+    this.#sweeper.unref();
+  }
+
+  applyState(update: StateUpdate): void {
+    const change = this.#context.state.apply(update);
+    for (const uid of change.workloads) {
+      for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
+    }
+    this.#context.waiter.stateChanged();
+  }
+
+  putCertificate(certificate: WorkloadCertificate): void {
+    this.#context.certificates.put(certificate);
+  }
+
+  /** Serves a pod on its listeners. A pod that is served already is replaced. */
+  async addPod(pod: CapturedPod, netns: Netns, listeners: PodListeners): Promise<void> {
+    this.removePod(pod.uid);
+    const proxy = new PodProxy({ ...this.#context, pod, netns }, this.#deps.syscalls);
+    this.#pods.set(pod.uid, proxy);
+    const identity = makeIdentity(this.#context.trustDomain, pod.namespace, pod.serviceAccount);
+    const stored = this.#context.certificates.peek(identity);
+    if (stored === undefined) this.#deps.requestCertificate(identity);
+    else proxy.setCertificate(stored.certificate);
+    await proxy.listen(listeners);
+  }
+
+  removePod(uid: string): void {
+    const proxy = this.#pods.get(uid);
+    if (proxy === undefined) return;
+    this.#pods.delete(uid);
+    proxy.destroy();
+  }
+
+  /** Stops accepting, lets connections end until the deadline, cuts the rest. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const proxy of this.#pods.values()) proxy.drain();
+    const { tracker } = this.#context;
+    const late = setTimeout(() => {
+      tracker.abort(
+        () => true,
+        failure("drain-timeout", "connection failed to drain within the timeout"),
+      );
+    }, deadlineMs);
+    await tracker.whenIdle();
+    clearTimeout(late);
+    for (const uid of [...this.#pods.keys()]) this.removePod(uid);
+    this.#keepalive.stop();
+    clearInterval(this.#sweeper);
+  }
+
+  get tracker(): ConnectionTracker {
+    return this.#context.tracker;
+  }
+
+  #rotated(certificate: WorkloadCertificate): void {
+    for (const proxy of this.#pods.values()) {
+      const { namespace, serviceAccount } = proxy.context.pod;
+      const identity = makeIdentity(this.#context.trustDomain, namespace, serviceAccount);
+      if (identity.uri === certificate.identity.uri) proxy.setCertificate(certificate);
+    }
+  }
+
+  #sweep(): void {
+    this.#context.tracker.reportProgress();
+    const now = Date.now();
+    for (const proxy of this.#pods.values()) proxy.pool.closeIdle(now);
+  }
+
+  *#sessions(): Generator<Http2Session> {
+    for (const proxy of this.#pods.values()) {
+      yield* proxy.hbone.sessions();
+      for (const tunnel of proxy.pool.tunnels()) yield tunnel.session;
+    }
+  }
+}

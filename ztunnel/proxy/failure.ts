@@ -1,0 +1,27 @@
+/** An expected failure of one connection, as a value: it becomes the access log's reason and message. */
+import type { Reason } from "#common/model/reason.ts";
+
+export interface ConnectionFailure {
+  readonly ok: false;
+  readonly reason: Reason;
+  /** For people; Istio's wording where Istio has one. */
+  readonly message: string;
+  /** The policy that decided, `<namespace>/<name>`. */
+  readonly policy?: string;
+  /** Whether another attempt could do better: nothing of the application's has been sent. */
+  readonly retriable: boolean;
+}
+
+export function failure(
+  reason: Reason,
+  message: string,
+  options: { policy?: string | undefined; retriable?: boolean } = {},
+): ConnectionFailure {
+  return {
+    ok: false,
+    reason,
+    message,
+    retriable: options.retriable ?? false,
+    ...(options.policy !== undefined && { policy: options.policy }),
+  };
+}

@@ -1,0 +1,77 @@
+/** An HBONE stream (one HTTP/2 CONNECT) as one end of a relay. */
+import http2, { type Http2Stream } from "node:http2";
+import type { End, EndEvents } from "./end.ts";
+import type { FlushBatcher } from "./flush-batcher.ts";
+
+const { NGHTTP2_CANCEL, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
+
+export class HboneEnd implements End {
+  bytesRead = 0;
+  readonly #stream: Http2Stream;
+  readonly #batcher: FlushBatcher;
+  /** Whether the connection under the stream still lives: a stream that dies with it was cut, not ended. */
+  readonly #transportAlive: () => boolean;
+  #error: Error | undefined;
+  #closed = false;
+
+  constructor(stream: Http2Stream, batcher: FlushBatcher, transportAlive: () => boolean) {
+    this.#stream = stream;
+    this.#batcher = batcher;
+    this.#transportAlive = transportAlive;
+    stream.on("error", (error: Error) => {
+      this.#error ??= error;
+    });
+  }
+
+  start(events: EndEvents): void {
+    const stream = this.#stream;
+    stream.on("close", () => this.#onClose(events));
+    if (stream.closed || stream.destroyed) {
+      setImmediate(() => this.#onClose(events));
+      return;
+    }
+    stream.on("end", () => events.onEnd());
+    stream.on("drain", () => events.onDrain());
+    stream.on("data", (chunk: Buffer) => {
+      this.bytesRead += chunk.length;
+      if (!events.onData(chunk, undefined)) stream.pause();
+    });
+  }
+
+  write(chunk: Uint8Array, release: (() => void) | undefined): boolean {
+    this.#batcher.cork(this.#stream);
+    return this.#stream.write(chunk, release);
+  }
+
+  shutdown(): void {
+    this.#stream.end();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  /** RFC 9113 8.5: a proxy that sees its TCP connection reset answers RST_STREAM(CONNECT_ERROR). */
+  reset(): void {
+    if (!this.#stream.closed) this.#stream.close(NGHTTP2_CONNECT_ERROR);
+  }
+
+  #onClose(events: EndEvents): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const code = this.#stream.rstCode ?? NGHTTP2_NO_ERROR;
+    if (!this.#transportAlive() && !this.#complete()) {
+      events.onClosed(this.#error ?? new Error("HBONE connection lost"));
+    } else if (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL) {
+      // Istio's proxies close a stream that is over with either code: both read as an end.
+      if (!this.#stream.readableEnded) events.onEnd();
+      events.onClosed(undefined);
+    } else {
+      events.onClosed(this.#error ?? new Error(`HBONE stream reset with code ${code}`));
+    }
+  }
+
+  #complete(): boolean {
+    return this.#stream.readableEnded && this.#stream.writableFinished;
+  }
+}

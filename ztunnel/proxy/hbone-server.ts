@@ -1,0 +1,159 @@
+/** The server's end of HBONE for one captured pod: TLS on 15008, then an HTTP/2 session per connection. */
+import http2, { type ServerHttp2Session } from "node:http2";
+import type net from "node:net";
+import tls, { type TLSSocket } from "node:tls";
+import { HBONE_CONNECTION_WINDOW_BYTES, HBONE_SERVER_SETTINGS } from "#common/hbone/settings.ts";
+import { parseIp, type SocketAddress } from "#common/model/ip.ts";
+import { HBONE_PORT } from "#common/model/ports.ts";
+import { mtlsServerOptions } from "#common/tls/mtls-options.ts";
+import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import {
+  PENDING_HANDSHAKES_PER_POD,
+  SESSION_MEMORY_MB,
+  STREAM_RESET_BURST,
+  STREAM_RESET_RATE_PER_S,
+} from "../limits.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import type { InboundHbone, TunnelPeer } from "./inbound-hbone.ts";
+import type { PodContext } from "./pod-context.ts";
+
+export class HboneServer {
+  readonly #context: PodContext;
+  readonly #inbound: InboundHbone;
+  readonly #sessions = new Map<ServerHttp2Session, TLSSocket>();
+  #tlsServer: tls.Server | undefined;
+  #handshakes = 0;
+
+  constructor(context: PodContext, inbound: InboundHbone) {
+    this.#context = context;
+    this.#inbound = inbound;
+  }
+
+  /** New connections use this certificate from now on; those that stand keep theirs. */
+  setCertificate(certificate: WorkloadCertificate): void {
+    const options = mtlsServerOptions(certificate);
+    if (this.#tlsServer !== undefined) {
+      this.#tlsServer.setSecureContext(options);
+      return;
+    }
+    const server = tls.createServer(options);
+    server.on("secureConnection", (socket) => {
+      this.#handshakes--;
+      this.#secured(socket);
+    });
+    server.on("tlsClientError", (error, socket) => {
+      this.#handshakes--;
+      socket.destroy();
+      this.#refused(socket, describeHandshakeFailure(error, socket));
+    });
+    this.#tlsServer = server;
+  }
+
+  /** A connection on 15008. */
+  accept(socket: net.Socket): void {
+    socket.on("error", IGNORE_REPORTED_ELSEWHERE);
+    if (this.#tlsServer === undefined) {
+      const why = failure("identity-unavailable", "this pod has no certificate yet");
+      this.#refused(socket, why);
+      socket.resetAndDestroy();
+      return;
+    }
+    if (this.#handshakes >= PENDING_HANDSHAKES_PER_POD) {
+      this.#refused(socket, failure("limit-reached", `${this.#handshakes} handshakes are pending`));
+      socket.resetAndDestroy();
+      return;
+    }
+    // Over with 'secureConnection' or 'tlsClientError': every connection comes to one of them.
+    this.#handshakes++;
+    this.#tlsServer.emit("connection", socket);
+  }
+
+  *sessions(): Generator<ServerHttp2Session> {
+    yield* this.#sessions.keys();
+  }
+
+  /** GOAWAY: streams under way go on, the peer opens new ones elsewhere. */
+  drain(): void {
+    for (const session of this.#sessions.keys()) session.close();
+  }
+
+  destroy(): void {
+    for (const [session, socket] of this.#sessions) {
+      session.destroy();
+      socket.destroy();
+    }
+  }
+
+  #secured(socket: TLSSocket): void {
+    socket.on("error", IGNORE_REPORTED_ELSEWHERE);
+    const verdict = verifyClientPeer(socket, this.#context.trustDomain);
+    if (!verdict.ok) {
+      this.#refused(socket, verdict);
+      socket.destroy();
+      return;
+    }
+    const address = peerAddress(socket);
+    const localIp = parseIp(socket.localAddress ?? "");
+    if (address === undefined || localIp === undefined || socket.alpnProtocol !== "h2") {
+      socket.destroy();
+      return;
+    }
+    const session = http2.performServerHandshake(socket, SESSION_OPTIONS);
+    const peer: TunnelPeer = {
+      identity: verdict.identity,
+      address,
+      localIp,
+      alive: () => !session.destroyed && !socket.destroyed,
+    };
+    this.#serve(session, socket, peer);
+  }
+
+  #serve(session: ServerHttp2Session, socket: TLSSocket, peer: TunnelPeer): void {
+    this.#sessions.set(session, socket);
+    session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
+    session.on("stream", (stream, headers) => {
+      void this.#inbound.handle(stream, headers, peer);
+    });
+    session.on("error", IGNORE_REPORTED_ELSEWHERE);
+    session.on("close", () => this.#sessions.delete(session));
+  }
+
+  #refused(
+    socket: net.Socket,
+    why: { reason: ConnectionFailure["reason"]; message: string },
+  ): void {
+    const localIp = parseIp(socket.localAddress ?? "");
+    this.#context.tracker.refused(
+      {
+        reporter: "destination",
+        sourceAddress: peerAddress(socket),
+        source: undefined,
+        sourceIdentity: undefined,
+        destinationAddress: localIp && { ip: localIp, port: HBONE_PORT },
+        hboneAddress: undefined,
+        destination: this.#context.state.findWorkloadByUid(this.#context.pod.workloadUid),
+        destinationIdentity: undefined,
+        service: undefined,
+        mutualTls: false,
+      },
+      performance.now(),
+      failure(why.reason, why.message),
+    );
+  }
+}
+
+const SESSION_OPTIONS: http2.ServerSessionOptions = {
+  settings: HBONE_SERVER_SETTINGS,
+  maxSessionMemory: SESSION_MEMORY_MB,
+  streamResetBurst: STREAM_RESET_BURST,
+  streamResetRate: STREAM_RESET_RATE_PER_S,
+};
+
+/** An emitter without an 'error' listener would end the process; what follows ('close') is handled. */
+const IGNORE_REPORTED_ELSEWHERE = (): void => {};
+
+function peerAddress(socket: net.Socket): SocketAddress | undefined {
+  const ip = parseIp(socket.remoteAddress ?? "");
+  return ip && { ip, port: socket.remotePort ?? 0 };
+}

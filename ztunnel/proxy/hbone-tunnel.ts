@@ -1,0 +1,196 @@
+/** The client's end of one HBONE connection: mutual TLS, HTTP/2, one CONNECT stream per connection. */
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import type net from "node:net";
+import tls, { type SecureContext, type TLSSocket } from "node:tls";
+import { HBONE_CLIENT_SETTINGS, HBONE_CONNECTION_WINDOW_BYTES } from "#common/hbone/settings.ts";
+import type { Identity } from "#common/model/identity.ts";
+import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
+import { mtlsClientOptions } from "#common/tls/mtls-options.ts";
+import { describeHandshakeFailure } from "#common/tls/verify-peer.ts";
+import {
+  CONNECT_RESPONSE_TIMEOUT_MS,
+  SESSION_MEMORY_MB,
+  STREAMS_PER_TUNNEL,
+  TLS_HANDSHAKE_TIMEOUT_MS,
+} from "../limits.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import type { FlushBatcher } from "./flush-batcher.ts";
+import { HboneEnd } from "./hbone-end.ts";
+
+/** Everything by which tunnels are told apart: two connections share one only if all of it is equal. */
+export interface TunnelTarget {
+  readonly sourceIdentity: Identity;
+  /** URIs of which the server must present one; sorted. */
+  readonly destinationIdentities: readonly string[];
+  readonly address: SocketAddress;
+  readonly workloadUid: string;
+}
+
+/** An accepted CONNECT: the stream and what the server said of itself. */
+export interface OpenStream {
+  readonly end: HboneEnd;
+  readonly baggage: string | undefined;
+}
+
+export class HboneTunnel {
+  readonly target: TunnelTarget;
+  activeStreams = 0;
+  idleSince = Date.now();
+  /** No further streams: going away, rotated or evicted. */
+  retired = false;
+  readonly session: ClientHttp2Session;
+  readonly #socket: TLSSocket;
+  readonly #batcher: FlushBatcher;
+
+  constructor(
+    target: TunnelTarget,
+    socket: TLSSocket,
+    batcher: FlushBatcher,
+    onClosed: (tunnel: HboneTunnel) => void,
+  ) {
+    this.target = target;
+    this.#socket = socket;
+    this.#batcher = batcher;
+    this.session = http2.connect("https://hbone", {
+      createConnection: () => socket,
+      settings: HBONE_CLIENT_SETTINGS,
+      maxSessionMemory: SESSION_MEMORY_MB,
+      peerMaxConcurrentStreams: STREAMS_PER_TUNNEL,
+    });
+    this.session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
+    this.session.on("goaway", () => {
+      this.retired = true;
+    });
+    // The streams report what happened; a session error without a listener would end the process.
+    this.session.on("error", () => {
+      this.retired = true;
+    });
+    this.session.on("close", () => {
+      this.retired = true;
+      onClosed(this);
+    });
+  }
+
+  get alive(): boolean {
+    return !this.session.destroyed && !this.#socket.destroyed;
+  }
+
+  /** Whether one more stream fits, by our bound and the peer's. */
+  get hasRoom(): boolean {
+    if (this.retired || !this.alive || this.session.closed) return false;
+    const peerLimit = this.session.remoteSettings?.maxConcurrentStreams ?? STREAMS_PER_TUNNEL;
+    return this.activeStreams < Math.min(STREAMS_PER_TUNNEL, peerLimit);
+  }
+
+  /** Sends CONNECT and waits for its answer. */
+  connect(headers: http2.OutgoingHttpHeaders): Promise<OpenStream | ConnectionFailure> {
+    let stream: ClientHttp2Stream;
+    try {
+      stream = this.session.request(headers, { endStream: false });
+    } catch (error) {
+      return Promise.resolve(lost(error instanceof Error ? error.message : String(error)));
+    }
+    this.activeStreams++;
+    stream.once("close", () => {
+      this.activeStreams--;
+      this.idleSince = Date.now();
+      if (this.retired && this.activeStreams === 0) this.close();
+    });
+    return this.#answered(stream);
+  }
+
+  /** GOAWAY and close when the last stream is gone. */
+  close(): void {
+    this.retired = true;
+    if (!this.session.destroyed) this.session.close();
+  }
+
+  /** Cuts every stream. */
+  destroy(): void {
+    this.retired = true;
+    this.session.destroy();
+    this.#socket.destroy();
+  }
+
+  #answered(stream: ClientHttp2Stream): Promise<OpenStream | ConnectionFailure> {
+    return new Promise((resolve) => {
+      const end = new HboneEnd(stream, this.#batcher, () => this.alive);
+      const timer = setTimeout(
+        () => give(failure("connect-timeout", `no answer to CONNECT from ${this.#peer()}`)),
+        CONNECT_RESPONSE_TIMEOUT_MS,
+      );
+      const give = (result: OpenStream | ConnectionFailure): void => {
+        clearTimeout(timer);
+        stream.off("close", onClose);
+        if ("ok" in result && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
+        resolve(result);
+      };
+      const onClose = (): void => give(lost(`${this.#peer()} closed the stream before answering`));
+      stream.once("close", onClose);
+      stream.once("response", (headers) => {
+        const status = headers[":status"];
+        if (status !== 200) return give(statusFailure(status));
+        const baggage = headers["baggage"];
+        give({ end, baggage: typeof baggage === "string" ? baggage : undefined });
+      });
+    });
+  }
+
+  #peer(): string {
+    return formatSocketAddress(this.target.address);
+  }
+}
+
+/** Completes the TLS handshake over a connected socket; the peer is who it should be when this resolves. */
+export function secureTunnelSocket(
+  socket: net.Socket,
+  context: SecureContext,
+  target: TunnelTarget,
+  trustDomain: string,
+): Promise<TLSSocket | ConnectionFailure> {
+  return new Promise((resolve) => {
+    const secure = tls.connect({
+      socket,
+      ...mtlsClientOptions(context, new Set(target.destinationIdentities), trustDomain),
+    });
+    const peer = formatSocketAddress(target.address);
+    const timer = setTimeout(() => {
+      give(failure("tls-timeout", `TLS handshake with ${peer} timed out`, { retriable: true }));
+    }, TLS_HANDSHAKE_TIMEOUT_MS);
+    const give = (result: TLSSocket | ConnectionFailure): void => {
+      clearTimeout(timer);
+      if ("ok" in result) secure.destroy();
+      resolve(result);
+    };
+    secure.on("error", (error) => {
+      const { reason, message } = describeHandshakeFailure(error, secure);
+      const retriable = reason !== "identity-mismatch";
+      give(failure(reason, `TLS handshake with ${peer} failed: ${message}`, { retriable }));
+    });
+    secure.once("secureConnect", () => {
+      if (secure.alpnProtocol === "h2") return give(secure);
+      give(failure("h2-failed", `${peer} does not speak HTTP/2 on its HBONE port`));
+    });
+    secure.once("close", () =>
+      give(failure("tls-failed", `${peer} closed during the TLS handshake`, { retriable: true })),
+    );
+  });
+}
+
+function lost(message: string): ConnectionFailure {
+  return failure("peer-reset", message, { retriable: true });
+}
+
+function statusFailure(status: number | undefined): ConnectionFailure {
+  const text = STATUS_TEXT[status ?? 0] ?? "";
+  // 503: the other side could not reach its application; another endpoint may. 400 and 401 are verdicts.
+  return failure("http-status", `http status: ${status} ${text}`.trimEnd(), {
+    retriable: status === 503,
+  });
+}
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  503: "Service Unavailable",
+};

@@ -1,0 +1,167 @@
+/** CONNECT requests at a captured pod's 15008: checked, authorized, delivered to the application. */
+import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { parseAuthority } from "#common/hbone/authority.ts";
+import { makeBaggage } from "#common/hbone/baggage.ts";
+import type { Connection } from "#common/model/connection.ts";
+import type { Identity } from "#common/model/identity.ts";
+import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
+import { ILLEGAL_PORTS } from "#common/model/ports.ts";
+import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import { admit } from "./admit.ts";
+import type { ConnectionMeta } from "./connection-tracker.ts";
+import { deliver } from "./deliver.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import { HboneEnd } from "./hbone-end.ts";
+import type { PodContext } from "./pod-context.ts";
+import type { TcpEnd } from "./tcp-end.ts";
+
+/** The connection under a CONNECT: who is at the other end, and the address it came in on. */
+export interface TunnelPeer {
+  readonly identity: Identity;
+  readonly address: SocketAddress;
+  readonly localIp: IpAddress;
+  /** Whether the tunnel still stands. */
+  readonly alive: () => boolean;
+}
+
+/** Istio ztunnel's answers (ambient.md 2.1, status codes). */
+const STATUS: Partial<Record<ConnectionFailure["reason"], number>> = {
+  "bad-request": 400,
+  "ip-mismatch": 400,
+  "explicit-deny": 401,
+  "no-allow-matched": 401,
+  "policies-not-ready": 401,
+};
+
+export class InboundHbone {
+  readonly #context: PodContext;
+
+  constructor(context: PodContext) {
+    this.#context = context;
+  }
+
+  /** Takes over a stream; never rejects. */
+  async handle(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    peer: TunnelPeer,
+  ): Promise<void> {
+    const { tracker, pod, batcher } = this.#context;
+    const startedAt = performance.now();
+    const end = new HboneEnd(stream, batcher, peer.alive);
+    const outcome = await this.#connect(headers, peer);
+    const meta = this.#meta(peer, outcome.workload, outcome.target);
+    const { result } = outcome;
+    if ("ok" in result) {
+      answer(stream, STATUS[result.reason] ?? 503, undefined);
+      tracker.refused(meta, startedAt, result);
+      return;
+    }
+    if (stream.destroyed || stream.closed) {
+      result.reset();
+      tracker.refused(meta, startedAt, failure("peer-reset", "the client left before the answer"));
+      return;
+    }
+    answer(stream, 200, outcome.workload && makeBaggage(outcome.workload));
+    tracker.relay(pod.uid, meta, startedAt, end, result);
+  }
+
+  async #connect(
+    headers: IncomingHttpHeaders,
+    peer: TunnelPeer,
+  ): Promise<{
+    workload?: Workload;
+    target?: SocketAddress;
+    result: TcpEnd | ConnectionFailure;
+  }> {
+    const { waiter, pod } = this.#context;
+    if (headers[":method"] !== "CONNECT") {
+      const message = `HBONE takes CONNECT only, not ${headers[":method"]}`;
+      return { result: failure("bad-request", message) };
+    }
+    const workload = await waiter.localWorkload(pod.workloadUid);
+    if ("ok" in workload) return { result: workload };
+    const target = this.#target(headers[":authority"], peer, workload);
+    if ("ok" in target) return { workload, result: target };
+    const connection: Connection = {
+      sourceIp: peer.address.ip,
+      sourceIdentity: peer.identity,
+      destinationIp: target.ip,
+      destinationPort: target.port,
+      destinationNetwork: workload.network,
+    };
+    const permit = await admit(waiter, workload, connection);
+    if ("ok" in permit) return { workload, target, result: permit };
+    const result = await deliver(this.#context, permit, peer.address.ip);
+    return { workload, target, result };
+  }
+
+  /** What the authority asks for, if it may be asked for here. */
+  #target(
+    text: string | undefined,
+    peer: TunnelPeer,
+    workload: Workload,
+  ): SocketAddress | ConnectionFailure {
+    const authority = parseAuthority(text ?? "");
+    if (authority.kind === "error") return failure("bad-request", authority.message);
+    const target =
+      authority.kind === "ip" ? authority : this.#resolveHostname(authority, peer, workload);
+    if ("ok" in target) return target;
+    if (ILLEGAL_PORTS.has(target.port)) {
+      const message = `attempted recursive call to ourselves: ${formatSocketAddress(target)}`;
+      return failure("recursive-call", message);
+    }
+    if (target.ip !== peer.localIp) {
+      return failure("ip-mismatch", `ip mismatch: ${peer.localIp} != ${target.ip}`);
+    }
+    return { ip: target.ip, port: target.port };
+  }
+
+  /** A service's name stands for this pod's own port of that service. */
+  #resolveHostname(
+    authority: { hostname: string; port: number },
+    peer: TunnelPeer,
+    workload: Workload,
+  ): SocketAddress | ConnectionFailure {
+    const { state } = this.#context;
+    const service = state.findServiceByHostname(authority.hostname, workload.namespace);
+    const ports = service && workload.services.get(`${service.namespace}/${service.hostname}`);
+    const port = ports?.find(({ servicePort }) => servicePort === authority.port);
+    if (port === undefined || port.targetPort === 0) {
+      const message = `unknown destination: ${authority.hostname}:${authority.port}`;
+      return failure("unknown-destination", message);
+    }
+    return { ip: peer.localIp, port: port.targetPort };
+  }
+
+  #meta(
+    peer: TunnelPeer,
+    workload: Workload | undefined,
+    target: SocketAddress | undefined,
+  ): ConnectionMeta {
+    const { state } = this.#context;
+    const byIp = state.findWorkloadByIp(workload?.network ?? "", peer.address.ip);
+    // The address is only a hint; the certificate decides who the source is.
+    const known = byIp !== undefined && workloadIdentity(byIp).uri === peer.identity.uri;
+    return {
+      reporter: "destination",
+      sourceAddress: peer.address,
+      source: known ? byIp : undefined,
+      sourceIdentity: peer.identity,
+      destinationAddress: { ip: peer.localIp, port: 15008 },
+      hboneAddress: target && formatSocketAddress(target),
+      destination: workload,
+      destinationIdentity: workload && workloadIdentity(workload),
+      service: undefined,
+      mutualTls: true,
+    };
+  }
+}
+
+function answer(stream: ServerHttp2Stream, status: number, baggage: string | undefined): void {
+  if (stream.destroyed || stream.closed) return;
+  const headers = { ":status": status, ...(baggage !== undefined && { baggage }) };
+  stream.respond(headers, { endStream: status !== 200 });
+  // A refused stream is over in both directions: what the client still sends is not read.
+  if (status !== 200) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+}

@@ -1,0 +1,160 @@
+/** Connections that a captured pod makes: redirected to 15001, carried on by HBONE or as they are. */
+import { makeBaggage } from "#common/hbone/baggage.ts";
+import { formatForwarded } from "#common/hbone/forwarded.ts";
+import { makeTraceparent } from "#common/hbone/traceparent.ts";
+import type { SocketAddress } from "#common/model/ip.ts";
+import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import { ENDPOINT_ATTEMPTS } from "../limits.ts";
+import type { ConnectionMeta } from "./connection-tracker.ts";
+import type { End } from "./end.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import type { HbonePool } from "./hbone-pool.ts";
+import type { HboneTunnel, TunnelTarget } from "./hbone-tunnel.ts";
+import type { PodContext } from "./pod-context.ts";
+import { chooseRoute, type HboneRoute, type Route, type TcpRoute } from "./route.ts";
+import type { TcpEnd } from "./tcp-end.ts";
+
+interface Attempted {
+  readonly route: Route | undefined;
+  readonly result: End | ConnectionFailure;
+}
+
+export class Outbound {
+  readonly #context: PodContext;
+  readonly #pool: HbonePool;
+
+  constructor(context: PodContext, pool: HbonePool) {
+    this.#context = context;
+    this.#pool = pool;
+  }
+
+  /** Takes over an accepted connection; never rejects. */
+  async handle(
+    client: TcpEnd,
+    clientAddress: SocketAddress,
+    original: SocketAddress | undefined,
+  ): Promise<void> {
+    const { tracker, waiter, pod } = this.#context;
+    const startedAt = performance.now();
+    if (original === undefined) {
+      return this.#refuse(client, clientAddress, undefined, startedAt, MISSING_DESTINATION);
+    }
+    const source = await waiter.localWorkload(pod.workloadUid);
+    if ("ok" in source) return this.#refuse(client, clientAddress, original, startedAt, source);
+    const { route, result } = await this.#connect(source, clientAddress, original);
+    const meta = outboundMeta(source, clientAddress, original, route);
+    if ("ok" in result) {
+      client.reset();
+      tracker.refused(meta, startedAt, result);
+      return;
+    }
+    tracker.relay(pod.uid, meta, startedAt, client, result);
+  }
+
+  /** Tries endpoints until one answers, a verdict is final, or `ENDPOINT_ATTEMPTS` have been tried. */
+  async #connect(
+    source: Workload,
+    clientAddress: SocketAddress,
+    original: SocketAddress,
+  ): Promise<Attempted> {
+    const { state, random } = this.#context;
+    const exclude = new Set<string>();
+    let last: Attempted | undefined;
+    for (let attempt = 0; attempt < ENDPOINT_ATTEMPTS; attempt++) {
+      const route = chooseRoute({ state, source, original, exclude, random });
+      if ("ok" in route) return last ?? { route: undefined, result: route };
+      const result = await this.#tryRoute(source, clientAddress, route);
+      if (!("ok" in result) || !result.retriable) return { route, result };
+      last = { route, result };
+      const tried = route.kind === "hbone" ? route.tunnelWorkload : route.destination;
+      // Without a service in between there is no other endpoint to try.
+      if (tried === undefined || route.service === undefined) break;
+      exclude.add(tried.uid);
+    }
+    return last ?? { route: undefined, result: MISSING_DESTINATION };
+  }
+
+  #tryRoute(
+    source: Workload,
+    clientAddress: SocketAddress,
+    route: Route,
+  ): Promise<End | ConnectionFailure> {
+    return route.kind === "tcp" ? this.#plain(route) : this.#hbone(source, clientAddress, route);
+  }
+
+  #plain(route: TcpRoute): Promise<End | ConnectionFailure> {
+    const { dialer, netns } = this.#context;
+    return dialer.connectEnd({ netns, address: route.address });
+  }
+
+  /** CONNECT on a pooled tunnel; what fails before an answer is tried once more on another tunnel. */
+  async #hbone(
+    source: Workload,
+    clientAddress: SocketAddress,
+    route: HboneRoute,
+  ): Promise<End | ConnectionFailure> {
+    const target: TunnelTarget = {
+      sourceIdentity: workloadIdentity(source),
+      destinationIdentities: route.identities,
+      address: route.address,
+      workloadUid: route.tunnelWorkload.uid,
+    };
+    const headers = this.#headers(source, clientAddress, route);
+    let avoid: HboneTunnel | undefined;
+    for (let attempt = 0; ; attempt++) {
+      const { outcome, tunnel } = await this.#pool.connect(target, headers, avoid);
+      if (!("ok" in outcome)) return outcome.end;
+      if (attempt > 0 || outcome.reason !== "peer-reset" || tunnel === undefined) return outcome;
+      avoid = tunnel;
+    }
+  }
+
+  #headers(source: Workload, clientAddress: SocketAddress, route: HboneRoute) {
+    return {
+      ":method": "CONNECT",
+      ":authority": route.authority,
+      baggage: makeBaggage(source),
+      forwarded: formatForwarded(clientAddress, route.service?.hostname),
+      traceparent: makeTraceparent(this.#context.random),
+    };
+  }
+
+  #refuse(
+    client: TcpEnd,
+    clientAddress: SocketAddress,
+    original: SocketAddress | undefined,
+    startedAt: number,
+    why: ConnectionFailure,
+  ): void {
+    client.reset();
+    const { tracker, state, pod } = this.#context;
+    const source = state.findWorkloadByUid(pod.workloadUid);
+    tracker.refused(outboundMeta(source, clientAddress, original, undefined), startedAt, why);
+  }
+}
+
+const MISSING_DESTINATION = failure(
+  "original-destination-missing",
+  "the original destination of a redirected connection is not known: nothing is dialled",
+);
+
+function outboundMeta(
+  source: Workload | undefined,
+  clientAddress: SocketAddress,
+  original: SocketAddress | undefined,
+  route: Route | undefined,
+): ConnectionMeta {
+  const tunnel = route?.kind === "hbone" ? route : undefined;
+  return {
+    reporter: "source",
+    sourceAddress: clientAddress,
+    source,
+    sourceIdentity: source && workloadIdentity(source),
+    destinationAddress: tunnel === undefined ? (route?.address ?? original) : tunnel.address,
+    hboneAddress: tunnel?.authority,
+    destination: route?.destination ?? tunnel?.tunnelWorkload,
+    destinationIdentity: tunnel && workloadIdentity(tunnel.tunnelWorkload),
+    service: route?.service,
+    mutualTls: tunnel !== undefined,
+  };
+}

@@ -1,0 +1,32 @@
+/** What every connection of one captured pod works with. */
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
+import type { Netns } from "#ztunnel/sys/syscalls.ts";
+import type { CertificateStore } from "./certificate-store.ts";
+import type { ConnectionTracker } from "./connection-tracker.ts";
+import type { Dialer } from "./dial.ts";
+import type { FlushBatcher } from "./flush-batcher.ts";
+import type { StateWaiter } from "./state-waiter.ts";
+import type { TcpContext } from "./tcp-end.ts";
+
+/** Shared by all pods of one data worker. */
+export interface WorkerContext {
+  readonly state: ProxyState;
+  readonly waiter: StateWaiter;
+  readonly certificates: CertificateStore;
+  readonly dialer: Dialer;
+  readonly tcp: TcpContext;
+  readonly batcher: FlushBatcher;
+  readonly tracker: ConnectionTracker;
+  /** The mesh's trust domain: peers of another are refused. */
+  readonly trustDomain: string;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Whether applications see their client's address (ENABLE_ORIG_SRC). */
+  readonly keepSourceAddress: boolean;
+}
+
+export interface PodContext extends WorkerContext {
+  readonly pod: CapturedPod;
+  readonly netns: Netns;
+}

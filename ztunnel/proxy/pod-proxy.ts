@@ -1,0 +1,137 @@
+/** One captured pod on one data worker: its three listeners, its tunnels, and their end. */
+import net from "node:net";
+import { parseIp, type SocketAddress } from "#common/model/ip.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { CONNECTIONS_PER_POD } from "../limits.ts";
+import { failure } from "./failure.ts";
+import { HbonePool } from "./hbone-pool.ts";
+import { HboneServer } from "./hbone-server.ts";
+import { InboundHbone } from "./inbound-hbone.ts";
+import { InboundPlaintext } from "./inbound-plaintext.ts";
+import { acceptHandles, type TcpHandle } from "./node-internals.ts";
+import { Outbound } from "./outbound.ts";
+import type { PodContext } from "./pod-context.ts";
+import { TcpEnd } from "./tcp-end.ts";
+import { openTunnel } from "./tunnel-opener.ts";
+
+/** Listening descriptors of one pod for one worker; the worker owns them from here on. */
+export interface PodListeners {
+  readonly outbound: number;
+  readonly inboundPlaintext: number;
+  readonly hbone: number;
+}
+
+interface CapturedHandler {
+  handle(
+    client: TcpEnd,
+    clientAddress: SocketAddress,
+    original: SocketAddress | undefined,
+  ): Promise<void>;
+}
+
+export class PodProxy {
+  readonly context: PodContext;
+  readonly pool: HbonePool;
+  readonly hbone: HboneServer;
+  readonly #syscalls: Syscalls;
+  readonly #servers: net.Server[] = [];
+
+  constructor(context: PodContext, syscalls: Syscalls) {
+    this.context = context;
+    this.#syscalls = syscalls;
+    this.pool = new HbonePool((target, onClosed) => openTunnel(context, target, onClosed));
+    this.hbone = new HboneServer(context, new InboundHbone(context));
+  }
+
+  /** Starts accepting. Rejects if a descriptor is not a listening socket. */
+  async listen(listeners: PodListeners): Promise<void> {
+    const outbound = new Outbound(this.context, this.pool);
+    const plaintext = new InboundPlaintext(this.context);
+    await Promise.all([
+      this.#listenCaptured(listeners.outbound, outbound),
+      this.#listenCaptured(listeners.inboundPlaintext, plaintext),
+      this.#listenHbone(listeners.hbone),
+    ]);
+  }
+
+  setCertificate(certificate: WorkloadCertificate): void {
+    this.hbone.setCertificate(certificate);
+    this.pool.retireAll();
+  }
+
+  /** No new connections; those that stand go on. */
+  drain(): void {
+    for (const server of this.#servers) server.close();
+    this.hbone.drain();
+    this.pool.close({ now: false });
+  }
+
+  /** The pod is gone or no longer captured: everything ends now. */
+  destroy(): void {
+    for (const server of this.#servers) server.close();
+    const { tracker, pod } = this.context;
+    const why = failure("workload-removed", "connection closed: the pod left the mesh");
+    tracker.abort((podUid) => podUid === pod.uid, why);
+    this.hbone.destroy();
+    this.pool.close({ now: true });
+  }
+
+  async #listenCaptured(fd: number, handler: CapturedHandler): Promise<void> {
+    const server = net.createServer();
+    await listening(server, fd);
+    this.#servers.push(server);
+    const onHandle = (handle: TcpHandle): void => this.#captured(handle, handler);
+    acceptHandles(server, onHandle, () => this.#acceptFailed());
+  }
+
+  #captured(handle: TcpHandle, handler: CapturedHandler): void {
+    const { tracker, tcp } = this.context;
+    if (tracker.size >= CONNECTIONS_PER_POD) {
+      handle.close();
+      this.#acceptFailed();
+      return;
+    }
+    const client = TcpEnd.accepted(handle, tcp);
+    const { remoteAddress, remotePort } = client.socket;
+    const ip = parseIp(remoteAddress ?? "");
+    if (ip === undefined) {
+      // Reset by its peer before it could be looked at.
+      client.reset();
+      return;
+    }
+    const original = this.#originalDestination(handle, client.socket.remoteFamily);
+    void handler.handle(client, { ip, port: remotePort ?? 0 }, original);
+  }
+
+  #originalDestination(handle: TcpHandle, family: string | undefined): SocketAddress | undefined {
+    try {
+      return this.#syscalls.originalDestination(handle.fd, family === "IPv4" ? "ipv4" : "ipv6");
+    } catch (error) {
+      if (error instanceof MeshError) return undefined;
+      throw error;
+    }
+  }
+
+  async #listenHbone(fd: number): Promise<void> {
+    const server = net.createServer({ noDelay: true }, (socket) => this.hbone.accept(socket));
+    await listening(server, fd);
+    server.on("error", () => this.#acceptFailed());
+    this.#servers.push(server);
+  }
+
+  #acceptFailed(): void {
+    this.context.tracker.acceptFailed();
+  }
+}
+
+function listening(server: net.Server, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,26 @@
+/** Opens an HBONE tunnel from inside a pod: certificate, TCP, TLS, HTTP/2. */
+import { type ConnectionFailure, failure } from "./failure.ts";
+import { HboneTunnel, secureTunnelSocket, type TunnelTarget } from "./hbone-tunnel.ts";
+import type { PodContext } from "./pod-context.ts";
+
+export async function openTunnel(
+  context: PodContext,
+  target: TunnelTarget,
+  onClosed: (tunnel: HboneTunnel) => void,
+): Promise<HboneTunnel | ConnectionFailure> {
+  const { certificates, dialer, netns, trustDomain, batcher } = context;
+  const stored = await certificates.get(target.sourceIdentity);
+  if ("ok" in stored) return stored;
+  const socket = await dialer.connectSocket({ netns, address: target.address });
+  if ("ok" in socket) return explainTimeout(socket);
+  const secure = await secureTunnelSocket(socket, stored.context, target, trustDomain);
+  if ("ok" in secure) return secure;
+  return new HboneTunnel(target, secure, batcher, onClosed);
+}
+
+/** Istio's users know this line: the usual cause of a silent port 15008 is a NetworkPolicy. */
+function explainTimeout(result: ConnectionFailure): ConnectionFailure {
+  if (result.reason !== "connect-timeout") return result;
+  const message = `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: ${result.message}`;
+  return failure(result.reason, message, { retriable: result.retriable });
+}

@@ -1,0 +1,49 @@
+/** The messages between ztunnel's control thread and its data workers. All are structured-cloneable. */
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { Identity } from "#common/model/identity.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
+import type { Netns } from "#ztunnel/sys/syscalls.ts";
+import type { DataPlaneOptions } from "./data-plane.ts";
+import type { PodListeners } from "./pod-proxy.ts";
+import type { TelemetryBatch } from "./telemetry-batch.ts";
+
+/** `workerData` of a data worker. */
+export type WorkerOptions = DataPlaneOptions;
+
+export type ToWorker =
+  | { readonly type: "state"; readonly update: StateUpdate }
+  | { readonly type: "certificate"; readonly certificate: WorkloadCertificate }
+  | {
+      readonly type: "add-pod";
+      readonly request: number;
+      readonly pod: CapturedPod;
+      /** Descriptors are the process's: the number is good in every thread. */
+      readonly netns: Netns;
+      readonly listeners: PodListeners;
+    }
+  | { readonly type: "remove-pod"; readonly request: number; readonly podUid: string }
+  | { readonly type: "drain"; readonly deadlineMs: number }
+  | { readonly type: "list-connections"; readonly request: number };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  | { readonly type: "done"; readonly request: number; readonly error?: string }
+  | { readonly type: "certificate-wanted"; readonly identity: Identity }
+  | { readonly type: "telemetry"; readonly batch: TelemetryBatch }
+  | {
+      readonly type: "connections";
+      readonly request: number;
+      readonly connections: readonly ConnectionSummary[];
+    }
+  | { readonly type: "drained" };
+
+/** One established connection, for `/config_dump`. */
+export interface ConnectionSummary {
+  readonly podUid: string;
+  readonly direction: "inbound" | "outbound";
+  readonly source: string;
+  readonly destination: string;
+  readonly hboneAddress: string | undefined;
+  readonly mutualTls: boolean;
+}

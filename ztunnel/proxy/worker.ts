@@ -1,0 +1,82 @@
+/** The entry point of a data worker thread: messages in, a `DataPlane`, messages out. */
+import { parentPort, workerData } from "node:worker_threads";
+import { formatSocketAddress } from "#common/model/ip.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import { DataPlane } from "./data-plane.ts";
+import { TelemetryBatcher } from "./telemetry-batch.ts";
+import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./worker-protocol.ts";
+
+function start(port: NonNullable<typeof parentPort>, options: WorkerOptions): void {
+  const send = (message: FromWorker): void => port.postMessage(message);
+  const telemetry = new TelemetryBatcher((batch) => send({ type: "telemetry", batch }));
+  const dataPlane = new DataPlane(options, {
+    syscalls: createLinuxSyscalls(),
+    reporter: telemetry,
+    requestCertificate: (identity) => send({ type: "certificate-wanted", identity }),
+    random: Math.random,
+  });
+  port.on("message", (message: ToWorker) => void handle(dataPlane, message, send, telemetry));
+  send({ type: "ready" });
+}
+
+async function handle(
+  dataPlane: DataPlane,
+  message: ToWorker,
+  send: (message: FromWorker) => void,
+  telemetry: TelemetryBatcher,
+): Promise<void> {
+  switch (message.type) {
+    case "state":
+      dataPlane.applyState(message.update);
+      return;
+    case "certificate":
+      dataPlane.putCertificate(message.certificate);
+      return;
+    case "add-pod": {
+      const error = await outcomeOf(() =>
+        dataPlane.addPod(message.pod, message.netns, message.listeners),
+      );
+      send({ type: "done", request: message.request, ...(error !== undefined && { error }) });
+      return;
+    }
+    case "remove-pod":
+      dataPlane.removePod(message.podUid);
+      send({ type: "done", request: message.request });
+      return;
+    case "list-connections":
+      send({
+        type: "connections",
+        request: message.request,
+        connections: listConnections(dataPlane),
+      });
+      return;
+    case "drain":
+      await dataPlane.drain(message.deadlineMs);
+      telemetry.flush();
+      send({ type: "drained" });
+      return;
+  }
+}
+
+async function outcomeOf(action: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await action();
+    return undefined;
+  } catch (error) {
+    return describeError(error);
+  }
+}
+
+function listConnections(dataPlane: DataPlane): ConnectionSummary[] {
+  return [...dataPlane.tracker.metas()].map(({ podUid, meta }) => ({
+    podUid,
+    direction: meta.reporter === "source" ? "outbound" : "inbound",
+    source: meta.sourceAddress ? formatSocketAddress(meta.sourceAddress) : "",
+    destination: meta.destinationAddress ? formatSocketAddress(meta.destinationAddress) : "",
+    hboneAddress: meta.hboneAddress,
+    mutualTls: meta.mutualTls,
+  }));
+}
+
+if (parentPort !== null) start(parentPort, workerData as WorkerOptions);
