@@ -1,0 +1,171 @@
+/**
+ * A process that is kept as its restart policy says: started, watched, started again with back-off,
+ * stopped with a grace period. A container of a pod and a ztunnel are both one of these.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from "node:fs";
+import { dirname } from "node:path";
+import { Backoff, type BackoffOptions } from "#common/runtime/backoff.ts";
+import { previousLog } from "#meshctl/local/paths.ts";
+import { CONTAINER_BACKOFF_RESET_MS } from "#meshctl/limits.ts";
+
+export interface ProcessSpec {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Standard output and error, appended; the log of the run before is kept beside it. */
+  readonly log: string;
+  readonly restart: "Always" | "OnFailure" | "Never";
+  /** `argv` is an nsenter that forks: signals go to its child. */
+  readonly wrapped: boolean;
+  readonly backoff: BackoffOptions;
+}
+
+export type ProcessState =
+  | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
+  | { readonly kind: "running"; readonly pid: number; readonly startedAt: Date }
+  | {
+      readonly kind: "terminated";
+      readonly exitCode: number;
+      readonly signal: string | undefined;
+      readonly finishedAt: Date;
+    };
+
+export class SupervisedProcess {
+  #spec: ProcessSpec;
+  readonly #onChange: () => void;
+  readonly #backoff: Backoff;
+  #state: ProcessState = { kind: "waiting", reason: "ContainerCreating", message: "" };
+  #last: ProcessState | undefined;
+  #child: ChildProcess | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  #restarts = 0;
+
+  /** `onChange` is called after each change of state, never from within a call of this object. */
+  constructor(spec: ProcessSpec, onChange: () => void) {
+    this.#spec = spec;
+    this.#onChange = onChange;
+    this.#backoff = new Backoff(spec.backoff);
+  }
+
+  get state(): ProcessState {
+    return this.#state;
+  }
+  /** How the run before this one ended. */
+  get lastTermination(): ProcessState | undefined {
+    return this.#last;
+  }
+  get restarts(): number {
+    return this.#restarts;
+  }
+  /** The process that `signal` would reach; undefined while there is none. */
+  get pid(): number | undefined {
+    const pid = this.#state.kind === "running" ? this.#state.pid : undefined;
+    return pid === undefined || !this.#spec.wrapped ? pid : firstChild(pid);
+  }
+
+  start(): void {
+    this.#timer = undefined;
+    const { argv, env, log } = this.#spec;
+    const [file = "", ...args] = argv;
+    mkdirSync(dirname(log), { recursive: true });
+    if (this.#last !== undefined && existsSync(log)) renameSync(log, previousLog(log));
+    const fd = openSync(log, "a");
+    // A session of its own: a Ctrl-C at the terminal of `meshctl up` must not reach it.
+    const child = spawn(file, args, { env, stdio: ["ignore", fd, fd], detached: true });
+    closeSync(fd);
+    this.#child = child;
+    const startedAt = new Date();
+    child.on("error", () => this.#onExit(child, startedAt, 127, undefined));
+    child.on("exit", (code, signal) => {
+      this.#onExit(child, startedAt, code ?? 128, signal ?? undefined);
+    });
+    if (child.pid !== undefined) this.#state = { kind: "running", pid: child.pid, startedAt };
+    queueMicrotask(this.#onChange);
+  }
+
+  /** What the next start runs. */
+  update(spec: Partial<ProcessSpec>): void {
+    this.#spec = { ...this.#spec, ...spec };
+  }
+
+  /** False where there is nothing to signal. */
+  signal(signal: NodeJS.Signals): boolean {
+    const { pid } = this;
+    if (pid === undefined) return false;
+    return sendSignal(pid, signal);
+  }
+
+  /** SIGTERM, then SIGKILL to the whole session's group; the restart policy then says what follows. */
+  async terminate(graceMs: number): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
+    if (graceMs > 0 && this.signal("SIGTERM")) {
+      const timer = setTimeout(() => killGroup(child), graceMs);
+      await gone;
+      clearTimeout(timer);
+    } else {
+      killGroup(child);
+      await gone;
+    }
+  }
+
+  /** Ends the process for good. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    await this.terminate(graceMs);
+  }
+
+  #onExit(child: ChildProcess, startedAt: Date, code: number, signal: string | undefined): void {
+    if (this.#child !== child) return;
+    this.#child = undefined;
+    killGroup(child);
+    const finishedAt = new Date();
+    this.#state = { kind: "terminated", exitCode: code, signal, finishedAt };
+    this.#last = this.#state;
+    if (finishedAt.getTime() - startedAt.getTime() > CONTAINER_BACKOFF_RESET_MS) {
+      this.#backoff.reset();
+    }
+    const { restart } = this.#spec;
+    const failed = code !== 0 || signal !== undefined;
+    if (!this.#stopping && (restart === "Always" || (restart === "OnFailure" && failed))) {
+      this.#restartLater(code, signal);
+    }
+    queueMicrotask(this.#onChange);
+  }
+
+  #restartLater(code: number, signal: string | undefined): void {
+    const delayMs = this.#backoff.next();
+    const how = signal === undefined ? `exited with status ${code}` : `was ended by ${signal}`;
+    const message = `${how}; next start in ${(delayMs / 1000).toFixed(1)} s`;
+    this.#state = { kind: "waiting", reason: "CrashLoopBackOff", message };
+    this.#timer = setTimeout(() => {
+      this.#restarts++;
+      this.start();
+    }, delayMs);
+  }
+}
+
+/** What the process left behind in its process group. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid !== undefined) sendSignal(-child.pid, "SIGKILL");
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false; // It is gone already: what was asked for.
+  }
+}
+
+function firstChild(pid: number): number | undefined {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return children === "" ? undefined : Number.parseInt(children, 10);
+  } catch {
+    return undefined; // It ended between the two looks.
+  }
+}
