@@ -51,7 +51,10 @@ export class CertificateStore {
     const arrived = await this.#wait(identity);
     return (
       arrived ??
-      failure("identity-unavailable", `no valid certificate for ${identity.uri}: is the CA reachable?`)
+      failure(
+        "identity-unavailable",
+        `no valid certificate for ${identity.uri}: is the CA reachable?`,
+      )
     );
   }
 

@@ -33,13 +33,14 @@ export interface ByteCounts {
 }
 
 export interface ConnectionReporter {
-  opened(id: number, meta: ConnectionMeta): void;
-  /** Bytes so far of a connection that stays open. */
-  progressed(id: number, bytes: ByteCounts): void;
+  opened(meta: ConnectionMeta): void;
+  /** Bytes since the last report of a connection that stays open. */
+  progressed(meta: ConnectionMeta, delta: ByteCounts): void;
+  /** `total` over its whole life, `delta` since the last report. */
   closed(
-    id: number,
     meta: ConnectionMeta,
-    bytes: ByteCounts,
+    total: ByteCounts,
+    delta: ByteCounts,
     durationMs: number,
     why: ConnectionFailure | undefined,
   ): void;
@@ -58,7 +59,7 @@ interface Tracked {
   readonly upstream: End;
   relay: Relay | undefined;
   cause: ConnectionFailure | undefined;
-  reportedBytes: number;
+  reported: ByteCounts;
 }
 
 export class ConnectionTracker {
@@ -93,10 +94,10 @@ export class ConnectionTracker {
       upstream,
       relay: undefined,
       cause: undefined,
-      reportedBytes: 0,
+      reported: { fromClient: 0, fromServer: 0 },
     };
     this.#connections.set(id, tracked);
-    this.#reporter.opened(id, meta);
+    this.#reporter.opened(meta);
     tracked.relay = relay(downstream, upstream, (outcome) => this.#done(tracked, outcome));
   }
 
@@ -109,10 +110,7 @@ export class ConnectionTracker {
   }
 
   /** Cuts the connections that `select` picks, giving `why` as the reason. */
-  abort(
-    select: (podUid: string, meta: ConnectionMeta) => boolean,
-    why: ConnectionFailure,
-  ): number {
+  abort(select: (podUid: string, meta: ConnectionMeta) => boolean, why: ConnectionFailure): number {
     let count = 0;
     for (const tracked of [...this.#connections.values()]) {
       if (!select(tracked.podUid, tracked.meta)) continue;
@@ -126,11 +124,8 @@ export class ConnectionTracker {
   /** Reports the bytes of every connection that moved some since the last call. */
   reportProgress(): void {
     for (const tracked of this.#connections.values()) {
-      const bytes = byteCounts(tracked);
-      const total = bytes.fromClient + bytes.fromServer;
-      if (total === tracked.reportedBytes) continue;
-      tracked.reportedBytes = total;
-      this.#reporter.progressed(tracked.id, bytes);
+      const delta = takeDelta(tracked);
+      if (delta.fromClient + delta.fromServer > 0) this.#reporter.progressed(tracked.meta, delta);
     }
   }
 
@@ -148,7 +143,8 @@ export class ConnectionTracker {
     this.#connections.delete(tracked.id);
     const why = tracked.cause ?? (outcome.error && describeBreak(outcome, outcome.error));
     const durationMs = performance.now() - tracked.startedAt;
-    this.#reporter.closed(tracked.id, tracked.meta, byteCounts(tracked), durationMs, why);
+    const delta = takeDelta(tracked);
+    this.#reporter.closed(tracked.meta, byteCounts(tracked), delta, durationMs, why);
     if (this.#connections.size > 0) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
@@ -156,6 +152,17 @@ export class ConnectionTracker {
 
 function byteCounts({ downstream, upstream }: Tracked): ByteCounts {
   return { fromClient: downstream.bytesRead, fromServer: upstream.bytesRead };
+}
+
+/** The bytes since the last call for this connection. */
+function takeDelta(tracked: Tracked): ByteCounts {
+  const now = byteCounts(tracked);
+  const delta = {
+    fromClient: now.fromClient - tracked.reported.fromClient,
+    fromServer: now.fromServer - tracked.reported.fromServer,
+  };
+  tracked.reported = now;
+  return delta;
 }
 
 function describeBreak(outcome: RelayOutcome, error: Error): ConnectionFailure {

@@ -20,9 +20,8 @@ import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
 export interface DataPlaneOptions {
   readonly trustDomain: string;
+  /** This node's network; "" is the default network. */
   readonly network: string;
-  readonly clusterId: string;
-  readonly localNode: string;
   /** @default true: applications see the address of their real client. */
   readonly keepSourceAddress: boolean;
 }
@@ -70,7 +69,7 @@ export class DataPlane {
 
   applyState(update: StateUpdate): void {
     const change = this.#context.state.apply(update);
-    for (const uid of change.workloads) {
+    for (const uid of change.rebound) {
       for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
     }
     this.#context.waiter.stateChanged();

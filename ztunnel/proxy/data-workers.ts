@@ -3,15 +3,15 @@ import { Worker } from "node:worker_threads";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
-import type { TelemetryBatch } from "./telemetry-batch.ts";
 import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./worker-protocol.ts";
 
 export interface DataWorkersEvents {
   readonly onCertificateWanted: (identity: Identity) => void;
-  readonly onTelemetry: (worker: number, batch: TelemetryBatch) => void;
+  readonly onTelemetry: (worker: number, batch: ConnectionBatch) => void;
   /** A worker died. Its listeners are gone: the process should end and be restarted. */
   readonly onFatal: (error: Error) => void;
 }
@@ -136,7 +136,7 @@ export class DataWorkers {
         if (message.type === "drained") resolve();
         else this.#dispatch(index, message);
       });
-      worker.on("error", (error) => this.#events.onFatal(error));
+      worker.on("error", (error) => this.#events.onFatal(asError(error)));
       worker.on("exit", (code) => {
         resolve();
         if (this.#stopping) return;
@@ -169,6 +169,10 @@ function firstMessage(worker: Worker): Promise<void> {
     worker.once("message", () => resolve());
     worker.once("error", reject);
   });
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 function descriptorFor(descriptors: readonly number[], worker: number): number {

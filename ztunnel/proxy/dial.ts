@@ -88,6 +88,6 @@ function connected(
     const onConnect = (): void => finish(undefined);
     socket.once("connect", onConnect);
     socket.on("error", onError);
-    socket.connect({ host: address.ip, port: address.port, noDelay: true });
+    socket.connect({ host: address.ip, port: address.port });
   });
 }

@@ -130,7 +130,7 @@ export class HboneTunnel {
       stream.once("response", (headers) => {
         const status = headers[":status"];
         if (status !== 200) return give(statusFailure(status));
-        const baggage = headers["baggage"];
+        const baggage = headers.baggage;
         give({ end, baggage: typeof baggage === "string" ? baggage : undefined });
       });
     });

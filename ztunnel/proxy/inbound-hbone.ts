@@ -2,10 +2,13 @@
 import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { parseAuthority } from "#common/hbone/authority.ts";
 import { makeBaggage } from "#common/hbone/baggage.ts";
+import { forwardedHost } from "#common/hbone/forwarded.ts";
+import { serviceKey } from "#common/model/address.ts";
 import type { Connection } from "#common/model/connection.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
+import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import { admit } from "./admit.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
@@ -50,7 +53,7 @@ export class InboundHbone {
     const startedAt = performance.now();
     const end = new HboneEnd(stream, batcher, peer.alive);
     const outcome = await this.#connect(headers, peer);
-    const meta = this.#meta(peer, outcome.workload, outcome.target);
+    const meta = this.#meta(peer, headers, outcome.workload, outcome.target);
     const { result } = outcome;
     if ("ok" in result) {
       answer(stream, STATUS[result.reason] ?? 503, undefined);
@@ -125,7 +128,7 @@ export class InboundHbone {
   ): SocketAddress | ConnectionFailure {
     const { state } = this.#context;
     const service = state.findServiceByHostname(authority.hostname, workload.namespace);
-    const ports = service && workload.services.get(`${service.namespace}/${service.hostname}`);
+    const ports = service && workload.services.get(serviceKey(service));
     const port = ports?.find(({ servicePort }) => servicePort === authority.port);
     if (port === undefined || port.targetPort === 0) {
       const message = `unknown destination: ${authority.hostname}:${authority.port}`;
@@ -136,6 +139,7 @@ export class InboundHbone {
 
   #meta(
     peer: TunnelPeer,
+    headers: IncomingHttpHeaders,
     workload: Workload | undefined,
     target: SocketAddress | undefined,
   ): ConnectionMeta {
@@ -152,9 +156,21 @@ export class InboundHbone {
       hboneAddress: target && formatSocketAddress(target),
       destination: workload,
       destinationIdentity: workload && workloadIdentity(workload),
-      service: undefined,
+      service: this.#addressedService(headers, workload),
       mutualTls: true,
     };
+  }
+
+  /** The service that the client says it addressed; for metrics only, and only if this pod serves it. */
+  #addressedService(
+    headers: IncomingHttpHeaders,
+    workload: Workload | undefined,
+  ): Service | undefined {
+    if (workload === undefined || headers.forwarded === undefined) return undefined;
+    const host = forwardedHost(headers.forwarded);
+    const service = host && this.#context.state.findServiceByHostname(host, workload.namespace);
+    if (service === undefined || service === "") return undefined;
+    return workload.services.has(serviceKey(service)) ? service : undefined;
   }
 }
 

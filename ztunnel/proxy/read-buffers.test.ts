@@ -39,7 +39,10 @@ test("bytes in flight are never overwritten by later reads of the same connectio
     inFlight.push(read(buffers, SLAB_MIN_READ_BYTES, fill));
   }
   inFlight.forEach(({ chunk }, i) => {
-    assert.ok(chunk.every((byte) => byte === i + 1), `chunk ${i} was overwritten`);
+    assert.ok(
+      chunk.every((byte) => byte === i + 1),
+      `chunk ${i} was overwritten`,
+    );
   });
   assert.equal(inFlight.length, (SLABS_PER_CONNECTION * SLAB_BYTES) / SLAB_MIN_READ_BYTES);
 });

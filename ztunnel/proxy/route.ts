@@ -117,7 +117,6 @@ function routeDirect(
   };
 }
 
-
 function routeToWaypoint(
   request: RouteRequest,
   gateway: GatewayAddress,

@@ -1,12 +1,12 @@
 /** The messages between ztunnel's control thread and its data workers. All are structured-cloneable. */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
+import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { DataPlaneOptions } from "./data-plane.ts";
 import type { PodListeners } from "./pod-proxy.ts";
-import type { TelemetryBatch } from "./telemetry-batch.ts";
 
 /** `workerData` of a data worker. */
 export type WorkerOptions = DataPlaneOptions;
@@ -30,7 +30,7 @@ export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "done"; readonly request: number; readonly error?: string }
   | { readonly type: "certificate-wanted"; readonly identity: Identity }
-  | { readonly type: "telemetry"; readonly batch: TelemetryBatch }
+  | { readonly type: "telemetry"; readonly batch: ConnectionBatch }
   | {
       readonly type: "connections";
       readonly request: number;

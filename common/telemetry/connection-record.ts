@@ -1,0 +1,83 @@
+/**
+ * What a data worker says about connections, in batches. Label sets are interned: they are sent once
+ * under a number, and records refer to the number, so that a short connection costs a short record.
+ */
+import type { Reason } from "#common/model/reason.ts";
+
+export type Reporter = "source" | "destination" | "waypoint";
+
+/** One side of a connection as metrics and logs name it; "" where it is not known. */
+export interface EndpointLabels {
+  /** The pod's (workload record's) own name: the access log's `workload`. */
+  readonly name: string;
+  /** The Deployment's, Job's, … name: the metrics' `workload`. */
+  readonly workload: string;
+  readonly namespace: string;
+  /** spiffe://… as verified; "" for plaintext. */
+  readonly principal: string;
+  readonly canonicalService: string;
+  readonly canonicalRevision: string;
+  readonly cluster: string;
+  readonly region: string;
+  readonly zone: string;
+}
+
+export interface ServiceLabels {
+  readonly hostname: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface ConnectionLabels {
+  readonly reporter: Reporter;
+  readonly source: EndpointLabels;
+  readonly destination: EndpointLabels;
+  readonly service: ServiceLabels | undefined;
+  readonly mutualTls: boolean;
+}
+
+/** Bytes of the application: what the client sent, and what the server sent. */
+export interface CarriedBytes {
+  readonly fromClient: number;
+  readonly fromServer: number;
+}
+
+/** Why a connection did not end well. */
+export interface RecordFailure {
+  readonly reason: Reason;
+  readonly message: string;
+  /** `<namespace>/<name>` of the policy that decided. */
+  readonly policy?: string;
+}
+
+/** `labels` is the number of an interned `ConnectionLabels`. */
+export type ConnectionRecord =
+  | { readonly event: "opened"; readonly labels: number }
+  /** Bytes since the last record of this connection. */
+  | { readonly event: "bytes"; readonly labels: number; readonly delta: CarriedBytes }
+  | {
+      /** `closed` follows `opened`; `refused` stands alone. */
+      readonly event: "closed" | "refused";
+      readonly labels: number;
+      /** Milliseconds since the epoch. */
+      readonly at: number;
+      readonly durationMs: number;
+      /** `ip:port`, "" where not known. */
+      readonly sourceAddress: string;
+      readonly destinationAddress: string;
+      /** What CONNECT asked for. */
+      readonly hboneAddress: string;
+      readonly total: CarriedBytes;
+      readonly delta: CarriedBytes;
+      readonly failure: RecordFailure | undefined;
+    };
+
+export interface ConnectionBatch {
+  /** Label sets that records of this batch, or of later ones, refer to. */
+  readonly labels: readonly (readonly [number, ConnectionLabels])[];
+  /** Numbers below this one are not used any more, after this batch. */
+  readonly forgetLabelsBelow: number;
+  readonly records: readonly ConnectionRecord[];
+  /** Connections dropped at accept: no descriptor left, or a bound reached. */
+  readonly acceptFailures: number;
+}

@@ -1,0 +1,163 @@
+/**
+ * Turns what the tracker reports into records for the control thread, sent in batches: nothing is
+ * formatted and no label is hashed on the data worker's event loop.
+ */
+import { formatSocketAddress } from "#common/model/ip.ts";
+import type { Workload } from "#common/model/workload.ts";
+import type {
+  ConnectionBatch,
+  ConnectionLabels,
+  ConnectionRecord,
+  EndpointLabels,
+  RecordFailure,
+} from "#common/telemetry/connection-record.ts";
+import { LabelInterner } from "#common/telemetry/label-table.ts";
+import { RECORD_BATCH, RECORD_DELAY_MS } from "../limits.ts";
+import type { ByteCounts, ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
+import type { ConnectionFailure } from "./failure.ts";
+
+const NO_BYTES: ByteCounts = { fromClient: 0, fromServer: 0 };
+
+export class TelemetryBatcher implements ConnectionReporter {
+  readonly #send: (batch: ConnectionBatch) => void;
+  readonly #labels = new LabelInterner();
+  #records: ConnectionRecord[] = [];
+  #acceptFailures = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(send: (batch: ConnectionBatch) => void) {
+    this.#send = send;
+  }
+
+  opened(meta: ConnectionMeta): void {
+    this.#add({ event: "opened", labels: this.#intern(meta) });
+  }
+
+  progressed(meta: ConnectionMeta, delta: ByteCounts): void {
+    this.#add({ event: "bytes", labels: this.#intern(meta), delta });
+  }
+
+  closed(
+    meta: ConnectionMeta,
+    total: ByteCounts,
+    delta: ByteCounts,
+    durationMs: number,
+    why: ConnectionFailure | undefined,
+  ): void {
+    this.#finish("closed", meta, total, delta, durationMs, why);
+  }
+
+  refused(meta: ConnectionMeta, durationMs: number, why: ConnectionFailure): void {
+    this.#finish("refused", meta, NO_BYTES, NO_BYTES, durationMs, why);
+  }
+
+  acceptFailed(): void {
+    this.#acceptFailures++;
+    this.#schedule();
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#records.length === 0 && this.#acceptFailures === 0) return;
+    const records = this.#records;
+    const acceptFailures = this.#acceptFailures;
+    this.#records = [];
+    this.#acceptFailures = 0;
+    this.#send({ ...this.#labels.takeFresh(), records, acceptFailures });
+  }
+
+  #finish(
+    event: "closed" | "refused",
+    meta: ConnectionMeta,
+    total: ByteCounts,
+    delta: ByteCounts,
+    durationMs: number,
+    why: ConnectionFailure | undefined,
+  ): void {
+    this.#add({
+      event,
+      labels: this.#intern(meta),
+      at: Date.now(),
+      durationMs,
+      sourceAddress: meta.sourceAddress ? formatSocketAddress(meta.sourceAddress) : "",
+      destinationAddress: meta.destinationAddress
+        ? formatSocketAddress(meta.destinationAddress)
+        : "",
+      hboneAddress: meta.hboneAddress ?? "",
+      total,
+      delta,
+      failure: why && recordFailure(why),
+    });
+  }
+
+  #intern(meta: ConnectionMeta): number {
+    return this.#labels.intern(labelKey(meta), () => connectionLabels(meta));
+  }
+
+  #add(record: ConnectionRecord): void {
+    if (this.#records.push(record) >= RECORD_BATCH) this.flush();
+    else this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => this.flush(), RECORD_DELAY_MS);
+  }
+}
+
+function recordFailure({ reason, message, policy }: ConnectionFailure): RecordFailure {
+  return { reason, message, ...(policy !== undefined && { policy }) };
+}
+
+/** Equal keys have equal labels: a record of a workload that changed is another object with another key. */
+function labelKey(meta: ConnectionMeta): string {
+  const { source, destination, service } = meta;
+  return [
+    meta.reporter,
+    meta.mutualTls,
+    workloadKey(source),
+    meta.sourceIdentity?.uri,
+    workloadKey(destination),
+    meta.destinationIdentity?.uri,
+    service && `${service.namespace}/${service.hostname}`,
+  ].join("|");
+}
+
+function workloadKey(workload: Workload | undefined): string {
+  if (workload === undefined) return "";
+  const { uid, workloadName, canonicalName, canonicalRevision } = workload;
+  return `${uid},${workloadName},${canonicalName},${canonicalRevision}`;
+}
+
+function connectionLabels(meta: ConnectionMeta): ConnectionLabels {
+  const { service } = meta;
+  return {
+    reporter: meta.reporter,
+    source: endpointLabels(meta.source, meta.sourceIdentity),
+    destination: endpointLabels(meta.destination, meta.destinationIdentity),
+    service: service && {
+      hostname: service.hostname,
+      namespace: service.namespace,
+      name: service.name,
+    },
+    mutualTls: meta.mutualTls,
+  };
+}
+
+function endpointLabels(
+  workload: Workload | undefined,
+  identity: ConnectionMeta["sourceIdentity"],
+): EndpointLabels {
+  return {
+    name: workload?.name ?? "",
+    workload: workload?.workloadName ?? "",
+    namespace: workload?.namespace ?? identity?.namespace ?? "",
+    principal: identity?.uri ?? "",
+    canonicalService: workload?.canonicalName ?? "",
+    canonicalRevision: workload?.canonicalRevision ?? "",
+    cluster: workload?.clusterId ?? "",
+    region: workload?.locality.region ?? "",
+    zone: workload?.locality.zone ?? "",
+  };
+}
