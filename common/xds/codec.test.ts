@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import fc from "fast-check";
+import { MeshError } from "#common/runtime/errors.ts";
+import {
+  authorizationArbitrary,
+  capturedPodArbitrary,
+  serviceArbitrary,
+  workloadArbitrary,
+} from "./codec-arbitraries.ts";
+import { decodeAuthorization } from "./decode-authorization.ts";
+import { decodeCapturedPod } from "./decode-captured-pod.ts";
+import { decodeAddress } from "./decode-workload.ts";
+import { encodeAuthorization } from "./encode-authorization.ts";
+import { encodeCapturedPod } from "./encode-captured-pod.ts";
+import { encodeAddress } from "./encode-workload.ts";
+import * as authorizationWire from "./gen/istio/authorization_pb.js";
+import * as wire from "./gen/istio/workload_pb.js";
+
+const UNKNOWN_FIELD = { no: 99, wireType: WireType.Varint, data: new Uint8Array([1]) };
+const INVALID = { code: "INVALID_RESOURCE" };
+
+describe("round trips", () => {
+  it("gives back every workload", () => {
+    fc.assert(
+      fc.property(workloadArbitrary, (workload) => {
+        const address = { kind: "workload", workload } as const;
+        assert.deepEqual(decodeAddress(encodeAddress(address)), address);
+      }),
+    );
+  });
+
+  it("gives back every service", () => {
+    fc.assert(
+      fc.property(serviceArbitrary, (service) => {
+        const address = { kind: "service", service } as const;
+        assert.deepEqual(decodeAddress(encodeAddress(address)), address);
+      }),
+    );
+  });
+
+  it("gives back every policy", () => {
+    fc.assert(
+      fc.property(authorizationArbitrary, (policy) => {
+        assert.deepEqual(decodeAuthorization(encodeAuthorization(policy)), policy);
+      }),
+    );
+  });
+
+  it("gives back every captured pod", () => {
+    fc.assert(
+      fc.property(capturedPodArbitrary, (pod) => {
+        assert.deepEqual(decodeCapturedPod(encodeCapturedPod(pod)), pod);
+      }),
+    );
+  });
+
+  it("encodes equal workloads to equal bytes whatever the order of their services", () => {
+    fc.assert(
+      fc.property(workloadArbitrary, (workload) => {
+        const services = new Map([...workload.services].reverse());
+        const reversed = { ...workload, services };
+        assert.deepEqual(
+          encodeAddress({ kind: "workload", workload: reversed }),
+          encodeAddress({ kind: "workload", workload }),
+        );
+      }),
+    );
+  });
+});
+
+describe("fuzz", () => {
+  const decoders = { decodeAddress, decodeAuthorization, decodeCapturedPod };
+  for (const [name, decode] of Object.entries(decoders)) {
+    it(`${name} turns any bytes into a value or a MeshError`, () => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => onlyMeshErrors(decode, bytes)),
+        { numRuns: 2000 },
+      );
+    });
+  }
+
+  it("turns damaged policies into a value or a MeshError", () => {
+    fc.assert(
+      fc.property(authorizationArbitrary, fc.nat(), fc.nat(255), (policy, at, byte) => {
+        const bytes = Uint8Array.from(encodeAuthorization(policy));
+        bytes[at % bytes.length] = byte;
+        onlyMeshErrors(decodeAuthorization, bytes);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("turns damaged addresses into a value or a MeshError", () => {
+    fc.assert(
+      fc.property(workloadArbitrary, fc.nat(), fc.nat(255), (workload, at, byte) => {
+        const bytes = Uint8Array.from(encodeAddress({ kind: "workload", workload }));
+        bytes[at % bytes.length] = byte;
+        onlyMeshErrors(decodeAddress, bytes);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+function onlyMeshErrors(decode: (bytes: Uint8Array) => unknown, bytes: Uint8Array): void {
+  try {
+    decode(bytes);
+  } catch (error) {
+    assert.ok(error instanceof MeshError, String(error));
+    assert.equal(error.code, "INVALID_RESOURCE");
+  }
+}
+
+/** An enum number that the generated types rule out and the wire does not. */
+function unknown(number: number): never {
+  return number as never;
+}
+
+describe("decodeAddress", () => {
+  const decodeWorkload = (init: Parameters<typeof create<typeof wire.WorkloadSchema>>[1]) => {
+    const value = create(wire.WorkloadSchema, init);
+    const message = create(wire.AddressSchema, { type: { case: "workload", value } });
+    const address = decodeAddress(toBinary(wire.AddressSchema, message));
+    assert.ok(address.kind === "workload");
+    return address.workload;
+  };
+
+  it("fills in what the wire leaves out", () => {
+    const workload = decodeWorkload({ uid: "u" });
+    assert.equal(workload.trustDomain, "cluster.local");
+    assert.equal(workload.capacity, 1);
+    assert.equal(workload.network, "");
+    assert.deepEqual(workload.locality, { region: "", zone: "", subzone: "" });
+    assert.equal("waypoint" in workload, false);
+  });
+
+  it("keeps a weight of zero, which is not an absent weight", () => {
+    assert.equal(decodeWorkload({ uid: "u", capacity: 0 }).capacity, 0);
+  });
+
+  it("un-maps IPv4 addresses written in IPv6 form", () => {
+    const mapped = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1]);
+    assert.deepEqual(decodeWorkload({ uid: "u", addresses: [mapped] }).addresses, ["10.0.0.1"]);
+  });
+
+  it("refuses workloads it cannot represent", () => {
+    assert.throws(() => decodeWorkload({}), /uid is missing/);
+    assert.throws(
+      () => decodeWorkload({ uid: "u", tunnelProtocol: wire.TunnelProtocol.LEGACY_ISTIO_MTLS }),
+      /legacy istio mtls/,
+    );
+    assert.throws(() => decodeWorkload({ uid: "u", tunnelProtocol: unknown(7) }), INVALID);
+    assert.throws(() => decodeWorkload({ uid: "u", workloadType: unknown(9) }), INVALID);
+    assert.throws(() => decodeWorkload({ uid: "u", status: unknown(2) }), INVALID);
+    assert.throws(() => decodeWorkload({ uid: "u", status: unknown(-1) }), INVALID);
+    assert.throws(() => decodeWorkload({ uid: "u", networkMode: unknown(2) }), INVALID);
+    assert.throws(() => decodeWorkload({ uid: "u", addresses: [new Uint8Array(5)] }), /5 bytes/);
+    assert.throws(() => decodeWorkload({ uid: "u", waypoint: {} }), /no destination/);
+    const ports = [{ servicePort: 80, targetPort: 70000 }];
+    assert.throws(() => decodeWorkload({ uid: "u", services: { s: { ports } } }), /70000/);
+  });
+
+  it("takes 15008 for a gateway port that is not given", () => {
+    const hostname = create(wire.NamespacedHostnameSchema, { namespace: "n", hostname: "h" });
+    const waypoint = { destination: { case: "hostname" as const, value: hostname } };
+    assert.equal(decodeWorkload({ uid: "u", waypoint }).waypoint?.hboneMtlsPort, 15008);
+  });
+
+  it("refuses an address without content, and a service without a hostname", () => {
+    assert.throws(() => decodeAddress(new Uint8Array()), /neither a workload nor a service/);
+    const value = create(wire.ServiceSchema, { namespace: "n" });
+    const message = create(wire.AddressSchema, { type: { case: "service", value } });
+    assert.throws(() => decodeAddress(toBinary(wire.AddressSchema, message)), /hostname/);
+  });
+});
+
+describe("decodeAuthorization", () => {
+  const encode = (match: Parameters<typeof create<typeof authorizationWire.MatchSchema>>[1]) =>
+    toBinary(
+      authorizationWire.AuthorizationSchema,
+      create(authorizationWire.AuthorizationSchema, {
+        name: "p",
+        namespace: "n",
+        rules: [{ clauses: [{ matches: [match ?? {}] }] }],
+      }),
+    );
+
+  it("refuses a policy with a field it does not know, at every depth", () => {
+    const schema = authorizationWire;
+    const match = create(schema.MatchSchema, { destinationPorts: [80] });
+    match.$unknown = [UNKNOWN_FIELD];
+    const text = create(schema.StringMatchSchema, { matchType: { case: "exact", value: "x" } });
+    text.$unknown = [UNKNOWN_FIELD];
+    const account = create(schema.ServiceAccountMatchSchema, { namespace: "x" });
+    account.$unknown = [UNKNOWN_FIELD];
+    const block = create(schema.AddressSchema, { address: new Uint8Array(4), length: 8 });
+    block.$unknown = [UNKNOWN_FIELD];
+    const unknownField = /p: .* has a field that this version does not know/;
+    assert.throws(() => decodeAuthorization(encode(match)), unknownField);
+    assert.throws(() => decodeAuthorization(encode({ principals: [text] })), unknownField);
+    assert.throws(() => decodeAuthorization(encode({ serviceAccounts: [account] })), unknownField);
+    assert.throws(() => decodeAuthorization(encode({ sourceIps: [block] })), unknownField);
+    const rule = create(schema.RuleSchema);
+    rule.$unknown = [UNKNOWN_FIELD];
+    const clause = create(schema.ClauseSchema);
+    clause.$unknown = [UNKNOWN_FIELD];
+    for (const rules of [[rule], [{ clauses: [clause] }]]) {
+      const message = create(schema.AuthorizationSchema, { name: "p", namespace: "n", rules });
+      const bytes = toBinary(schema.AuthorizationSchema, message);
+      assert.throws(() => decodeAuthorization(bytes), unknownField);
+    }
+  });
+
+  it("refuses an extension in a match, an empty string match, and numbers out of range", () => {
+    assert.throws(() => decodeAuthorization(encode({ extensions: [{ name: "x" }] })), /extension/);
+    assert.throws(() => decodeAuthorization(encode({ principals: [{}] })), /string match is empty/);
+    assert.throws(() => decodeAuthorization(encode({ destinationPorts: [70000] })), /70000/);
+    const address = new Uint8Array(4);
+    assert.throws(
+      () => decodeAuthorization(encode({ sourceIps: [{ address, length: 33 }] })),
+      /33/,
+    );
+    assert.throws(
+      () => decodeAuthorization(encode({ sourceIps: [{ address: new Uint8Array(3) }] })),
+      /3 bytes/,
+    );
+  });
+
+  it("refuses actions and scopes it does not know", () => {
+    for (const field of [3, 4]) {
+      const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string("p");
+      const bytes = writer.tag(field, WireType.Varint).int32(5).finish();
+      assert.throws(() => decodeAuthorization(bytes), INVALID);
+    }
+  });
+
+  it("reads an IPv4-mapped block as the IPv4 block it stands for", () => {
+    const address = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 0]);
+    const policy = decodeAuthorization(encode({ sourceIps: [{ address, length: 104 }] }));
+    const block = policy.rules[0]?.clauses[0]?.matches[0]?.sourceIps[0];
+    assert.deepEqual([...(block?.bytes ?? [])], [10, 0, 0, 0]);
+    assert.equal(block?.length, 8);
+    assert.throws(
+      () => decodeAuthorization(encode({ sourceIps: [{ address, length: 90 }] })),
+      /90/,
+    );
+  });
+});
