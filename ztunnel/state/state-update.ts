@@ -1,0 +1,83 @@
+/**
+ * What the control plane says changed, and what the state store made of it. A `StateUpdate` is
+ * structured-cloneable: the control thread posts it to every data worker.
+ */
+import type { Authorization } from "#common/model/authorization.ts";
+import type { MeshAddress } from "#common/model/service.ts";
+import type { Workload } from "#common/model/workload.ts";
+
+export interface StateUpdate {
+  readonly addresses: readonly MeshAddress[];
+  /** xDS names: a workload's uid, or `<namespace>/<hostname>` of a service. */
+  readonly removedAddresses: readonly string[];
+  readonly policies: readonly Authorization[];
+  /** `<namespace>/<name>`. */
+  readonly removedPolicies: readonly string[];
+}
+
+/** What one update changed, for those who hold something that hangs on the state. */
+export interface AppliedChange {
+  /** Uids of workloads that are new, different or gone. */
+  readonly workloads: ReadonlySet<string>;
+  /**
+   * Of those, the ones that are gone or now have other addresses, another network, identity or tunnel
+   * protocol: a tunnel made for one of them must take no further streams.
+   */
+  readonly rebound: ReadonlySet<string>;
+  /** `<namespace>/<hostname>` of services that are new, different or gone. */
+  readonly services: ReadonlySet<string>;
+  readonly policies: PolicyChange;
+}
+
+/** Which workloads a change of policies may concern. */
+export interface PolicyChange {
+  readonly global: boolean;
+  /** Namespaces whose namespace-wide policies changed. */
+  readonly namespaces: ReadonlySet<string>;
+  /** Keys of every policy that changed, for workloads that name it. */
+  readonly keys: ReadonlySet<string>;
+}
+
+/** Whether other policies than before may now apply to the workload. */
+export function policiesMayDiffer(change: AppliedChange, workload: Workload): boolean {
+  const { global, namespaces, keys } = change.policies;
+  if (global || namespaces.has(workload.namespace)) return true;
+  if (change.workloads.has(workload.uid)) return true;
+  return keys.size > 0 && workload.authorizationPolicies.some((key) => keys.has(key));
+}
+
+export const EMPTY_UPDATE: StateUpdate = {
+  addresses: [],
+  removedAddresses: [],
+  policies: [],
+  removedPolicies: [],
+};
+
+/**
+ * Cuts an update into pieces of at most `size` entries, to be applied in this order: policies before the
+ * workloads that name them, removals before what replaces them. A worker's event loop then never stops
+ * for longer than one piece takes.
+ */
+export function* splitUpdate(update: StateUpdate, size: number): Generator<StateUpdate> {
+  const total =
+    update.addresses.length +
+    update.removedAddresses.length +
+    update.policies.length +
+    update.removedPolicies.length;
+  if (total <= size) {
+    yield update;
+    return;
+  }
+  for (const removedPolicies of slices(update.removedPolicies, size)) {
+    yield { ...EMPTY_UPDATE, removedPolicies };
+  }
+  for (const policies of slices(update.policies, size)) yield { ...EMPTY_UPDATE, policies };
+  for (const removedAddresses of slices(update.removedAddresses, size)) {
+    yield { ...EMPTY_UPDATE, removedAddresses };
+  }
+  for (const addresses of slices(update.addresses, size)) yield { ...EMPTY_UPDATE, addresses };
+}
+
+function* slices<Item>(list: readonly Item[], size: number): Generator<readonly Item[]> {
+  for (let i = 0; i < list.length; i += size) yield list.slice(i, i + size);
+}
