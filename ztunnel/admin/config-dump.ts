@@ -1,0 +1,237 @@
+/**
+ * `/config_dump` in the JSON shape of Istio's ztunnel (istio/ztunnel src/admin.rs, src/state/*.rs at
+ * 62d82653), so that `istioctl ztunnel-config` reads ours. Written piece by piece: a dump of 10,000
+ * workloads is never one string, and the event loop turns between pieces.
+ */
+import { X509Certificate } from "node:crypto";
+import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
+import type { Authorization, Match, StringMatch } from "#common/model/authorization.ts";
+import { type Cidr, formatCidr } from "#common/model/ip.ts";
+import type { Service } from "#common/model/service.ts";
+import type { Workload } from "#common/model/workload.ts";
+import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
+
+/** One identity's certificate, as the certificate manager knows it. */
+export interface CertificateState {
+  readonly identity: string;
+  /** "Available", "Initializing" or "Unavailable: <why>". */
+  readonly state: string;
+  /** PEM, leaf first; empty where there is none. */
+  readonly certChainPem: string;
+  readonly rootsPem: string;
+}
+
+/** A captured pod, and the connections that pass through it. */
+export interface PodState {
+  readonly uid: string;
+  readonly state: "Pending" | "Up";
+  readonly info: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly serviceAccount: string;
+  };
+  readonly connections: {
+    readonly inbound: readonly object[];
+    readonly outbound: readonly object[];
+  };
+}
+
+export interface ConfigDumpSource {
+  readonly state: ProxyState;
+  readonly certificates: readonly CertificateState[];
+  readonly pods: readonly PodState[];
+  readonly version: object;
+  /** The effective configuration, without secrets. */
+  readonly config: object;
+}
+
+const ITEMS_PER_CHUNK = 200;
+
+export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator<string> {
+  const { state } = source;
+  yield "{";
+  yield* writeList("workloads", state.workloads(), dumpWorkload);
+  yield* writeList("services", state.services(), (service) => dumpService(state, service));
+  yield* writeList("policies", state.policies(), dumpPolicy);
+  yield* writeList("certificates", source.certificates, dumpCertificates);
+  yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
+  const workloadState = source.pods.map(({ uid, ...rest }) => [uid, rest]);
+  yield `"workloadState":${JSON.stringify(Object.fromEntries(workloadState))},`;
+  yield `"version":${JSON.stringify(source.version)},"config":${JSON.stringify(source.config)}}\n`;
+}
+
+async function* writeList<Item>(
+  name: string,
+  items: Iterable<Item>,
+  dump: (item: Item) => object,
+): AsyncGenerator<string> {
+  yield `"${name}":[`;
+  let chunk: string[] = [];
+  let first = true;
+  // A copy: the state may change while the reader takes its time.
+  for (const item of [...items]) {
+    chunk.push((first ? "" : ",") + JSON.stringify(dump(item)));
+    first = false;
+    if (chunk.length < ITEMS_PER_CHUNK) continue;
+    yield chunk.join("");
+    chunk = [];
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  yield `${chunk.join("")}],`;
+}
+
+function dumpWorkload(workload: Workload): object {
+  return withoutDefaults({
+    workloadIps: workload.addresses,
+    waypoint: workload.waypoint && dumpGateway(workload.waypoint),
+    networkGateway: workload.networkGateway && dumpGateway(workload.networkGateway),
+    protocol: workload.tunnelProtocol === "hbone" ? "HBONE" : "TCP",
+    networkMode: workload.networkMode === "standard" ? "Standard" : "HostNetwork",
+    uid: workload.uid,
+    name: workload.name,
+    namespace: workload.namespace,
+    trustDomain: workload.trustDomain,
+    serviceAccount: workload.serviceAccount,
+    network: workload.network,
+    workloadName: workload.workloadName,
+    workloadType: workload.workloadType,
+    canonicalName: workload.canonicalName,
+    canonicalRevision: workload.canonicalRevision,
+    hostname: workload.hostname,
+    node: workload.node,
+    nativeTunnel: workload.nativeTunnel || undefined,
+    authorizationPolicies: workload.authorizationPolicies,
+    status: workload.status === "healthy" ? "Healthy" : "Unhealthy",
+    clusterId: workload.clusterId,
+    locality: withoutDefaults({ ...workload.locality }),
+    services: [...workload.services.keys()],
+    capacity: workload.capacity,
+  });
+}
+
+function dumpService(state: ProxyState, service: Service): object {
+  const endpoints = [...state.endpointsOf(service).workloads.values()].map((workload) => [
+    workload.uid,
+    {
+      workloadUid: workload.uid,
+      port: portMap(workload.services.get(serviceKey(service)) ?? []),
+      status: workload.status === "healthy" ? "Healthy" : "Unhealthy",
+    },
+  ]);
+  const blocks = service.addresses.filter(({ cidr }) => cidr !== undefined);
+  return {
+    ...withoutDefaults({
+      waypoint: service.waypoint && dumpGateway(service.waypoint),
+      cidrVips: blocks.map(({ network, cidr }) => `${network}/${cidr && formatCidr(cidr)}`),
+      loadBalancer: service.loadBalancing && dumpLoadBalancing(service.loadBalancing),
+    }),
+    name: service.name,
+    namespace: service.namespace,
+    hostname: service.hostname,
+    vips: service.addresses.filter(({ cidr }) => cidr === undefined).map(networkAddressKey),
+    ports: portMap(service.ports),
+    endpoints: Object.fromEntries(endpoints),
+    subjectAltNames: service.subjectAltNames,
+    canonical: service.canonical,
+    visibility: service.visibility === "public" ? "Public" : "Namespace",
+  };
+}
+
+function portMap(ports: Service["ports"]): object {
+  return Object.fromEntries(ports.map(({ servicePort, targetPort }) => [servicePort, targetPort]));
+}
+
+function dumpLoadBalancing({ routingPreference, mode, healthPolicy }: LoadBalancing): object {
+  return {
+    routingPreferences: routingPreference.map(pascalCase),
+    mode: pascalCase(mode),
+    healthPolicy: pascalCase(healthPolicy),
+  };
+}
+
+type LoadBalancing = NonNullable<Service["loadBalancing"]>;
+
+function dumpGateway(gateway: GatewayAddress): object {
+  const destination =
+    gateway.kind === "hostname" ? serviceKey(gateway.name) : networkAddressKey(gateway.address);
+  return { destination, hboneMtlsPort: gateway.hboneMtlsPort };
+}
+
+const SCOPES = {
+  global: "Global",
+  namespace: "Namespace",
+  "workload-selector": "WorkloadSelector",
+} as const;
+
+function dumpPolicy(policy: Authorization): object {
+  return {
+    name: policy.name,
+    namespace: policy.namespace,
+    scope: SCOPES[policy.scope],
+    action: pascalCase(policy.action),
+    rules: policy.rules.map((rule) => rule.clauses.map((clause) => clause.matches.map(dumpMatch))),
+    dryRun: policy.dryRun,
+  };
+}
+
+function dumpMatch(match: Match): object {
+  return withoutDefaults({
+    namespaces: match.namespaces.map(dumpString),
+    notNamespaces: match.notNamespaces.map(dumpString),
+    serviceAccounts: match.serviceAccounts,
+    notServiceAccounts: match.notServiceAccounts,
+    principals: match.principals.map(dumpString),
+    notPrincipals: match.notPrincipals.map(dumpString),
+    sourceIps: match.sourceIps.map((cidr: Cidr) => formatCidr(cidr)),
+    notSourceIps: match.notSourceIps.map((cidr: Cidr) => formatCidr(cidr)),
+    destinationIps: match.destinationIps.map((cidr: Cidr) => formatCidr(cidr)),
+    notDestinationIps: match.notDestinationIps.map((cidr: Cidr) => formatCidr(cidr)),
+    destinationPorts: match.destinationPorts,
+    notDestinationPorts: match.notDestinationPorts,
+  });
+}
+
+function dumpString(match: StringMatch): object {
+  return match.kind === "presence" ? { Presence: [] } : { [pascalCase(match.kind)]: match.value };
+}
+
+function dumpCertificates(certificate: CertificateState): object {
+  return {
+    identity: certificate.identity,
+    state: certificate.state,
+    certChain: dumpPem(certificate.certChainPem),
+    rootCerts: dumpPem(certificate.rootsPem),
+  };
+}
+
+function dumpPem(pem: string): object[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => {
+    const certificate = new X509Certificate(block);
+    return {
+      pem: Buffer.from(`${block}\n`).toString("base64"),
+      // ztunnel prints serial numbers in decimal.
+      serialNumber: BigInt(`0x${certificate.serialNumber}`).toString(),
+      validFrom: new Date(certificate.validFrom).toISOString(),
+      expirationTime: new Date(certificate.validTo).toISOString(),
+    };
+  });
+}
+
+/** ztunnel leaves out what is empty. */
+function withoutDefaults(fields: Record<string, unknown>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => !isEmpty(value)));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === "") return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
+}
+
+function pascalCase(text: string): string {
+  return text
+    .split("-")
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join("");
+}
