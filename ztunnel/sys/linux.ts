@@ -1,0 +1,167 @@
+/**
+ * `Syscalls` on Linux. An object belongs to the thread that made it: a network namespace is an
+ * attribute of a thread, and so is the way back. Buffers are allocated once, because most of these
+ * run for every proxied connection.
+ */
+import fs from "node:fs";
+import type { SocketAddress } from "#common/model/ip.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  CLONE_NEWNET,
+  errnoName,
+  IP_BIND_ADDRESS_NO_PORT,
+  IP_FREEBIND,
+  IP_TRANSPARENT,
+  IPV6_FREEBIND,
+  IPV6_TRANSPARENT,
+  IPV6_V6ONLY,
+  type Libc,
+  loadLibc,
+  SO_MARK,
+  SO_ORIGINAL_DST,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOCKADDR_MAX_BYTES,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+  throwErrno,
+} from "./libc.ts";
+import { readSocketAddress, writeSocketAddress } from "./socket-address.ts";
+import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./syscalls.ts";
+
+const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+const INT_BYTES = 4;
+
+/** The system calls of the calling thread; each worker makes its own. */
+export function createLinuxSyscalls(): Syscalls {
+  return new LinuxSyscalls(loadLibc());
+}
+
+class LinuxSyscalls implements Syscalls {
+  readonly #libc: Libc;
+  /** The thread's own namespace, and the one it is in now (another inside `inNetns`). */
+  readonly #homeFd: number;
+  #currentFd: number;
+  readonly #optionValue = new Int32Array(1);
+  readonly #optionLength = new Int32Array(1);
+  readonly #address = Buffer.alloc(SOCKADDR_MAX_BYTES);
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    this.#homeFd = fs.openSync("/proc/thread-self/ns/net", "r");
+    this.#currentFd = this.#homeFd;
+  }
+
+  openNetns(path: string): Netns {
+    let fd: number;
+    try {
+      fd = fs.openSync(path, "r");
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
+      throw new MeshError(code, `open network namespace ${path} failed: ${code}`, { cause });
+    }
+    const { dev, ino } = fs.fstatSync(fd, { bigint: true });
+    return { fd, id: `${dev}:${ino}` };
+  }
+
+  closeNetns(netns: Netns): void {
+    this.close(netns.fd);
+  }
+
+  inNetns<Result>(netns: Netns, action: () => Result): Result {
+    const previousFd = this.#currentFd;
+    if (this.#libc.setns(netns.fd, CLONE_NEWNET) < 0) {
+      throwErrno(`enter network namespace ${netns.id}`);
+    }
+    this.#currentFd = netns.fd;
+    try {
+      return action();
+    } finally {
+      if (this.#libc.setns(previousFd, CLONE_NEWNET) < 0) process.abort();
+      this.#currentFd = previousFd;
+    }
+  }
+
+  listenTcp(options: ListenerOptions): number {
+    const { ip, port, backlog } = options;
+    const isIpv6 = ip.includes(":");
+    const fd = this.#socket(isIpv6 ? AF_INET6 : AF_INET);
+    return this.#orClose(fd, () => {
+      if (isIpv6) this.#setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0);
+      this.#setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+      if (options.reusePort) this.#setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+      if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
+      const length = writeSocketAddress(this.#address, ip, port);
+      if (this.#libc.bind(fd, this.#address, length) < 0) throwErrno(`bind ${ip} port ${port}`);
+      if (this.#libc.listen(fd, backlog) < 0) throwErrno(`listen on ${ip} port ${port}`);
+    });
+  }
+
+  openTcpSocket(options: ClientSocketOptions): number {
+    const isIpv6 = options.family === "ipv6";
+    const fd = this.#socket(isIpv6 ? AF_INET6 : AF_INET);
+    return this.#orClose(fd, () => {
+      if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
+      if (options.source === undefined) return;
+      const level = isIpv6 ? SOL_IPV6 : SOL_IP;
+      this.#setOption(fd, level, isIpv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
+      this.#setOption(fd, level, isIpv6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
+      // The port is chosen at connect, by the whole four-tuple: 28,000 ports per destination, not in all.
+      this.#setOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+      const length = writeSocketAddress(this.#address, options.source, 0);
+      if (this.#libc.bind(fd, this.#address, length) < 0) {
+        throwErrno(`bind source address ${options.source}`);
+      }
+    });
+  }
+
+  originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined {
+    if (family === "ipv4") return this.#originalDestinationAt(fd, SOL_IP);
+    // An IPv4 connection on a dual-stack socket is known to IPv4's conntrack only.
+    return this.#originalDestinationAt(fd, SOL_IPV6) ?? this.#originalDestinationAt(fd, SOL_IP);
+  }
+
+  close(fd: number): void {
+    if (this.#libc.close(fd) < 0) throwErrno(`close descriptor ${fd}`);
+  }
+
+  #originalDestinationAt(fd: number, level: number): SocketAddress | undefined {
+    this.#optionLength[0] = SOCKADDR_MAX_BYTES;
+    const { getsockopt } = this.#libc;
+    if (getsockopt(fd, level, SO_ORIGINAL_DST, this.#address, this.#optionLength) < 0) {
+      const code = errnoName();
+      // No conntrack entry; no conntrack in this namespace; not a socket of that family.
+      if (code === "ENOENT" || code === "ENOPROTOOPT" || code === "EOPNOTSUPP") return undefined;
+      throwErrno(`getsockopt SO_ORIGINAL_DST of descriptor ${fd}`);
+    }
+    return readSocketAddress(this.#address);
+  }
+
+  #socket(family: number): number {
+    const fd = this.#libc.socket(family, STREAM_TYPE, 0);
+    return fd < 0 ? throwErrno("socket") : fd;
+  }
+
+  #setOption(fd: number, level: number, name: number, value: number): void {
+    this.#optionValue[0] = value;
+    if (this.#libc.setsockopt(fd, level, name, this.#optionValue, INT_BYTES) < 0) {
+      throwErrno(`setsockopt level ${level} option ${name}`);
+    }
+  }
+
+  #orClose(fd: number, configure: () => void): number {
+    try {
+      configure();
+      return fd;
+    } catch (error) {
+      this.#libc.close(fd);
+      throw error;
+    }
+  }
+}
