@@ -1,0 +1,92 @@
+/**
+ * What ztunnels report of their pods, written where users look: the pod's annotation and its Events.
+ * A report counts only for pods of the caller's own node.
+ */
+import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
+import type { CaptureState, PodReport } from "#common/model/captured-pod.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/capture-rpc.ts";
+import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import type { Caller, TokenReviewer } from "../ca/token-review.ts";
+import { REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
+import type { ResourceCache } from "./resource-cache.ts";
+
+export interface CaptureReportsDeps {
+  readonly cache: ResourceCache;
+  readonly tokens: TokenReviewer;
+  readonly writer: StatusWriter;
+  readonly logger: Logger;
+  readonly isNodeProxy: (caller: Caller) => boolean;
+  /** The node a pod runs on; undefined where there is no such pod any more. */
+  readonly nodeOfPod: (namespace: string, name: string) => string | undefined;
+}
+
+/** The annotation's values. Source: istio/api annotations.yaml. */
+const ANNOTATION: Readonly<Record<CaptureState, string | undefined>> = {
+  enabled: "enabled",
+  pending: "pending",
+  disabled: undefined,
+};
+
+export class CaptureReports {
+  readonly #deps: CaptureReportsDeps;
+
+  constructor(deps: CaptureReportsDeps) {
+    this.#deps = deps;
+  }
+
+  /** For `server.addService(CaptureService, …)`. */
+  readonly implementation = {
+    report: (
+      call: ServerUnaryCall<CaptureReportRequest, CaptureReportResponse>,
+      callback: sendUnaryData<CaptureReportResponse>,
+    ): void => void this.#answer(call, callback),
+  };
+
+  async #answer(
+    call: ServerUnaryCall<CaptureReportRequest, CaptureReportResponse>,
+    callback: sendUnaryData<CaptureReportResponse>,
+  ): Promise<void> {
+    let caller: Caller;
+    try {
+      caller = await this.#deps.tokens.review(call.metadata.get("authorization")[0]?.toString());
+    } catch (error) {
+      this.#deps.logger.warn("capture report refused", { why: describeError(error) });
+      callback({ code: status.UNAUTHENTICATED, details: "authentication failure" });
+      return;
+    }
+    const { node, pods } = call.request;
+    if (!this.#deps.isNodeProxy(caller) || caller.node !== node) {
+      callback({ code: status.PERMISSION_DENIED, details: `not the proxy of node ${node}` });
+      return;
+    }
+    try {
+      for (const pod of pods) await this.#write(node, pod);
+      callback(null, {});
+    } catch (error) {
+      this.#deps.logger.error("capture report not written", { why: describeError(error) });
+      callback({ code: status.UNAVAILABLE, details: "the report could not be written" });
+    }
+  }
+
+  async #write(node: string, report: PodReport): Promise<void> {
+    const { writer, logger, nodeOfPod } = this.#deps;
+    const { namespace, name, state, message } = report;
+    if (nodeOfPod(namespace, name) !== node || !this.#current(report)) {
+      logger.debug("report about a pod that is not there", { node, pod: `${namespace}/${name}` });
+      return;
+    }
+    await writer.setPodAnnotation(namespace, name, REDIRECTION_ANNOTATION, ANNOTATION[state]);
+    if (state !== "pending" || message === "") return;
+    const event = { type: "Warning", reason: "CapturePending", message } as const;
+    await writer.recordEvent({ kind: "Pod", namespace, name }, event);
+  }
+
+  /** A pod that is wanted is named by its UID: an old pod of the same name says nothing of the new one. */
+  #current(report: PodReport): boolean {
+    if (report.state === "disabled") return true;
+    return this.#deps.cache.get(CAPTURED_POD_TYPE, report.uid) !== undefined;
+  }
+}
