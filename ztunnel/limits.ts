@@ -89,3 +89,15 @@ export const ENDPOINT_LISTS_PER_SERVICE = 64;
 
 /** Entries of one state update posted to a worker: about a millisecond of its event loop. */
 export const STATE_UPDATE_PIECE = 512;
+
+// --- certificates ----------------------------------------------------------------------------------
+
+/** Certificates fetched at once; further identities wait their turn. Source: ztunnel. */
+export const CERTIFICATE_FETCHES = 8;
+
+/** Between attempts after a failure. Source: ztunnel's 500 ms to 150 s. */
+export const CERTIFICATE_BACKOFF_INITIAL_MS = 500;
+export const CERTIFICATE_BACKOFF_MAX_MS = 150_000;
+
+/** One call to the CA; after it the attempt has failed. */
+export const CERTIFICATE_CALL_TIMEOUT_MS = 10_000;

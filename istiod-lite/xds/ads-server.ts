@@ -151,7 +151,7 @@ class ProxyStream {
   }
 
   #identify(node: NonNullable<DeltaDiscoveryRequest["node"]>): void {
-    const name = node.metadata["NODE_NAME"];
+    const name = node.metadata.NODE_NAME;
     this.#nodeId = node.id;
     this.#node = typeof name === "string" ? name : "";
   }

@@ -8,19 +8,19 @@ import type { CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/capture-rpc.ts";
-import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import type { Caller, TokenReviewer } from "../ca/token-review.ts";
 import { REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
-import type { ResourceCache } from "./resource-cache.ts";
 
 export interface CaptureReportsDeps {
-  readonly cache: ResourceCache;
   readonly tokens: TokenReviewer;
   readonly writer: StatusWriter;
   readonly logger: Logger;
   readonly isNodeProxy: (caller: Caller) => boolean;
-  /** The node a pod runs on; undefined where there is no such pod any more. */
-  readonly nodeOfPod: (namespace: string, name: string) => string | undefined;
+  /** The pod that has this name now; undefined where there is none. */
+  readonly findPod: (
+    namespace: string,
+    name: string,
+  ) => { readonly uid: string; readonly node: string } | undefined;
 }
 
 /** The annotation's values. Source: istio/api annotations.yaml. */
@@ -72,9 +72,11 @@ export class CaptureReports {
   }
 
   async #write(node: string, report: PodReport): Promise<void> {
-    const { writer, logger, nodeOfPod } = this.#deps;
-    const { namespace, name, state, message } = report;
-    if (nodeOfPod(namespace, name) !== node || !this.#current(report)) {
+    const { writer, logger, findPod } = this.#deps;
+    const { uid, namespace, name, state, message } = report;
+    const pod = findPod(namespace, name);
+    // An old pod of the same name says nothing of the new one.
+    if (pod?.node !== node || pod.uid !== uid) {
       logger.debug("report about a pod that is not there", { node, pod: `${namespace}/${name}` });
       return;
     }
@@ -82,11 +84,5 @@ export class CaptureReports {
     if (state !== "pending" || message === "") return;
     const event = { type: "Warning", reason: "CapturePending", message } as const;
     await writer.recordEvent({ kind: "Pod", namespace, name }, event);
-  }
-
-  /** A pod that is wanted is named by its UID: an old pod of the same name says nothing of the new one. */
-  #current(report: PodReport): boolean {
-    if (report.state === "disabled") return true;
-    return this.#deps.cache.get(CAPTURED_POD_TYPE, report.uid) !== undefined;
   }
 }

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Identity, makeIdentity } from "#common/model/identity.ts";
+import { createLogger } from "#common/telemetry/logger.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { CERTIFICATE_FETCHES } from "../limits.ts";
+import { CertManager, type Clock } from "./cert-manager.ts";
+
+const DAY_MS = 86_400_000;
+
+class FakeClock implements Clock {
+  #now = 0;
+  #timers: { at: number; callback: () => void }[] = [];
+  now(): number {
+    return this.#now;
+  }
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = { at: this.#now + delayMs, callback };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      const next = this.#timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((other) => other !== next);
+      this.#now = Math.max(this.#now, next.at);
+      next.callback();
+      await settled();
+    }
+    this.#now = until;
+  }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+function setUp(respond: (identity: Identity) => Promise<"ok"> | "ok" = () => "ok") {
+  const clock = new FakeClock();
+  const fetches: string[] = [];
+  const delivered: WorkloadCertificate[] = [];
+  const manager = new CertManager({
+    fetch: async (identity) => {
+      fetches.push(identity.serviceAccount);
+      await respond(identity);
+      const now = clock.now();
+      return {
+        identity,
+        certChainPem: "",
+        privateKeyPem: "",
+        rootsPem: "",
+        notBefore: now,
+        notAfter: now + DAY_MS,
+        serial: "1",
+      };
+    },
+    onCertificate: (certificate) => delivered.push(certificate),
+    logger: createLogger({ level: "error", format: "text", write: () => undefined }),
+    clock,
+    random: () => 0.5,
+  });
+  return { manager, clock, fetches, delivered };
+}
+
+const WEB = makeIdentity("cluster.local", "shop", "web");
+
+test("pods of one identity share one certificate", async () => {
+  const { manager, fetches, delivered } = setUp();
+  manager.retain(WEB);
+  manager.retain(WEB);
+  await settled();
+  assert.deepEqual(fetches, ["web"]);
+  assert.equal(delivered.length, 1);
+  assert.ok(manager.current(WEB));
+});
+
+test("a certificate is renewed at half its life, again and again", async () => {
+  const { manager, clock, fetches } = setUp();
+  manager.retain(WEB);
+  await settled();
+  await clock.advance(DAY_MS / 2 - 1000);
+  assert.equal(fetches.length, 1);
+  await clock.advance(2000);
+  assert.equal(fetches.length, 2);
+  await clock.advance(DAY_MS / 2);
+  assert.equal(fetches.length, 3);
+});
+
+test("a valid certificate keeps serving while the CA is away, until it expires", async () => {
+  let away = false;
+  const { manager, clock, fetches } = setUp(async () => {
+    if (away) throw new Error("connection refused");
+    return "ok";
+  });
+  manager.retain(WEB);
+  await settled();
+  away = true;
+  await clock.advance(DAY_MS * 0.9);
+  assert.equal([...manager.statuses()][0]?.status.state, "available");
+  await clock.advance(DAY_MS * 0.2);
+  const status = [...manager.statuses()][0]?.status;
+  assert.deepEqual(status, { state: "unavailable", error: "connection refused" });
+  away = false;
+  await clock.advance(200_000);
+  assert.equal([...manager.statuses()][0]?.status.state, "available");
+  // From 12 h to 26.4 h in steps that grow to 150 s: no storm.
+  assert.ok(fetches.length < 600, `${fetches.length} attempts`);
+});
+
+test("the last pod takes its certificate along, and nothing is renewed for it", async () => {
+  const { manager, clock, fetches } = setUp();
+  manager.retain(WEB);
+  manager.retain(WEB);
+  await settled();
+  manager.release(WEB);
+  assert.ok(manager.current(WEB));
+  manager.release(WEB);
+  assert.equal(manager.current(WEB), undefined);
+  await clock.advance(DAY_MS * 3);
+  assert.equal(fetches.length, 1);
+});
+
+test("at most so many certificates are fetched at once", async () => {
+  const waiting: (() => void)[] = [];
+  const { manager, fetches } = setUp(
+    () => new Promise((resolve) => waiting.push(() => resolve("ok"))),
+  );
+  for (let i = 0; i < 20; i++) manager.retain(makeIdentity("cluster.local", "shop", `sa${i}`));
+  await settled();
+  assert.equal(fetches.length, CERTIFICATE_FETCHES);
+  waiting.shift()?.();
+  await settled();
+  assert.equal(fetches.length, CERTIFICATE_FETCHES + 1);
+});

@@ -1,0 +1,199 @@
+/**
+ * The certificates of this node: one key and certificate per identity that runs here, renewed at half
+ * their life. While the CA is away a valid certificate keeps serving; attempts back off with jitter.
+ */
+import type { Identity } from "#common/model/identity.ts";
+import { Backoff } from "#common/runtime/backoff.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import {
+  CERTIFICATE_BACKOFF_INITIAL_MS,
+  CERTIFICATE_BACKOFF_MAX_MS,
+  CERTIFICATE_FETCHES,
+} from "../limits.ts";
+
+/** Time comes in, so that tests can turn the clock. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls back after a delay; the returned function cancels. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+export const SYSTEM_CLOCK: Clock = {
+  now: Date.now,
+  after: (delayMs, callback) => {
+    // A longer delay would overflow to none at all; the callback looks at the clock again.
+    const timer = setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export interface CertManagerDeps {
+  /** Asks the CA for a new key and certificate. */
+  readonly fetch: (identity: Identity) => Promise<WorkloadCertificate>;
+  readonly onCertificate: (certificate: WorkloadCertificate) => void;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+export type CertStatus =
+  | { readonly state: "initializing" }
+  | { readonly state: "available"; readonly certificate: WorkloadCertificate }
+  | { readonly state: "unavailable"; readonly error: string };
+
+interface Entry {
+  readonly identity: Identity;
+  readonly backoff: Backoff;
+  /** Pods of this identity on this node. */
+  users: number;
+  certificate: WorkloadCertificate | undefined;
+  error: string | undefined;
+  queued: boolean;
+  cancelTimer: () => void;
+}
+
+export class CertManager {
+  readonly #deps: CertManagerDeps;
+  readonly #entries = new Map<string, Entry>();
+  readonly #queue: Entry[] = [];
+  #fetching = 0;
+  #closed = false;
+
+  constructor(deps: CertManagerDeps) {
+    this.#deps = deps;
+  }
+
+  /** A pod of this identity runs here: its certificate is fetched and kept fresh until `release`. */
+  retain(identity: Identity): void {
+    const entry = this.#entries.get(identity.uri) ?? this.#add(identity);
+    entry.users++;
+  }
+
+  /** A pod of this identity is gone; with the last one the certificate is forgotten. */
+  release(identity: Identity): void {
+    const entry = this.#entries.get(identity.uri);
+    if (entry === undefined) return;
+    entry.users--;
+    if (entry.users > 0) return;
+    entry.cancelTimer();
+    this.#entries.delete(identity.uri);
+  }
+
+  /** The current certificate, for a data worker that asks; it is being fetched where there is none. */
+  current(identity: Identity): WorkloadCertificate | undefined {
+    return this.#entries.get(identity.uri)?.certificate;
+  }
+
+  /** Every identity with its state, for /config_dump and metrics. */
+  *statuses(): Generator<{ identity: Identity; status: CertStatus }> {
+    for (const entry of this.#entries.values()) {
+      yield { identity: entry.identity, status: this.#statusOf(entry) };
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#queue.length = 0;
+    for (const entry of this.#entries.values()) entry.cancelTimer();
+  }
+
+  #add(identity: Identity): Entry {
+    const limits = { initialMs: CERTIFICATE_BACKOFF_INITIAL_MS, maxMs: CERTIFICATE_BACKOFF_MAX_MS };
+    const entry: Entry = {
+      identity,
+      backoff: new Backoff(limits, this.#deps.random),
+      users: 0,
+      certificate: undefined,
+      error: undefined,
+      queued: false,
+      cancelTimer: () => undefined,
+    };
+    this.#entries.set(identity.uri, entry);
+    this.#enqueue(entry);
+    return entry;
+  }
+
+  #enqueue(entry: Entry): void {
+    if (entry.queued || this.#closed) return;
+    entry.queued = true;
+    this.#queue.push(entry);
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#fetching < CERTIFICATE_FETCHES) {
+      const entry = this.#queue.shift();
+      if (entry === undefined) return;
+      entry.queued = false;
+      if (this.#entries.get(entry.identity.uri) !== entry) continue;
+      this.#fetching++;
+      void this.#fetch(entry).finally(() => {
+        this.#fetching--;
+        this.#pump();
+      });
+    }
+  }
+
+  async #fetch(entry: Entry): Promise<void> {
+    try {
+      const certificate = await this.#deps.fetch(entry.identity);
+      if (this.#entries.get(entry.identity.uri) === entry) this.#fetched(entry, certificate);
+    } catch (error) {
+      this.#failed(entry, describeError(error));
+    }
+  }
+
+  #fetched(entry: Entry, certificate: WorkloadCertificate): void {
+    entry.certificate = certificate;
+    entry.error = undefined;
+    entry.backoff.reset();
+    this.#deps.onCertificate(certificate);
+    this.#schedule(entry, this.#renewalDelayMs(certificate));
+  }
+
+  #failed(entry: Entry, error: string): void {
+    entry.error = error;
+    const delayMs = entry.backoff.next();
+    this.#deps.logger.warn("certificate could not be fetched", {
+      identity: entry.identity.uri,
+      error,
+      retryInMs: Math.round(delayMs),
+      valid: this.#isValid(entry.certificate),
+    });
+    this.#schedule(entry, delayMs);
+  }
+
+  #schedule(entry: Entry, delayMs: number): void {
+    entry.cancelTimer();
+    if (this.#closed || this.#entries.get(entry.identity.uri) !== entry) return;
+    entry.cancelTimer = this.#deps.clock.after(delayMs, () => this.#enqueue(entry));
+  }
+
+  /** Half the life, give or take a tenth: a node's certificates are not all renewed in one second. */
+  #renewalDelayMs({ notBefore, notAfter }: WorkloadCertificate): number {
+    const lifeMs = notAfter - notBefore;
+    const jitter = (this.#deps.random() - 0.5) * 0.2;
+    const renewAt = notBefore + lifeMs * (0.5 + jitter / 2);
+    return Math.max(CERTIFICATE_BACKOFF_INITIAL_MS, renewAt - this.#deps.clock.now());
+  }
+
+  #statusOf(entry: Entry): CertStatus {
+    const { certificate, error } = entry;
+    if (certificate !== undefined && this.#isValid(certificate)) {
+      return { state: "available", certificate };
+    }
+    if (error === undefined && certificate === undefined) return { state: "initializing" };
+    return { state: "unavailable", error: error ?? "the certificate has expired" };
+  }
+
+  #isValid(certificate: WorkloadCertificate | undefined): boolean {
+    return certificate !== undefined && certificate.notAfter > this.#deps.clock.now();
+  }
+}
