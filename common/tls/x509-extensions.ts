@@ -29,9 +29,12 @@ export interface CertificateExtensions {
   readonly keyPurposes: ReadonlySet<KeyPurpose>;
   /** basicConstraints cA, or the key usage keyCertSign. */
   readonly isCa: boolean;
+  /** How many intermediates may follow this CA; undefined for any number. */
+  readonly pathLength: number | undefined;
 }
 
-// Object identifiers, hexadecimal: RFC 5280 4.2.1.{3,6,9,12}.
+// Object identifiers, hexadecimal: RFC 5280 4.2.1.{2,3,6,9,12}.
+const SUBJECT_KEY_IDENTIFIER = "551d0e";
 const KEY_USAGE = "551d0f";
 const SUBJECT_ALT_NAME = "551d11";
 const BASIC_CONSTRAINTS = "551d13";
@@ -53,34 +56,53 @@ export function readExtensions(certificateDer: Uint8Array): CertificateExtension
       `certificate of ${certificateDer.length} bytes is over the limit of ${MAX_CERTIFICATE_BYTES}`,
     );
   }
-  const found = extensionValues(certificateDer);
+  const found = extensionValues(openCertificate(certificateDer).rest);
   const keyUsage = found.get(KEY_USAGE);
-  const basic = found.get(BASIC_CONSTRAINTS);
+  const constraints = readBasicConstraints(found.get(BASIC_CONSTRAINTS));
   return {
     subjectAltNames: readSubjectAltNames(found.get(SUBJECT_ALT_NAME)),
     keyPurposes: readKeyPurposes(found.get(EXTENDED_KEY_USAGE)),
-    isCa: (basic !== undefined && readCaFlag(basic)) || mayCertSign(keyUsage),
+    isCa: constraints.ca || mayCertSign(keyUsage),
+    pathLength: constraints.pathLength,
   };
 }
 
-/** The extension values (inside their OCTET STRING) by OID. RFC 5280 4.1 gives the order of fields. */
-function extensionValues(certificateDer: Uint8Array): Map<string, Uint8Array> {
+/** The subject of a certificate as it stands in it: what an issuer copies into what it signs. */
+export function readSubject(certificateDer: Uint8Array): Uint8Array {
+  return openCertificate(certificateDer).subject;
+}
+
+/** The subject key identifier, if the certificate has one. */
+export function readSubjectKeyIdentifier(certificateDer: Uint8Array): Uint8Array | undefined {
+  const value = extensionValues(openCertificate(certificateDer).rest).get(SUBJECT_KEY_IDENTIFIER);
+  return value && new DerReader(value).read(TAG.octetString).value;
+}
+
+/** The subject, and a reader that stands behind the public key. RFC 5280 4.1 gives the order. */
+function openCertificate(certificateDer: Uint8Array): { subject: Uint8Array; rest: DerReader } {
   const outer = new DerReader(certificateDer);
   const certificate = outer.enter(TAG.sequence);
   outer.end();
   const tbs = certificate.enter(TAG.sequence);
-  certificate.read(TAG.sequence);
-  certificate.read(TAG.bitString);
+  certificate.read(TAG.sequence); // signature algorithm
+  certificate.read(TAG.bitString); // signature
   certificate.end();
   tbs.skipOptional(0xa0); // version
   tbs.read(TAG.integer); // serial number
-  for (let i = 0; i < 5; i++) tbs.read(TAG.sequence); // signature, issuer, validity, subject, key
-  tbs.skipOptional(0x81); // issuerUniqueID
-  tbs.skipOptional(0x82); // subjectUniqueID
+  for (let i = 0; i < 3; i++) tbs.read(TAG.sequence); // signature algorithm, issuer, validity
+  const subject = tbs.read(TAG.sequence).encoded;
+  tbs.read(TAG.sequence); // public key
+  return { subject, rest: tbs };
+}
+
+/** The extension values (inside their OCTET STRING) by OID. */
+function extensionValues(rest: DerReader): Map<string, Uint8Array> {
+  rest.skipOptional(0x81); // issuerUniqueID
+  rest.skipOptional(0x82); // subjectUniqueID
   const found = new Map<string, Uint8Array>();
-  if (tbs.done) return found;
-  const wrapper = tbs.enter(TAG.context3);
-  tbs.end();
+  if (rest.done) return found;
+  const wrapper = rest.enter(TAG.context3);
+  rest.end();
   const list = wrapper.enter(TAG.sequence);
   wrapper.end();
   while (!list.done) addExtension(found, list.enter(TAG.sequence));
@@ -121,10 +143,18 @@ function readKeyPurposes(value: Uint8Array | undefined): Set<KeyPurpose> {
   return purposes;
 }
 
-function readCaFlag(value: Uint8Array): boolean {
-  const constraints = sequenceIn(value);
-  if (constraints.peekTag() !== TAG.boolean) return false;
-  return readBoolean(constraints.read(TAG.boolean));
+function readBasicConstraints(value: Uint8Array | undefined): {
+  ca: boolean;
+  pathLength: number | undefined;
+} {
+  if (value === undefined) return { ca: false, pathLength: undefined };
+  const fields = sequenceIn(value);
+  const ca = fields.peekTag() === TAG.boolean && readBoolean(fields.read(TAG.boolean));
+  if (fields.done) return { ca, pathLength: undefined };
+  const [pathLength = 0, ...more] = fields.read(TAG.integer).value;
+  fields.end();
+  if (more.length > 0 || pathLength > 0x7f) throw malformed("a path length over 127");
+  return { ca, pathLength };
 }
 
 function mayCertSign(value: Uint8Array | undefined): boolean {
