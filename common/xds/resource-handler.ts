@@ -1,0 +1,95 @@
+/**
+ * One subscribed resource type: what is known of it, and what becomes of a push. Good resources of a push
+ * are applied even where others are rejected; a rejected one is not remembered, so that the server sends
+ * it again after a reconnect, and its last good version stays in force.
+ */
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import type { DeltaDiscoveryResponse, DiscoveryResource } from "./discovery-rpc.ts";
+
+export interface NamedResource<Value> {
+  readonly name: string;
+  readonly value: Value;
+}
+
+/** What a subscriber brings for one type. */
+export interface ResourceSpec<Value> {
+  readonly typeUrl: string;
+  /** Throws MeshError for what cannot be used. */
+  readonly decode: (bytes: Uint8Array) => Value;
+  /** Called once per push with all of it. Removals are of names; an absent resource is not removed. */
+  readonly apply: (upserts: readonly NamedResource<Value>[], removed: readonly string[]) => void;
+}
+
+export interface Rejection {
+  readonly name: string;
+  readonly why: string;
+}
+
+export class ResourceHandler {
+  readonly typeUrl: string;
+  readonly #accept: (response: DeltaDiscoveryResponse) => readonly Rejection[];
+  readonly #versions = new Map<string, string>();
+  #synced = false;
+
+  private constructor(
+    typeUrl: string,
+    accept: (
+      response: DeltaDiscoveryResponse,
+      versions: Map<string, string>,
+    ) => readonly Rejection[],
+  ) {
+    this.typeUrl = typeUrl;
+    this.#accept = (response) => accept(response, this.#versions);
+  }
+
+  static of<Value>(spec: ResourceSpec<Value>): ResourceHandler {
+    return new ResourceHandler(spec.typeUrl, (response, versions) => {
+      const { good, rejected } = decodeAll(spec, response.resources);
+      spec.apply(good, response.removedResources);
+      for (const name of response.removedResources) versions.delete(name);
+      for (const { name, version } of response.resources) versions.set(name, version);
+      for (const { name } of rejected) versions.delete(name);
+      return rejected;
+    });
+  }
+
+  /** Applies a push; what it returns makes it a NACK. */
+  accept(response: DeltaDiscoveryResponse): readonly Rejection[] {
+    const rejected = this.#accept(response);
+    this.#synced = true;
+    return rejected;
+  }
+
+  /** Whether the type has been answered once, ever: losing the server later does not undo that. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Name to version of everything held: `initial_resource_versions` of the next stream. */
+  get versions(): ReadonlyMap<string, string> {
+    return this.#versions;
+  }
+}
+
+function decodeAll<Value>(
+  spec: ResourceSpec<Value>,
+  resources: readonly DiscoveryResource[],
+): { good: readonly NamedResource<Value>[]; rejected: readonly Rejection[] } {
+  const good = new Map<string, NamedResource<Value>>();
+  const rejected: Rejection[] = [];
+  for (const resource of resources) {
+    const { name } = resource;
+    try {
+      good.set(name, { name, value: decode(spec, resource) });
+    } catch (error) {
+      rejected.push({ name, why: describeError(error) });
+    }
+  }
+  return { good: [...good.values()], rejected };
+}
+
+function decode<Value>(spec: ResourceSpec<Value>, resource: DiscoveryResource): Value {
+  if (resource.typeUrl === spec.typeUrl) return spec.decode(resource.value);
+  const message = `it has type ${resource.typeUrl || "none"} in a push of ${spec.typeUrl}`;
+  throw new MeshError("INVALID_RESOURCE", message);
+}
