@@ -101,3 +101,10 @@ export const CERTIFICATE_BACKOFF_MAX_MS = 150_000;
 
 /** One call to the CA; after it the attempt has failed. */
 export const CERTIFICATE_CALL_TIMEOUT_MS = 10_000;
+
+// --- reports ---------------------------------------------------------------------------------------
+
+/** One report call, and the waits between attempts. Undelivered reports are one per pod, never more. */
+export const REPORT_TIMEOUT_MS = 10_000;
+export const REPORT_BACKOFF_INITIAL_MS = 100;
+export const REPORT_BACKOFF_MAX_MS = 15_000;
