@@ -1,10 +1,11 @@
 /**
- * Policies made ready for matching. Each policy is compiled once (cached by identity, as is the whole
- * list), so that a change of one policy costs one compilation plus the building of the index.
+ * Policies made ready for matching. The list is indexed once; a rule is compiled when a connection first
+ * reaches it. All of it is cached by identity, so that an unchanged policy is not worked on again.
  */
 import { type Authorization, policyKey, type Rule } from "#common/model/authorization.ts";
 import { compileMatch, type FieldTest } from "./field-test.ts";
 import { RuleIndex } from "./rule-index.ts";
+import { type RuleKeys, ruleKeys } from "./rule-keys.ts";
 
 export interface CompiledMatch {
   /** Index in its clause. */
@@ -20,15 +21,38 @@ export interface CompiledClause {
   readonly matches: readonly CompiledMatch[];
 }
 
-export interface CompiledRule {
+export class CompiledRule {
   readonly policy: Authorization;
   /** `<namespace>/<name>`. */
   readonly key: string;
   /** Index in the policy's rules. */
   readonly rule: number;
-  /** Clauses that had no match at all always hold, and are left out. */
-  readonly clauses: readonly CompiledClause[];
+  #clauses: readonly CompiledClause[] | undefined;
+  #keys: RuleKeys | undefined;
+
+  constructor(policy: Authorization, key: string, rule: number) {
+    this.policy = policy;
+    this.key = key;
+    this.rule = rule;
+  }
+
+  /** Clauses that have no match at all always hold, and are left out. */
+  get clauses(): readonly CompiledClause[] {
+    this.#clauses ??= compileClauses(this.#source);
+    return this.#clauses;
+  }
+
+  get keys(): RuleKeys {
+    this.#keys ??= ruleKeys(this.#source);
+    return this.#keys;
+  }
+
+  get #source(): Rule {
+    return this.policy.rules[this.rule] ?? NO_CLAUSES;
+  }
 }
+
+const NO_CLAUSES: Rule = { clauses: [] };
 
 export interface CompiledPolicy {
   readonly policy: Authorization;
@@ -74,12 +98,7 @@ function compilePolicy(policy: Authorization): CompiledPolicy {
   const known = compiledPolicies.get(policy);
   if (known !== undefined) return known;
   const key = policyKey(policy);
-  const rules = policy.rules.map((rule, index) => ({
-    policy,
-    key,
-    rule: index,
-    clauses: compileClauses(rule),
-  }));
+  const rules = policy.rules.map((_, index) => new CompiledRule(policy, key, index));
   const compiled = { policy, key, rules };
   compiledPolicies.set(policy, compiled);
   return compiled;

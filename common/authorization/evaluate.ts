@@ -4,7 +4,13 @@
  */
 import type { PolicyAction } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
-import type { CompiledMatch, CompiledPolicies, CompiledPolicy, CompiledRule } from "./compile.ts";
+import type {
+  CompiledClause,
+  CompiledMatch,
+  CompiledPolicies,
+  CompiledPolicy,
+  CompiledRule,
+} from "./compile.ts";
 import { ConnectionView } from "./connection-view.ts";
 import type { FieldTest } from "./field-test.ts";
 import type { Observation, PolicyHit, Verdict } from "./verdict.ts";
@@ -73,17 +79,21 @@ type TraceSink = (clause: number, match: CompiledMatch, failed: FieldTest | unde
 
 /** The position of the first clause that does not hold, or MATCHED. A rule without clauses matches. */
 function failingClause(rule: CompiledRule, view: ConnectionView, trace?: TraceSink): number {
-  for (let i = 0; i < rule.clauses.length; i++) {
-    const clause = rule.clauses[i];
-    if (clause === undefined) continue;
-    const holds = clause.matches.some((match) => {
-      const failed = firstFailure(match, view);
-      trace?.(clause.clause, match, failed);
-      return failed === undefined;
-    });
-    if (!holds) return i;
+  const { clauses } = rule;
+  for (let i = 0; i < clauses.length; i++) {
+    const clause = clauses[i];
+    if (clause !== undefined && !clauseHolds(clause, view, trace)) return i;
   }
   return MATCHED;
+}
+
+function clauseHolds(clause: CompiledClause, view: ConnectionView, trace?: TraceSink): boolean {
+  for (const match of clause.matches) {
+    const failed = firstFailure(match, view);
+    trace?.(clause.clause, match, failed);
+    if (failed === undefined) return true;
+  }
+  return false;
 }
 
 /** The first field of the match that the connection does not meet; undefined when all hold. */

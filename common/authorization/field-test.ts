@@ -1,11 +1,10 @@
 /**
- * One field of a match, compiled: whether the connection hits any of its values, and the index keys under
- * which a rule that needs such a hit can be found. Semantics: ambient.md 2.4 (istio/ztunnel src/rbac.rs).
+ * One field of a match, compiled: whether the connection hits any of its values.
+ * Semantics: ambient.md 2.4 (istio/ztunnel src/rbac.rs).
  */
 import type { Match, ServiceAccountMatch, StringMatch } from "#common/model/authorization.ts";
 import { type Cidr, cidrContains, formatCidr } from "#common/model/ip.ts";
 import { type ConnectionView, withoutScheme } from "./connection-view.ts";
-import { cidrKey, exactKey, prefixKey, suffixKey } from "./index-key.ts";
 import type { MatchField } from "./verdict.ts";
 
 export interface FieldTest {
@@ -13,14 +12,12 @@ export interface FieldTest {
   /** `not…` fields fail on a hit, the others without one. */
   readonly negative: boolean;
   hits(view: ConnectionView): boolean;
-  /** A connection that hits has one of these keys; undefined when no such list can be given. */
-  keys(): readonly string[] | undefined;
   /** The connection's value as text, "" where it has none. */
   observed(view: ConnectionView): string;
   wanted(): string;
 }
 
-type Subject = Pick<FieldTest, "hits" | "keys" | "observed" | "wanted">;
+type Subject = Pick<FieldTest, "hits" | "observed" | "wanted">;
 
 /** The tests of a match in the order they are tried; empty for a match without fields. */
 export function compileMatch(match: Match): readonly FieldTest[] {
@@ -53,7 +50,6 @@ function principalSubject(values: readonly StringMatch[]): Subject {
   const matches = compileStrings(wanted);
   return {
     hits: (view) => view.principal !== undefined && matches(view.principal),
-    keys: () => stringKeys("principal", wanted),
     observed: (view) => view.principal ?? "",
     wanted: () => values.map(formatStringMatch).join(", "),
   };
@@ -63,7 +59,6 @@ function namespaceSubject(values: readonly StringMatch[]): Subject {
   const matches = compileStrings(values);
   return {
     hits: (view) => matches(view.namespace),
-    keys: () => stringKeys("namespace", values),
     observed: (view) => view.namespace,
     wanted: () => values.map(formatStringMatch).join(", "),
   };
@@ -73,7 +68,6 @@ function serviceAccountSubject(values: readonly ServiceAccountMatch[]): Subject 
   const names = new Set(values.map((value) => `${value.namespace}/${value.serviceAccount}`));
   return {
     hits: (view) => view.serviceAccount !== undefined && names.has(view.serviceAccount),
-    keys: () => [...names].map((name) => exactKey("serviceAccount", name)),
     observed: (view) => view.serviceAccount ?? "",
     wanted: () => [...names].join(", "),
   };
@@ -83,7 +77,6 @@ function portSubject(values: readonly number[]): Subject {
   const ports = new Set(values);
   return {
     hits: (view) => ports.has(view.port),
-    keys: () => [...ports].map((port) => exactKey("port", String(port))),
     observed: (view) => String(view.port),
     wanted: () => values.join(", "),
   };
@@ -92,7 +85,6 @@ function portSubject(values: readonly number[]): Subject {
 function sourceIpSubject(blocks: readonly Cidr[]): Subject {
   return {
     hits: (view) => blocks.some((block) => cidrContains(block, view.sourceBytes)),
-    keys: () => blocks.map((block) => cidrKey("sourceIp", block.bytes, block.length)),
     observed: (view) => view.connection.sourceIp,
     wanted: () => blocks.map(formatCidr).join(", "),
   };
@@ -101,14 +93,13 @@ function sourceIpSubject(blocks: readonly Cidr[]): Subject {
 function destinationIpSubject(blocks: readonly Cidr[]): Subject {
   return {
     hits: (view) => blocks.some((block) => cidrContains(block, view.destinationBytes)),
-    keys: () => blocks.map((block) => cidrKey("destinationIp", block.bytes, block.length)),
     observed: (view) => view.connection.destinationIp,
     wanted: () => blocks.map(formatCidr).join(", "),
   };
 }
 
 /** Principals are compared without their scheme, so a policy may write it or leave it out. */
-function principalMatch(match: StringMatch): StringMatch {
+export function principalMatch(match: StringMatch): StringMatch {
   if (match.kind === "presence") return match;
   const value = withoutScheme(match.value);
   if (value === match.value) return match;
@@ -117,6 +108,8 @@ function principalMatch(match: StringMatch): StringMatch {
 }
 
 function compileStrings(values: readonly StringMatch[]): (text: string) => boolean {
+  const [first] = values;
+  if (first !== undefined && values.length === 1) return (text) => matchesString(first, text);
   const exact = new Set(values.flatMap((v) => (v.kind === "exact" ? [v.value] : [])));
   const others = values.filter((v) => v.kind !== "exact");
   if (others.length === 0) return (text) => exact.has(text);
@@ -134,20 +127,6 @@ function matchesString(match: StringMatch, text: string): boolean {
     case "presence":
       return text !== "";
   }
-}
-
-function stringKeys(
-  subject: "principal" | "namespace",
-  values: readonly StringMatch[],
-): readonly string[] | undefined {
-  const keys: string[] = [];
-  for (const value of values) {
-    if (value.kind === "presence") return undefined;
-    if (value.kind === "exact") keys.push(exactKey(subject, value.value));
-    else if (value.kind === "prefix") keys.push(prefixKey(subject, value.value));
-    else keys.push(suffixKey(subject, value.value));
-  }
-  return keys;
 }
 
 function formatStringMatch(match: StringMatch): string {

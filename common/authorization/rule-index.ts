@@ -3,7 +3,7 @@
  * that one of its clauses needs, and a connection looks up only its own values. Rules that need no
  * particular value are tried one by one.
  */
-import type { CompiledClause, CompiledRule } from "./compile.ts";
+import type { CompiledRule } from "./compile.ts";
 import type { ConnectionView } from "./connection-view.ts";
 import { type KeyProbe, keyProbe, keySpace } from "./index-key.ts";
 
@@ -21,7 +21,9 @@ export class RuleIndex {
     if (rules.length <= LINEAR_RULES)
       rules.forEach((_, ordinal) => void this.#unfiled.push(ordinal));
     else this.#fileAll();
-    this.#probes = [...new Set([...this.#filed.keys()].map(keySpace))].map(keyProbe);
+    const spaces = new Set<string>();
+    for (const key of this.#filed.keys()) spaces.add(keySpace(key));
+    this.#probes = [...spaces].map(keyProbe);
   }
 
   /** The first rule (in list order) for which `matches` holds, of those that can match at all. */
@@ -61,50 +63,40 @@ export class RuleIndex {
   #fileAll(): void {
     const counts = new Map<string, number>();
     for (const rule of this.rules) {
-      for (const keys of rule.clauses.map(clauseKeys)) {
-        for (const key of keys ?? []) counts.set(key, (counts.get(key) ?? 0) + 1);
+      for (const keys of rule.keys) {
+        for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
       }
     }
-    this.rules.forEach((rule, ordinal) => {
-      const keys = rarestKeys(rule, counts);
+    for (let ordinal = 0; ordinal < this.rules.length; ordinal++) {
+      const rule = this.rules[ordinal];
+      const keys = rule && rarestKeys(rule, counts);
       if (keys === undefined) this.#unfiled.push(ordinal);
-      else for (const key of new Set(keys)) this.#file(key, ordinal);
-    });
+      else for (const key of keys) this.#file(key, ordinal);
+    }
   }
 
   #file(key: string, ordinal: number): void {
     const list = this.#filed.get(key);
     if (list === undefined) this.#filed.set(key, [ordinal]);
-    else list.push(ordinal);
+    else if (list[list.length - 1] !== ordinal) list.push(ordinal);
   }
 }
 
-/** The keys of the clause that the fewest connections can meet; undefined if no clause needs a value. */
+/** The clause's keys that the fewest rules share; undefined if no clause needs a value. */
 function rarestKeys(
   rule: CompiledRule,
   counts: ReadonlyMap<string, number>,
 ): readonly string[] | undefined {
-  let best: { keys: readonly string[]; cost: number } | undefined;
-  for (const keys of rule.clauses.map(clauseKeys)) {
-    if (keys === undefined) continue;
-    const cost = keys.reduce((sum, key) => sum + (counts.get(key) ?? 0), 0);
-    if (best === undefined || cost < best.cost) best = { keys, cost };
+  if (rule.keys.length < 2) return rule.keys[0];
+  let best: readonly string[] | undefined;
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const keys of rule.keys) {
+    let cost = 0;
+    for (const key of keys) cost += counts.get(key) ?? 0;
+    if (cost < lowest) {
+      best = keys;
+      lowest = cost;
+    }
   }
-  return best?.keys;
-}
-
-/** One of these keys is had by every connection that the clause lets through. */
-function clauseKeys(clause: CompiledClause): readonly string[] | undefined {
-  const all: string[] = [];
-  for (const match of clause.matches) {
-    const keys = match.tests.filter((test) => !test.negative).map((test) => test.keys());
-    const known = keys.filter((list) => list !== undefined);
-    const shortest = known.reduce<readonly string[] | undefined>(
-      (best, list) => (best === undefined || list.length < best.length ? list : best),
-      undefined,
-    );
-    if (shortest === undefined) return undefined;
-    all.push(...shortest);
-  }
-  return all;
+  return best;
 }
