@@ -110,6 +110,9 @@ export interface PodSpec {
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly serviceAccountName?: string;
   readonly hostNetwork?: boolean;
+  /** With `subdomain`, the pod's own name below a headless service of that name. */
+  readonly hostname?: string;
+  readonly subdomain?: string;
   readonly restartPolicy?: "Always" | "OnFailure" | "Never";
   readonly terminationGracePeriodSeconds?: number;
   readonly containers: readonly Container[];
@@ -186,6 +189,7 @@ export interface EndpointSlice extends Base<"discovery.k8s.io/v1", "EndpointSlic
       readonly terminating?: boolean;
     };
     readonly nodeName?: string;
+    readonly hostname?: string;
     readonly targetRef?: {
       readonly kind: string;
       readonly namespace?: string;
