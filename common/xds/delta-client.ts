@@ -88,10 +88,9 @@ export class DeltaClient {
   #afterEnd(end: StreamEnd): number {
     const reason = terminationReason(end);
     this.#deps.counters.terminated(reason);
+    // An ordinary end is no reason to hold back; a server that never answers is, whatever it says.
     if (end.answered) this.#backoff.reset();
     const delayMs = this.#backoff.next();
-    // An ordinary end is no reason to hold back: the next one waits no longer for it.
-    if (reason === "Reconnect" || reason === "Complete") this.#backoff.reset();
     const fields = {
       url: this.#deps.channel.url,
       reason,

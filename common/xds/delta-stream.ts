@@ -45,6 +45,9 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A NACK names this many resources; the log has all. */
 const REJECTIONS_IN_NACK = 20;
 
+/** What grpc-js adds to every failed connection when the name was resolved. */
+const EMPTY_NOTE = /\.? Resolution note: $/;
+
 const NO_CONNECTION: StreamEnd = {
   answered: false,
   code: status.UNAVAILABLE,
@@ -77,7 +80,8 @@ export function runDeltaStream(
     stream.on("status", ({ code, details }: StatusObject) => {
       signal.removeEventListener("abort", cancel);
       clearTimeout(connecting);
-      resolve(timedOut ? NO_CONNECTION : { answered, code, details });
+      const why = details.replace(EMPTY_NOTE, "");
+      resolve(timedOut ? NO_CONNECTION : { answered, code, details: why });
     });
   });
   if (signal.aborted) cancel();
