@@ -21,10 +21,7 @@ export interface FabricNode extends NodeWiring {
   readonly pid: number;
 }
 
-const HOLDER_SCRIPT =
-  'echo "$0" > /proc/sys/kernel/hostname; echo ready; exec env --ignore-signal=CHLD sleep infinity';
-
-/** Forwarding, and no address probing; `-e` because a kernel without IPv6 has no such files. */
+/** Forwarding, and no address probing. The test is there because a kernel without IPv6 has no such files. */
 const NODE_SETTINGS = [
   ["ipv4/ip_forward", "1"],
   ["ipv6/conf/all/forwarding", "1"],
@@ -37,6 +34,12 @@ const NODE_SETTINGS = [
 const SETTINGS_SCRIPT = NODE_SETTINGS.map(
   ([name, value]) => `[ ! -e /proc/sys/net/${name} ] || echo ${value} > /proc/sys/net/${name}`,
 ).join("\n");
+
+/** The settings come before any interface, which takes them over when it is made. */
+const HOLDER_SCRIPT = `${SETTINGS_SCRIPT}
+echo "$0" > /proc/sys/kernel/hostname
+echo ready
+exec env --ignore-signal=CHLD sleep infinity`;
 
 export class Fabric {
   readonly #nodes = new Map<string, FabricNode>();
@@ -64,7 +67,7 @@ export class Fabric {
     const others = [...this.#nodes.values()];
     await runCommand(["ip", "-batch", "-"], batch(plugNodeLines(node, pid)));
     await runCommand(
-      inNetnsOf(pid, ["sh", "-c", `${SETTINGS_SCRIPT}\nexec ip -batch -`]),
+      inNetnsOf(pid, ["ip", "-batch", "-"]),
       batch([...nodeLines(node), ...others.flatMap(routesTo)]),
     );
     for (const other of others) {
