@@ -15,3 +15,46 @@ export const REQUEST_BYTES = 16 * 1024 * 1024;
 /** HTTP/2 keepalive towards proxies. Source: istiod's keepalive of 30 s, timeout 10 s. */
 export const KEEPALIVE_MS = 30_000;
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+// --- certificates and tokens -------------------------------------------------------------------------
+
+/** Lifetime of a workload's certificate where the caller names none, and the longest there is. */
+export const WORKLOAD_CERTIFICATE_TTL_S = 24 * 3_600;
+
+/** Lifetime of istiod-lite's own server certificate; a new one is issued at every start. */
+export const SERVER_CERTIFICATE_TTL_S = 365 * 24 * 3_600;
+
+/** Lifetime of a root that istiod-lite makes itself. Source: Istio's self-signed CA, 10 years. */
+export const SELF_SIGNED_ROOT_TTL_S = 10 * 365 * 24 * 3_600;
+
+/** Certificates begin this much before now, for proxies whose clocks are behind. Source: Istio. */
+export const CERTIFICATE_BACKDATE_S = 120;
+
+/** A plugged-in file larger than this is refused. */
+export const CA_FILE_BYTES = 1024 * 1024;
+
+/** A bearer token longer than this is refused unread. Kubernetes' tokens are about 1.2 KiB. */
+export const TOKEN_BYTES = 16 * 1024;
+
+/** Verified tokens remembered; at the bound the oldest is forgotten, and verified again when it returns. */
+export const TOKEN_CACHE_ENTRIES = 10_000;
+
+/** A verified token is believed this long without looking again (and never beyond its own expiry). */
+export const TOKEN_CACHE_MS = 60_000;
+
+/** Clocks of the token's issuer and ours may differ by this much. */
+export const TOKEN_LEEWAY_S = 10;
+
+/** The key set file is looked at again when this old; the size that is read, at most. */
+export const JWKS_RECHECK_MS = 1_000;
+export const JWKS_BYTES = 1024 * 1024;
+
+/**
+ * Certificates one caller may ask for at once, and per second after; beyond it RESOURCE_EXHAUSTED. A node
+ * with 250 pods, each its own identity, starts within the burst.
+ */
+export const CERTIFICATE_BURST_PER_CALLER = 500;
+export const CERTIFICATE_RATE_PER_CALLER_S = 20;
+
+/** Callers whose rate is remembered; at the bound the one that asked longest ago is forgotten. */
+export const CERTIFICATE_CALLERS = 10_000;

@@ -31,7 +31,8 @@ export function findPath(
     if (self !== undefined) return { ok: true, path, root: self };
     path.push(current);
     const child = current;
-    const issuer = [...roots, ...candidates].find((one) => isIssuer(one, child, path.length - 1));
+    const below = path.filter((one) => one.ca).length;
+    const issuer = [...roots, ...candidates].find((one) => isIssuer(one, child, below));
     if (issuer === undefined) {
       return { ok: false, message: `no issuer of ${describeCertificate(current)} leads to a root` };
     }
@@ -58,7 +59,7 @@ export function notValidAt(certificate: X509Certificate, now: number): string | 
   return undefined;
 }
 
-/** `below` counts the intermediates between `issuer` and the leaf. */
+/** `below` counts the CAs between `issuer` and the leaf, which a path length limits. */
 function isIssuer(issuer: X509Certificate, child: X509Certificate, below: number): boolean {
   if (!child.checkIssued(issuer) || !child.verify(issuer.publicKey)) return false;
   if (!issuer.ca) return false;
