@@ -1,16 +1,97 @@
 /** The one entrance to validation: JSON in, a typed object and the issues out. */
-import type { KubernetesObject } from "#common/kubernetes/objects.ts";
+import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { Issue } from "#common/kubernetes/problem.ts";
+import { suggest } from "#common/kubernetes/suggest.ts";
+import { authorizationPolicy } from "#common/kubernetes/validate/authorization-policy.ts";
+import { checkSchema, isJsonObject, show } from "#common/kubernetes/validate/check.ts";
+import {
+  configMap,
+  namespace,
+  node,
+  serviceAccount,
+} from "#common/kubernetes/validate/core-kinds.ts";
+import type { KindDefinition } from "#common/kubernetes/validate/metadata.ts";
+import { peerAuthentication } from "#common/kubernetes/validate/peer-authentication.ts";
+import { deployment, pod } from "#common/kubernetes/validate/pod.ts";
+import { endpointSlice, service } from "#common/kubernetes/validate/service.ts";
+
+const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
+  Node: node,
+  Namespace: namespace,
+  ServiceAccount: serviceAccount,
+  ConfigMap: configMap,
+  Pod: pod,
+  Deployment: deployment,
+  Service: service,
+  EndpointSlice: endpointSlice,
+  AuthorizationPolicy: authorizationPolicy,
+  PeerAuthentication: peerAuthentication,
+};
 
 export interface Validation {
   /** The object with defaults filled in and nulls removed; absent when there is any error. */
   readonly object?: KubernetesObject;
   readonly issues: readonly Issue[];
-  /** Set, and nothing else, when the mesh does not read this kind: `kind X` or `kind X of group`. */
-  readonly unknownKind?: string;
+  /** Set when the mesh does not read this kind: what to say once about all objects of it. */
+  readonly unknownKind?: { readonly name: string; readonly hint?: string };
 }
 
 /** Validates any JSON value as a Kubernetes object. Does not change its argument. */
 export function validateObject(value: unknown): Validation {
-  return { issues: [{ severity: "error", path: [], message: `unreadable ${typeof value}` }] };
+  if (!isJsonObject(value)) {
+    return refuse([], `must be a Kubernetes object, not ${show(value)}`, "write a map");
+  }
+  const { apiVersion, kind } = value;
+  for (const [field, given] of Object.entries({ apiVersion, kind })) {
+    if (typeof given === "string" && given !== "") continue;
+    const hint = "every object begins with apiVersion and kind";
+    return refuse([field], given === undefined ? "is required but missing" : "must be text", hint);
+  }
+  const definition = findKind(String(kind), String(apiVersion));
+  if (definition === undefined) {
+    return { issues: [], unknownKind: describeUnknown(String(kind), String(apiVersion)) };
+  }
+  const versions = definition.versions.map((version) => apiVersionOf(definition, version));
+  if (!versions.includes(String(apiVersion))) {
+    const hint = `write apiVersion: ${versions[0]}`;
+    return refuse(["apiVersion"], `${show(apiVersion)} is not the version of ${kind}`, hint);
+  }
+  const { value: checked, issues } = checkSchema(definition.schema, value);
+  if (issues.some((issue) => issue.severity === "error")) return { issues };
+  // The schema of the kind has just established what the type says.
+  return { object: checked as KubernetesObject, issues };
+}
+
+/** Whether objects of a kind belong to a namespace. */
+export function isNamespaced(kind: KubernetesKind): boolean {
+  return KINDS[kind].namespaced;
+}
+
+/** A known kind in a group of Kubernetes or Istio itself is that kind, with its version mistaken. */
+function findKind(kind: string, apiVersion: string): KindDefinition | undefined {
+  if (!Object.hasOwn(KINDS, kind)) return undefined;
+  const definition = KINDS[kind as KubernetesKind];
+  const group = groupOf(apiVersion);
+  const ours = Object.values(KINDS).some((known) => known.group === group);
+  return ours ? definition : undefined;
+}
+
+function describeUnknown(kind: string, apiVersion: string): { name: string; hint?: string } {
+  const group = groupOf(apiVersion);
+  const name = group === "" ? `kind ${kind}` : `kind ${kind} of ${group}`;
+  const near = suggest(kind, Object.keys(KINDS));
+  return near === undefined ? { name } : { name, hint: `did you mean ${near}?` };
+}
+
+function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf("/");
+  return slash < 0 ? "" : apiVersion.slice(0, slash);
+}
+
+function apiVersionOf(definition: KindDefinition, version: string): string {
+  return definition.group === "" ? version : `${definition.group}/${version}`;
+}
+
+function refuse(path: readonly string[], message: string, hint: string): Validation {
+  return { issues: [{ severity: "error", path, message, hint }] };
 }
