@@ -1,0 +1,61 @@
+/** The `ZtunnelAccepted` condition of an AuthorizationPolicy, with Istio's reasons (ambient.md 1.4 F83). */
+import type { Condition } from "#common/kubernetes/objects.ts";
+import type { PolicyIssue } from "./types.ts";
+
+export const ZTUNNEL_ACCEPTED = "ZtunnelAccepted";
+
+/** Issues told in full in a condition; the rest are counted, for a status is no log. */
+const MAX_TOLD_ISSUES = 8;
+
+type Reason = "Accepted" | "Invalid" | "PartiallyInvalid" | "UnsupportedValue";
+
+/** What ztunnel was given of the policy. */
+export interface Outcome {
+  /** `spec.rules` that were written, and those of them of which something is enforced. */
+  readonly written: number;
+  readonly enforced: number;
+  /** How the policy as a whole now behaves, where its rules do not say. */
+  readonly summary: string;
+  readonly generation: number | undefined;
+}
+
+/**
+ * True as long as something of what was written is enforced. UnsupportedValue: something needs a waypoint,
+ * what is enforced is stricter. PartiallyInvalid: a part is invalid, or has no effect. Invalid: nothing is left.
+ */
+export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcome): Condition {
+  const serious = issues.filter((issue) => issue.effect !== "noted");
+  const dead = serious.length > 0 && outcome.enforced === 0;
+  const reason = dead ? "Invalid" : reasonOf(serious);
+  const told = issues.slice(0, MAX_TOLD_ISSUES).map((issue) => `${issue.field}: ${issue.message}`);
+  const untold = issues.length - told.length;
+  const parts = [outcome.summary, ...told, ...(untold > 0 ? [`and ${untold} more`] : [])];
+  return condition(!dead, reason, parts.join(". "), outcome.generation);
+}
+
+/** An action that ztunnel does not know; Istio's message. */
+export function unsupportedAction(action: string, generation: number | undefined): Condition {
+  const message = `ztunnel does not support the ${action} action`;
+  return condition(false, "UnsupportedValue", message, generation);
+}
+
+function reasonOf(issues: readonly PolicyIssue[]): Reason {
+  if (issues.length === 0) return "Accepted";
+  const partly = issues.some((issue) => issue.cause === "invalid" || issue.effect === "no-effect");
+  return partly ? "PartiallyInvalid" : "UnsupportedValue";
+}
+
+function condition(
+  accepted: boolean,
+  reason: Reason,
+  message: string,
+  generation: number | undefined,
+): Condition {
+  return {
+    type: ZTUNNEL_ACCEPTED,
+    status: accepted ? "True" : "False",
+    reason,
+    message,
+    ...(generation !== undefined && { observedGeneration: generation }),
+  };
+}
