@@ -7,7 +7,7 @@ import type { IpAddress } from "#common/model/ip.ts";
 import type { LoadBalancing, RoutingScope, Service, ServicePort } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { ENDPOINT_LISTS_PER_SERVICE } from "../limits.ts";
-import type { ProxyState } from "./proxy-state.ts";
+import type { EndpointSet, ProxyState } from "./proxy-state.ts";
 
 export interface SelectOptions {
   /** The client: decides locality, and that endpoints of other networks are out of reach. */
@@ -40,11 +40,13 @@ interface EndpointList {
 }
 
 interface CachedLists {
+  readonly service: Service;
   readonly revision: number;
   readonly lists: Map<string, EndpointList>;
 }
 
-const cache = new WeakMap<Service, CachedLists>();
+const cache = new WeakMap<EndpointSet, CachedLists>();
+const EMPTY_LIST: EndpointList = { candidates: [], totals: undefined };
 const NOTHING_EXCLUDED: ReadonlySet<string> = new Set();
 
 /** Undefined where no endpoint is eligible, and always in PASSTHROUGH mode: nothing is selected then. */
@@ -68,10 +70,11 @@ function endpointList(
   options: SelectOptions,
 ): EndpointList {
   const endpoints = state.endpointsOf(service);
-  let cached = cache.get(service);
-  if (cached?.revision !== endpoints.revision) {
-    cached = { revision: endpoints.revision, lists: new Map() };
-    cache.set(service, cached);
+  if (endpoints.workloads.size === 0) return EMPTY_LIST;
+  let cached = cache.get(endpoints);
+  if (cached?.revision !== endpoints.revision || cached.service !== service) {
+    cached = { service, revision: endpoints.revision, lists: new Map() };
+    cache.set(endpoints, cached);
   }
   const key = listKey(service.loadBalancing, servicePort, options);
   let list = cached.lists.get(key);
