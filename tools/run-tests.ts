@@ -1,0 +1,166 @@
+/**
+ * Runs the tests: unit tests everywhere, and the ones that need root where namespaces can be made.
+ *
+ * usage: node tools/run-tests.ts [--unit | --namespaced] [PART-OF-A-PATH ...]
+ *
+ * Without an option, unit tests come first. Where namespaces cannot be made the others are left out,
+ * and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
+ */
+import { globSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { parseArgs } from "node:util";
+import { namespaceObstacles } from "./system-check.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+
+type TestsStream = ReturnType<typeof run>;
+
+interface Suite {
+  readonly title: string;
+  readonly files: readonly string[];
+  /** Files at once, each in a process of its own. */
+  readonly concurrency: number;
+  /** The longest that one test may take. */
+  readonly testTimeoutMs: number;
+  /** The longest that one file may take, the end of its process included. */
+  readonly fileTimeoutMs: number;
+}
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** True for tests that make namespaces: by their place or by their name. */
+function needsRoot(file: string): boolean {
+  return file.endsWith(".root.test.ts") || file.startsWith("test/namespaced/");
+}
+
+function findTests(parts: readonly string[]): string[] {
+  const found = globSync("**/*.test.ts", {
+    cwd: ROOT,
+    exclude: (path) => /(^|\/)(node_modules|bench-results|\.[^/]+)$/.test(path),
+  });
+  return found
+    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
+    .sort();
+}
+
+function unitSuite(files: readonly string[]): Suite {
+  return {
+    title: "unit tests",
+    files,
+    concurrency: Math.max(2, cpus().length),
+    testTimeoutMs: 60_000,
+    fileTimeoutMs: 240_000,
+  };
+}
+
+function namespacedSuite(files: readonly string[]): Suite {
+  return {
+    title: "namespaced tests",
+    files,
+    // Each file brings up clusters of its own; more than two at once only wait for each other.
+    concurrency: 2,
+    testTimeoutMs: 120_000,
+    fileTimeoutMs: 600_000,
+  };
+}
+
+/** Runs one suite, printing as it goes, and counts single tests, not files. */
+async function runSuite(suite: Suite): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  console.log(`\n${suite.title}: ${suite.files.length} files`);
+  const hung = new AbortController();
+  const stream = run({
+    cwd: ROOT,
+    files: suite.files.map((file) => join(ROOT, file)),
+    concurrency: suite.concurrency,
+    signal: hung.signal,
+    execArgv: [`--test-timeout=${suite.testTimeoutMs}`],
+  });
+  const stopWatching = abortWhenAFileHangs(stream, suite.fileTimeoutMs, hung);
+  stream.on("test:summary", (summary) => {
+    // Summaries of single files carry their name; the one without is the whole run's.
+    if (summary.file !== undefined) return;
+    const { passed, skipped, todo, tests } = summary.counts;
+    counts.passed = passed;
+    counts.skipped = skipped + todo;
+    counts.failed = tests - passed - counts.skipped;
+  });
+  for await (const chunk of stream.compose(spec)) process.stdout.write(chunk);
+  stopWatching();
+  return counts;
+}
+
+/**
+ * The runner waits for ever for a file whose process does not end, say because of an open socket.
+ * This ends the run instead, naming the file. Returns what stops the watching.
+ */
+function abortWhenAFileHangs(
+  stream: TestsStream,
+  limitMs: number,
+  abort: AbortController,
+): () => void {
+  const timers = new Map<string, NodeJS.Timeout>();
+  stream.on("test:dequeue", ({ name, file }) => {
+    if (name !== file) return;
+    const message = `still running after ${limitMs / 1000} s: the run ends here`;
+    timers.set(
+      name,
+      setTimeout(() => abort.abort(new Error(message)), limitMs),
+    );
+  });
+  stream.on("test:complete", ({ name }) => clearTimeout(timers.get(name)));
+  return () => {
+    for (const timer of timers.values()) clearTimeout(timer);
+  };
+}
+
+function usageError(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+/** What to run here, by the arguments and by what this machine can do. */
+function plan(): Suite[] {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { unit: { type: "boolean" }, namespaced: { type: "boolean" } },
+  });
+  const files = findTests(positionals);
+  if (files.length === 0) usageError(`no test file has ${positionals.join(" or ")} in its path`);
+  const unit = values.namespaced ? [] : files.filter((file) => !needsRoot(file));
+  const namespaced = values.unit ? [] : files.filter(needsRoot);
+  const obstacles = namespaced.length > 0 ? namespaceObstacles() : [];
+  if (obstacles.length === 0) return suitesOf(unit, namespaced);
+  const reason = `this machine ${obstacles.join("; it ")}`;
+  if (process.env.REQUIRE_ROOT === "1" || values.namespaced) {
+    usageError(`The namespaced tests cannot run: ${reason}.`);
+  }
+  console.log(`Leaving out ${namespaced.length} files of namespaced tests: ${reason}.`);
+  return suitesOf(unit, []);
+}
+
+function suitesOf(unit: readonly string[], namespaced: readonly string[]): Suite[] {
+  return [unitSuite(unit), namespacedSuite(namespaced)].filter((suite) => suite.files.length > 0);
+}
+
+async function main(): Promise<void> {
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const suite of plan()) {
+    const counts = await runSuite(suite);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+  }
+  console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  const incomplete = process.env.REQUIRE_ROOT === "1" && total.skipped > 0;
+  process.exitCode = total.failed > 0 || total.passed === 0 || incomplete ? 1 : 0;
+}
+
+await main();
