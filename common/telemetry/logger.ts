@@ -29,14 +29,15 @@ export interface LevelControl {
 export function createLogger(options: LoggerOptions, scope = "mesh"): Logger & LevelControl {
   const control: LevelControl = { level: options.level };
   const now = options.now ?? (() => new Date());
-  return Object.assign(scoped(options, control, now, scope), {
+  return {
+    ...scoped(options, control, now, scope),
     get level(): LogLevel {
       return control.level;
     },
     set level(level: LogLevel) {
       control.level = level;
     },
-  });
+  };
 }
 
 function scoped(
