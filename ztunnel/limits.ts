@@ -108,3 +108,30 @@ export const CERTIFICATE_CALL_TIMEOUT_MS = 10_000;
 export const REPORT_TIMEOUT_MS = 10_000;
 export const REPORT_BACKOFF_INITIAL_MS = 100;
 export const REPORT_BACKOFF_MAX_MS = 15_000;
+
+// --- capture ---------------------------------------------------------------------------------------
+
+/** Pods captured, checked or released at once; further pods wait their turn. */
+export const CAPTURE_CONCURRENCY = 8;
+
+/** One run of `nft` or `ip`; after it the process is killed and the attempt has failed. */
+export const NETNS_COMMAND_TIMEOUT_MS = 10_000;
+
+/** Kept of a command's output (a ruleset is below 8 KiB); the rest is dropped. */
+export const NETNS_COMMAND_OUTPUT_BYTES = 256 * 1024;
+
+/** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
+export const LISTENER_BACKLOG = 1_024;
+
+/** Captured pods are checked this often for lost rules and replaced namespaces. */
+export const CAPTURE_CHECK_INTERVAL_MS = 5_000;
+
+/** A check reads the rules themselves, though their generation has not changed, this often. */
+export const CAPTURE_FULL_CHECK_EVERY = 12;
+
+/** Between attempts to capture a pod. */
+export const CAPTURE_BACKOFF_INITIAL_MS = 250;
+export const CAPTURE_BACKOFF_MAX_MS = 15_000;
+
+/** Changes of pod states are collected this long and reported together. */
+export const CAPTURE_REPORT_DELAY_MS = 50;

@@ -10,6 +10,8 @@ import { MeshError } from "#common/runtime/errors.ts";
 // include/uapi/asm-generic/socket.h, in.h, in6.h, sched.h and fcntl.h: equal on x86-64 and arm64.
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_RAW = 3;
 export const SOCK_STREAM = 1;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
@@ -19,12 +21,10 @@ export const SOL_IPV6 = 41;
 export const SO_REUSEADDR = 2;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
-export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 export const IPV6_V6ONLY = 26;
 export const IPV6_TRANSPARENT = 75;
-export const IPV6_FREEBIND = 78;
 /** At SOL_IP and, with the same number (IP6T_SO_ORIGINAL_DST), at SOL_IPV6. netfilter_ipv4.h. */
 export const SO_ORIGINAL_DST = 80;
 export const CLONE_NEWNET = 0x40000000;
@@ -40,6 +40,8 @@ export interface Libc {
   close(fd: number): number;
   setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Buffer, length: Int32Array): number;
+  send(fd: number, data: Buffer, length: number, flags: number): number;
+  recv(fd: number, data: Buffer, length: number, flags: number): number;
 }
 
 export function loadLibc(): Libc {
@@ -53,6 +55,8 @@ export function loadLibc(): Libc {
     setsockopt: self.func(
       "int setsockopt(int fd, int level, int name, const void *value, uint32_t len)",
     ),
+    send: self.func("intptr_t send(int fd, const void *buf, uintptr_t len, int flags)"),
+    recv: self.func("intptr_t recv(int fd, void *buf, uintptr_t len, int flags)"),
     getsockopt: self.func("int getsockopt(int fd, int level, int name, void *value, void *len)"),
   };
 }

@@ -12,9 +12,7 @@ import {
   CLONE_NEWNET,
   errnoName,
   IP_BIND_ADDRESS_NO_PORT,
-  IP_FREEBIND,
   IP_TRANSPARENT,
-  IPV6_FREEBIND,
   IPV6_TRANSPARENT,
   IPV6_V6ONLY,
   type Libc,
@@ -32,6 +30,7 @@ import {
   SOL_SOCKET,
   throwErrno,
 } from "./libc.ts";
+import { readNftGeneration } from "./nft-generation.ts";
 import { readSocketAddress, writeSocketAddress } from "./socket-address.ts";
 import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./syscalls.ts";
 
@@ -59,13 +58,7 @@ class LinuxSyscalls implements Syscalls {
   }
 
   openNetns(path: string): Netns {
-    let fd: number;
-    try {
-      fd = fs.openSync(path, "r");
-    } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
-      throw new MeshError(code, `open network namespace ${path} failed: ${code}`, { cause });
-    }
+    const fd = openNamespaceFile(path);
     const { dev, ino } = fs.fstatSync(fd, { bigint: true });
     return { fd, id: `${dev}:${ino}` };
   }
@@ -109,9 +102,9 @@ class LinuxSyscalls implements Syscalls {
     return this.#orClose(fd, () => {
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
       if (options.source === undefined) return;
-      const level = isIpv6 ? SOL_IPV6 : SOL_IP;
-      this.#setOption(fd, level, isIpv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
-      this.#setOption(fd, level, isIpv6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
+      // IP_TRANSPARENT alone also lets the socket bind to a foreign address: IP_FREEBIND adds nothing.
+      if (isIpv6) this.#setOption(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
+      else this.#setOption(fd, SOL_IP, IP_TRANSPARENT, 1);
       // The port is chosen at connect, by the whole four-tuple: 28,000 ports per destination, not in all.
       this.#setOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
       const length = writeSocketAddress(this.#address, options.source, 0);
@@ -129,6 +122,10 @@ class LinuxSyscalls implements Syscalls {
 
   close(fd: number): void {
     if (this.#libc.close(fd) < 0) throwErrno(`close descriptor ${fd}`);
+  }
+
+  nftGeneration(): number {
+    return readNftGeneration(this.#libc);
   }
 
   #originalDestinationAt(fd: number, level: number): SocketAddress | undefined {
@@ -164,4 +161,17 @@ class LinuxSyscalls implements Syscalls {
       throw error;
     }
   }
+}
+
+function openNamespaceFile(path: string): number {
+  try {
+    return fs.openSync(path, "r");
+  } catch (error) {
+    throw toMeshError(`open network namespace ${path}`, error as NodeJS.ErrnoException);
+  }
+}
+
+function toMeshError(what: string, cause: NodeJS.ErrnoException): MeshError {
+  const code = cause.code ?? "EIO";
+  return new MeshError(code, `${what} failed: ${code}`, { cause });
 }

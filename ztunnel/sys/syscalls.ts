@@ -47,4 +47,9 @@ export interface Syscalls {
   /** SO_ORIGINAL_DST of an accepted socket; undefined where conntrack knows none. */
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
   close(fd: number): void;
+  /**
+   * A number that grows with every change of the current namespace's nftables rules, whoever makes it.
+   * As long as it stays the same, rules that were in place still are.
+   */
+  nftGeneration(): number;
 }

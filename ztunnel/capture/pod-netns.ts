@@ -1,0 +1,103 @@
+/**
+ * Finds the network namespace of a pod on this node, and makes sure that it is that pod's. A process
+ * id can be reused and a directory can be stale: a namespace that holds none of the pod's addresses is
+ * never touched, or one pod's traffic would carry another one's identity (istio/istio#61211).
+ */
+import { readFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { parseIp } from "#common/model/ip.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+
+/**
+ * `found` hands over an open namespace, which the caller closes. `missing`: the pod has no sandbox
+ * (not yet, or not any more). `foreign`: there is one (`netnsId`), and it does not hold the pod's addresses.
+ */
+export type NetnsSearch =
+  | { readonly kind: "found"; readonly netns: Netns }
+  | { readonly kind: "missing"; readonly message: string }
+  | { readonly kind: "foreign"; readonly netnsId: string; readonly message: string };
+
+/** One way to find sandboxes; others can ask a container runtime or walk cgroups. */
+export interface PodNetnsFinder {
+  /** Throws only for what may pass by itself, such as a lack of descriptors. */
+  find(pod: CapturedPod): Promise<NetnsSearch>;
+}
+
+// Pod UIDs are UUIDs (or the hash of a static pod's manifest): nothing that could leave the directory.
+const POD_UID = /^[A-Za-z0-9][A-Za-z0-9-]{0,127}$/;
+const PROCESS_ID = /^[1-9][0-9]{0,9}$/;
+const GONE = new Set(["ENOENT", "ESRCH", "ENOTDIR"]);
+
+/** Finds sandboxes in a directory (POD_SANDBOXES_DIR): the file `<pod uid>` holds a process id. */
+export class SandboxDirectoryFinder implements PodNetnsFinder {
+  readonly #sys: Syscalls;
+  readonly #directory: string;
+
+  constructor(sys: Syscalls, directory: string) {
+    this.#sys = sys;
+    this.#directory = directory;
+  }
+
+  async find(pod: CapturedPod): Promise<NetnsSearch> {
+    if (!POD_UID.test(pod.uid)) {
+      return { kind: "missing", message: `pod uid ${JSON.stringify(pod.uid)} is not valid` };
+    }
+    const file = path.join(this.#directory, pod.uid);
+    let text: string;
+    try {
+      text = (await readFile(file, "utf8")).trim();
+    } catch (error) {
+      return gone(error, `the pod has no sandbox on this node (no file ${file})`);
+    }
+    if (!PROCESS_ID.test(text)) {
+      return { kind: "missing", message: `${file} does not hold a process id` };
+    }
+    return this.#open(pod, text);
+  }
+
+  #open(pod: CapturedPod, processId: string): NetnsSearch {
+    let netns: Netns;
+    try {
+      netns = this.#sys.openNetns(`/proc/${processId}/ns/net`);
+    } catch (error) {
+      return gone(error, `the pod's sandbox process ${processId} is gone`);
+    }
+    const problem = findMismatch(this.#sys, netns, pod);
+    if (problem === undefined) return { kind: "found", netns };
+    this.#sys.closeNetns(netns);
+    return { kind: "foreign", netnsId: netns.id, message: `process ${processId}: ${problem}` };
+  }
+}
+
+/** Why the namespace is not the pod's; undefined if it is. */
+function findMismatch(sys: Syscalls, netns: Netns, pod: CapturedPod): string | undefined {
+  const own = sys.openNetns("/proc/thread-self/ns/net");
+  sys.closeNetns(own);
+  if (own.id === netns.id) return "shares the node's network namespace";
+  if (pod.ips.length === 0) return "the pod has no address yet";
+  const held = addressesIn(sys, netns);
+  if (pod.ips.some((ip) => held.has(ip))) return undefined;
+  const addresses = [...held].join(", ") || "no address";
+  return `its network namespace holds ${addresses}, not the pod's ${pod.ips.join(", ")}`;
+}
+
+/** The addresses of all interfaces that are up, loopback left out. */
+function addressesIn(sys: Syscalls, netns: Netns): ReadonlySet<string> {
+  const interfaces = sys.inNetns(netns, () => os.networkInterfaces());
+  const addresses = new Set<string>();
+  for (const entry of Object.values(interfaces).flatMap((list) => list ?? [])) {
+    const ip = entry.internal ? undefined : parseIp(entry.address);
+    if (ip !== undefined) addresses.add(ip);
+  }
+  return addresses;
+}
+
+function gone(error: unknown, message: string): NetnsSearch {
+  const code =
+    error instanceof MeshError ? error.code : (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== undefined && GONE.has(code)) return { kind: "missing", message };
+  throw new MeshError(code ?? "EIO", message, { cause: error });
+}

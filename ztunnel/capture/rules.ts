@@ -1,0 +1,184 @@
+/**
+ * The nftables rules and policy routes of one captured pod, as text for `nft -f -` and `ip -batch -`.
+ *
+ * Istio's ambient redirection in its nftables form: its table and chain names, priorities, marks, ports
+ * and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a packet of
+ * the pod meets, in this order:
+ *
+ * - out: replies to the node's probes, replies to connections that ztunnel opened with a client's
+ *   address, calls to the pod's own addresses, then everything else to 15001;
+ * - in: the node's probes, then everything but HBONE to 15006.
+ *
+ * ztunnel's own sockets carry a mark and meet none of it.
+ */
+import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
+
+/** SO_MARK of every socket that ztunnel makes in a pod. Source: istio cni/pkg/config, as all below. */
+export const ZTUNNEL_MARK = 0x539;
+/** Connection mark of flows whose source ztunnel spoofed: their replies are kept in the pod. */
+export const SPOOFED_FLOW_MARK = 0x111;
+const MARK_MASK = 0xfff;
+/** What the node's probes come from after `host-probes` has rewritten them. */
+export const PROBE_SOURCE_IPV4 = "169.254.7.127";
+export const PROBE_SOURCE_IPV6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
+const ROUTE_TABLE = 100;
+const RULE_PRIORITY = 32764;
+/**
+ * Conntrack zone of the forward direction of spoofed flows (our own addition). Without it ztunnel's
+ * connection to the app can pick the source port of the client's own, redirected connection: the two
+ * would be one conntrack entry, and the connection to the app would be redirected to ztunnel.
+ */
+const SPOOFED_FLOW_ZONE = 1;
+
+export const NAT_TABLE = "istio-ambient-nat";
+export const MANGLE_TABLE = "istio-ambient-mangle";
+export const RAW_TABLE = "istio-ambient-raw";
+const TABLES = [RAW_TABLE, MANGLE_TABLE, NAT_TABLE] as const;
+
+export interface PodRuleOptions {
+  /** Whether the pod's namespace has IPv6. */
+  readonly ipv6: boolean;
+  /** `ambient.istio.io/bypass-inbound-capture`: no redirect of inbound plaintext, no probe exception. */
+  readonly bypassInboundCapture: boolean;
+}
+
+interface Family {
+  readonly ip: "ip" | "ip6";
+  readonly loopback: string;
+  readonly probeSource: string;
+}
+
+const IPV4: Family = { ip: "ip", loopback: "127.0.0.1", probeSource: PROBE_SOURCE_IPV4 };
+const IPV6: Family = { ip: "ip6", loopback: "::1", probeSource: PROBE_SOURCE_IPV6 };
+
+const mark = (name: "meta mark" | "ct mark", value: number, operator: "==" | "!=") =>
+  `${name} & ${hex(MARK_MASK)} ${operator} ${hex(value)}`;
+const FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "==");
+const NOT_FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "!=");
+
+/**
+ * One transaction that replaces the pod's tables, whether they exist or not: the kernel switches from
+ * the old rules to the new ones between two packets.
+ */
+export function podRuleset(options: PodRuleOptions): string {
+  const families = options.ipv6 ? [IPV4, IPV6] : [IPV4];
+  return [podRulesRemoval(), rawTable(), mangleTable(), natTable(options, families)].join("\n");
+}
+
+/** One transaction that removes the pod's tables; it succeeds where there are none. */
+export function podRulesRemoval(): string {
+  return TABLES.map((name) => `add table inet ${name}\ndelete table inet ${name}\n`).join("");
+}
+
+/** Prints the pod's tables; fails where one is missing. */
+export function podRulesListing(): string {
+  return TABLES.map((name) => `list table inet ${name}\n`).join("");
+}
+
+/** How many rules a listing shows, our own text or nft's. */
+export function countRules(listing: string): number {
+  return listing.split("\n").filter((line) => {
+    const text = line.trim();
+    return text !== "" && !/^(table|chain|set|type|add|delete|elements|flags|\}|#)/.test(text);
+  }).length;
+}
+
+/** Lines for `ip -4|-6 -batch -`: marked replies are delivered locally. The rule fails where it exists. */
+export function policyRoutes(family: "ipv4" | "ipv6"): string {
+  const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
+  return [
+    `route replace local ${all} dev lo table ${ROUTE_TABLE}`,
+    `rule add fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`,
+    "",
+  ].join("\n");
+}
+
+/** Lines that undo `policyRoutes`; each fails where there is nothing to undo. */
+export function policyRoutesRemoval(family: "ipv4" | "ipv6"): string {
+  const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
+  return [
+    `rule del fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`,
+    `route del local ${all} dev lo table ${ROUTE_TABLE}`,
+    "",
+  ].join("\n");
+}
+
+/** Whether the output of `ip rule show` holds our rule. */
+export function hasPolicyRule(rules: string): boolean {
+  return rules
+    .split("\n")
+    .some((line) => line.startsWith(`${RULE_PRIORITY}:`) && line.includes(`lookup ${ROUTE_TABLE}`));
+}
+
+function rawTable(): string {
+  const spoofed = `meta l4proto tcp ${FROM_ZTUNNEL} fib saddr type != local`;
+  return table(RAW_TABLE, [
+    chain("output", "type filter hook output priority -300; policy accept;", ["jump istio-output"]),
+    chain("istio-output", "", [`${spoofed} ct original zone set ${SPOOFED_FLOW_ZONE}`]),
+  ]);
+}
+
+function mangleTable(): string {
+  const keep = hex((~MARK_MASK & 0xffffffff) >>> 0);
+  return table(MANGLE_TABLE, [
+    chain("prerouting", "type filter hook prerouting priority -150; policy accept;", [
+      "jump istio-prerouting",
+    ]),
+    chain("output", "type route hook output priority -150; policy accept;", ["jump istio-output"]),
+    chain("istio-prerouting", "", [
+      `${FROM_ZTUNNEL} ct mark set ct mark & ${keep} | ${hex(SPOOFED_FLOW_MARK)}`,
+    ]),
+    chain("istio-output", "", [
+      `${mark("ct mark", SPOOFED_FLOW_MARK, "==")} meta mark set ct mark`,
+    ]),
+  ]);
+}
+
+function natTable(options: PodRuleOptions, families: readonly Family[]): string {
+  return table(NAT_TABLE, [
+    chain("prerouting", "type nat hook prerouting priority -100; policy accept;", [
+      "jump istio-prerouting",
+    ]),
+    chain("output", "type nat hook output priority -100; policy accept;", ["jump istio-output"]),
+    chain("istio-prerouting", "", options.bypassInboundCapture ? [] : inboundRules(families)),
+    chain("istio-output", "", outboundRules(families)),
+  ]);
+}
+
+function inboundRules(families: readonly Family[]): string[] {
+  return [
+    ...families.map(({ ip, probeSource }) => `${ip} saddr ${probeSource} meta l4proto tcp accept`),
+    ...families.map(
+      ({ ip, loopback }) =>
+        `${ip} daddr != ${loopback} tcp dport != ${HBONE_PORT} ${NOT_FROM_ZTUNNEL} ` +
+        `redirect to :${INBOUND_PLAINTEXT_PORT}`,
+    ),
+  ];
+}
+
+/** DNS capture, where a pod has it, has its place between the probe replies and the spoofed replies. */
+function outboundRules(families: readonly Family[]): string[] {
+  return [
+    ...families.map(({ ip, probeSource }) => `${ip} daddr ${probeSource} meta l4proto tcp accept`),
+    `meta l4proto tcp ${mark("meta mark", SPOOFED_FLOW_MARK, "==")} accept`,
+    ...families.map(({ ip, loopback }) => `${ip} daddr != ${loopback} oifname "lo" accept`),
+    ...families.map(
+      ({ ip, loopback }) =>
+        `${ip} daddr != ${loopback} meta l4proto tcp ${NOT_FROM_ZTUNNEL} ` +
+        `redirect to :${OUTBOUND_PORT}`,
+    ),
+  ];
+}
+
+function table(name: string, chains: readonly string[]): string {
+  return `table inet ${name} {\n${chains.join("")}}\n`;
+}
+
+function chain(name: string, hook: string, rules: readonly string[]): string {
+  const lines = hook === "" ? rules : [hook, ...rules];
+  return `  chain ${name} {\n${lines.map((line) => `    ${line}\n`).join("")}  }\n`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
