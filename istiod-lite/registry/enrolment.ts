@@ -1,0 +1,70 @@
+/** Which pods the node proxy captures (ambient.md F1-F5), and what it is told about them. */
+import type { Namespace, Pod } from "#common/kubernetes/objects.ts";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { IpAddress } from "#common/model/ip.ts";
+import { isTerminal, podAddresses, serviceAccountOf } from "./pod-facts.ts";
+import type { RegistryOptions } from "./registry-options.ts";
+
+// Sources: istio/api label/labels.yaml and annotation/annotations.yaml.
+export const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
+const SIDECAR_STATUS_ANNOTATION = "sidecar.istio.io/status";
+const BYPASS_INBOUND_ANNOTATION = "ambient.istio.io/bypass-inbound-capture";
+
+/** Why a pod is or is not captured; the text is for people. */
+export type Enrolment =
+  | { readonly enrolled: true }
+  | { readonly enrolled: false; readonly reason: string };
+
+/** Whether the labels ask for capture and nothing forbids it. Addresses and node are not looked at. */
+export function enrolmentOf(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  options: Pick<RegistryOptions, "rootNamespace" | "excludedNamespaces">,
+): Enrolment {
+  const reason = refusal(pod, options) ?? unlabelled(pod, namespace);
+  return reason === undefined ? { enrolled: true } : { enrolled: false, reason };
+}
+
+function unlabelled(pod: Pod, namespace: Namespace | undefined): string | undefined {
+  const own = pod.metadata.labels?.[DATAPLANE_MODE_LABEL];
+  if (own === "none") return `label ${DATAPLANE_MODE_LABEL}=none on the pod`;
+  if (own === "ambient") return undefined;
+  if (namespace?.metadata.labels?.[DATAPLANE_MODE_LABEL] === "ambient") return undefined;
+  return `no label ${DATAPLANE_MODE_LABEL}=ambient on the pod or its namespace`;
+}
+
+function refusal(
+  pod: Pod,
+  options: Pick<RegistryOptions, "rootNamespace" | "excludedNamespaces">,
+): string | undefined {
+  const { namespace = "default", labels, annotations } = pod.metadata;
+  if (pod.spec.hostNetwork === true) return "it uses the host's network";
+  if (isTerminal(pod)) return "it has run to its end";
+  if (annotations?.[SIDECAR_STATUS_ANNOTATION] !== undefined) return "it has a sidecar";
+  if (options.excludedNamespaces.includes(namespace)) return `namespace ${namespace} is excluded`;
+  if (namespace === options.rootNamespace && labels?.app === "ztunnel") return "it is ztunnel";
+  return undefined;
+}
+
+/** What the node's ztunnel gets; undefined until the pod has a node, an address and a uid. */
+export function capturedPod(
+  pod: Pod,
+  workloadUid: string,
+): { readonly node: string; readonly pod: CapturedPod } | undefined {
+  const { uid, name, namespace = "default", annotations } = pod.metadata;
+  const ips: readonly IpAddress[] = podAddresses(pod);
+  const node = pod.spec.nodeName;
+  if (uid === undefined || node === undefined || node === "" || ips.length === 0) return undefined;
+  return {
+    node,
+    pod: {
+      uid,
+      name,
+      namespace,
+      serviceAccount: serviceAccountOf(pod),
+      ips,
+      workloadUid,
+      bypassInboundCapture: annotations?.[BYPASS_INBOUND_ANNOTATION] === "true",
+    },
+  };
+}

@@ -1,0 +1,20 @@
+/** What the registry needs to know about the mesh it describes. */
+export interface RegistryOptions {
+  /** The first part of every workload uid, and `Workload.clusterId`. */
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  /** Where mesh-wide policies and the node proxies live; "istio-system" unless configured. */
+  readonly rootNamespace: string;
+  /** The cluster's DNS domain: services are `<name>.<namespace>.svc.<domain>`. */
+  readonly clusterDomain: string;
+  /** Pods of these namespaces are never captured (ambient.md F4); istio-cni's default is kube-system. */
+  readonly excludedNamespaces: readonly string[];
+}
+
+export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
+  clusterId: "Kubernetes",
+  trustDomain: "cluster.local",
+  rootNamespace: "istio-system",
+  clusterDomain: "cluster.local",
+  excludedNamespaces: ["kube-system"],
+};

@@ -1,0 +1,36 @@
+/** What one call of `Registry.apply` changed. */
+import type { Condition } from "#common/kubernetes/objects.ts";
+import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
+import type { TypeUrl } from "#common/xds/type-urls.ts";
+
+/** One resource as it is pushed: encoded once, shared by every stream, versioned by its content. */
+export interface PublishedResource extends DiscoveryResource {
+  readonly typeUrl: TypeUrl;
+  /** Set on resources that only this node may see. */
+  readonly node?: string;
+}
+
+/** The conditions that an object's status should have. */
+export interface ObjectStatus {
+  readonly kind: "AuthorizationPolicy" | "PeerAuthentication";
+  readonly namespace: string;
+  readonly name: string;
+  readonly generation: number | undefined;
+  readonly conditions: readonly Condition[];
+}
+
+/** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */
+export interface RegistryUpdate {
+  readonly changed: readonly PublishedResource[];
+  /** As they were last published. */
+  readonly removed: readonly PublishedResource[];
+  readonly statuses: readonly ObjectStatus[];
+  /** Objects that could not be turned into a resource: what was published of them before stays. */
+  readonly problems: readonly RegistryProblem[];
+}
+
+export interface RegistryProblem {
+  /** `<kind>/<namespace>/<name>`. */
+  readonly object: string;
+  readonly message: string;
+}

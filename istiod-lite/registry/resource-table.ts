@@ -1,0 +1,111 @@
+/** Everything that is published right now, by type, name and alias, and what changed since it was asked. */
+import { hash } from "node:crypto";
+import type { TypeUrl } from "#common/xds/type-urls.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import { addToSet, deleteFromSet } from "./multi-map.ts";
+import type { PublishedResource } from "./registry-update.ts";
+
+/** What a reader of the registry may ask. Answers are only good until the next `apply`. */
+export interface ResourceView {
+  get(typeUrl: TypeUrl, name: string): PublishedResource | undefined;
+  /** Every resource that has this name or alias, ordered by name. */
+  lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[];
+  all(typeUrl: TypeUrl): Iterable<PublishedResource>;
+  count(typeUrl: TypeUrl): number;
+}
+
+export interface Publication {
+  readonly typeUrl: TypeUrl;
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly value: Uint8Array;
+  readonly node?: string;
+}
+
+// 128 bits of SHA-256 tell any two contents apart.
+const VERSION_LENGTH = 22;
+
+export class ResourceTable implements ResourceView {
+  readonly #byName: Readonly<Record<TypeUrl, Map<string, PublishedResource>>> = {
+    [ADDRESS_TYPE]: new Map(),
+    [AUTHORIZATION_TYPE]: new Map(),
+    [CAPTURED_POD_TYPE]: new Map(),
+  };
+  /** Names of addresses by alias; only this type has aliases. */
+  readonly #byAlias = new Map<string, Set<string>>();
+  readonly #changed = new Map<string, PublishedResource>();
+  readonly #removed = new Map<string, PublishedResource>();
+
+  get(typeUrl: TypeUrl, name: string): PublishedResource | undefined {
+    return this.#byName[typeUrl].get(name);
+  }
+
+  lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[] {
+    const named = this.get(typeUrl, nameOrAlias);
+    if (named !== undefined) return [named];
+    if (typeUrl !== ADDRESS_TYPE) return [];
+    const names = [...(this.#byAlias.get(nameOrAlias) ?? [])].sort();
+    return names.flatMap((name) => this.get(typeUrl, name) ?? []);
+  }
+
+  all(typeUrl: TypeUrl): Iterable<PublishedResource> {
+    return this.#byName[typeUrl].values();
+  }
+
+  count(typeUrl: TypeUrl): number {
+    return this.#byName[typeUrl].size;
+  }
+
+  /** Publishes, unless exactly this is published already. */
+  set(publication: Publication): void {
+    const { typeUrl, name, node } = publication;
+    const previous = this.get(typeUrl, name);
+    const version = hash("sha256", publication.value, "base64url").slice(0, VERSION_LENGTH);
+    if (previous?.version === version && previous.node === node) return;
+    if (previous !== undefined) this.#unlink(previous);
+    const resource = { ...publication, version };
+    this.#byName[typeUrl].set(name, resource);
+    for (const alias of resource.aliases) addToSet(this.#byAlias, alias, name);
+    this.#note(resource, previous);
+  }
+
+  /** Withdraws; nothing happens if the name is not published. */
+  delete(typeUrl: TypeUrl, name: string): void {
+    const previous = this.get(typeUrl, name);
+    if (previous === undefined) return;
+    this.#unlink(previous);
+    this.#byName[typeUrl].delete(name);
+    this.#changed.delete(changeKey(previous));
+    this.#removed.set(changeKey(previous), previous);
+  }
+
+  /** What changed since the last call, ordered by type and name. */
+  takeChanges(): { changed: PublishedResource[]; removed: PublishedResource[] } {
+    const taken = { changed: inOrder(this.#changed), removed: inOrder(this.#removed) };
+    this.#changed.clear();
+    this.#removed.clear();
+    return taken;
+  }
+
+  #note(resource: PublishedResource, previous: PublishedResource | undefined): void {
+    const key = changeKey(resource);
+    this.#changed.set(key, resource);
+    this.#removed.delete(key);
+    // A resource that moves to another node disappears from the one it was on.
+    if (previous !== undefined && previous.node !== resource.node) {
+      this.#removed.set(`${key}\0${previous.node ?? ""}`, previous);
+    }
+  }
+
+  #unlink(resource: PublishedResource): void {
+    for (const alias of resource.aliases) deleteFromSet(this.#byAlias, alias, resource.name);
+  }
+}
+
+function changeKey(resource: PublishedResource): string {
+  return `${resource.typeUrl}\0${resource.name}`;
+}
+
+function inOrder(resources: ReadonlyMap<string, PublishedResource>): PublishedResource[] {
+  return [...resources.keys()].sort().flatMap((key) => resources.get(key) ?? []);
+}
