@@ -58,3 +58,11 @@ export const CERTIFICATE_RATE_PER_CALLER_S = 20;
 
 /** Callers whose rate is remembered; at the bound the one that asked longest ago is forgotten. */
 export const CERTIFICATE_CALLERS = 10_000;
+
+// --- status --------------------------------------------------------------------------------------------
+
+/** Events kept of one object of a folder source; at the bound the oldest is dropped. */
+export const MAX_EVENTS_PER_OBJECT = 20;
+
+/** An Event's message is cut here. Source: Kubernetes' own bound for Event messages. */
+export const MAX_EVENT_MESSAGE_LENGTH = 1_024;

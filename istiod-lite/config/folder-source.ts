@@ -1,0 +1,142 @@
+/**
+ * Configuration from a folder of Kubernetes objects, one cluster's worth, with what was written back to
+ * them laid over: the same change stream that an API server would give.
+ */
+import { diffObjects } from "#common/kubernetes/diff-objects.ts";
+import { formatProblem } from "#common/kubernetes/format-problem.ts";
+import type { LoadResult } from "#common/kubernetes/load-result.ts";
+import { type KubernetesObject, type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
+import { applyOverlay, belongsTo, type Overlay } from "#common/kubernetes/overlay.ts";
+import { type FolderWatcher, watchFolder } from "#common/kubernetes/watch-folder.ts";
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { OverlayStore } from "#istiod-lite/config/overlay-store.ts";
+import type { ConfigSource } from "#istiod-lite/config/source.ts";
+
+export interface FolderSourceDeps {
+  readonly overlays: OverlayStore;
+  readonly logger: Logger;
+}
+
+/** An object, and what it becomes under its overlay. */
+interface Entry {
+  readonly object: KubernetesObject;
+  readonly overlay: Overlay | undefined;
+  readonly merged: KubernetesObject;
+}
+
+export class FolderSource implements ConfigSource {
+  readonly #folder: string;
+  readonly #overlays: OverlayStore;
+  readonly #logger: Logger;
+  #entries = new Map<string, Entry>();
+  #problems = new Set<string>();
+  #onChange: ((changes: readonly ObjectChange[]) => void) | undefined;
+  #watcher: FolderWatcher | undefined;
+  #started = false;
+  #delivered = false;
+  #closed = false;
+  #firstDelivery = Promise.withResolvers<void>();
+
+  constructor(folder: string, { overlays, logger }: FolderSourceDeps) {
+    this.#folder = folder;
+    this.#overlays = overlays;
+    this.#logger = logger;
+  }
+
+  /** The object as it is in the folder, without what was written back to it. */
+  object(key: string): KubernetesObject | undefined {
+    return this.#entries.get(key)?.object;
+  }
+
+  /** As `start` of the interface says. While the folder does not exist, it waits for it. */
+  async start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void> {
+    if (this.#started) throw new MeshError("SOURCE_STARTED", "the source is started already");
+    this.#started = true;
+    this.#onChange = onChange;
+    await this.#overlays.load();
+    this.#overlays.onChange = (key) => this.#onOverlay(key);
+    this.#watcher = await watchFolder(this.#folder, (result) => this.#onResult(result));
+    if (this.#closed) await this.#watcher.close();
+    await this.#firstDelivery.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#watcher?.close();
+    await this.#overlays.close();
+    this.#firstDelivery.resolve();
+  }
+
+  #onResult(result: LoadResult): void {
+    this.#logProblems(result);
+    // An absent folder says nothing about the objects, least of all that they are gone.
+    if (!result.folderReadable) return;
+    const entries = new Map<string, Entry>();
+    for (const { object } of result.objects) {
+      const key = objectKey(object);
+      entries.set(key, this.#merge(key, object));
+    }
+    this.#replace(entries);
+    for (const key of this.#overlays.keys()) this.#removeOrphan(key);
+  }
+
+  #onOverlay(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#replace(new Map(this.#entries).set(key, this.#merge(key, entry.object)));
+  }
+
+  /** The merged object is made once, so that what did not change stays the very same value. */
+  #merge(key: string, object: KubernetesObject): Entry {
+    const found = this.#overlays.get(key);
+    const overlay = found !== undefined && belongsTo(found, object) ? found : undefined;
+    const before = this.#entries.get(key);
+    if (before?.object === object && before.overlay === overlay) return before;
+    return { object, overlay, merged: overlay ? applyOverlay(object, overlay) : object };
+  }
+
+  #replace(entries: Map<string, Entry>): void {
+    const before = this.#entries;
+    this.#entries = entries;
+    const changes = diffObjects(mergedOf(before), mergedOf(entries));
+    if (this.#closed || (this.#delivered && changes.length === 0)) return;
+    this.#delivered = true;
+    this.#onChange?.(changes);
+    this.#firstDelivery.resolve();
+  }
+
+  #removeOrphan(key: string): void {
+    const isOrphan = (overlay: Overlay): boolean => {
+      const object = this.object(key);
+      return object === undefined || !belongsTo(overlay, object);
+    };
+    const overlay = this.#overlays.get(key);
+    if (overlay === undefined || !isOrphan(overlay)) return;
+    this.#overlays.remove(key, isOrphan).catch((error: unknown) => {
+      this.#logger.warn("overlay not removed", { object: key, why: describeError(error) });
+    });
+  }
+
+  /** Each problem once, until it is gone. */
+  #logProblems(result: LoadResult): void {
+    const lines = new Set<string>();
+    for (const problem of result.problems) {
+      const line = formatProblem(problem);
+      lines.add(line);
+      if (this.#problems.has(line)) continue;
+      if (problem.severity === "error") this.#logger.error(line);
+      else this.#logger.warn(line);
+    }
+    for (const file of result.staleFiles) {
+      const line = `${file}: its last version without errors stays in force`;
+      lines.add(line);
+      if (!this.#problems.has(line)) this.#logger.warn(line);
+    }
+    this.#problems = lines;
+  }
+}
+
+function* mergedOf(entries: ReadonlyMap<string, Entry>): Iterable<KubernetesObject> {
+  for (const entry of entries.values()) yield entry.merged;
+}

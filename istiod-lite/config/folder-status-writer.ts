@@ -1,0 +1,131 @@
+/** Writes statuses, annotations and Events of a folder source into its overlays. */
+import { isDeepStrictEqual } from "node:util";
+import type { Condition, KubernetesObject } from "#common/kubernetes/objects.ts";
+import {
+  belongsTo,
+  mergeConditions,
+  type Overlay,
+  type OverlayEvent,
+} from "#common/kubernetes/overlay.ts";
+import { type OverlayStore, referenceKey } from "#istiod-lite/config/overlay-store.ts";
+import type {
+  EventDetails,
+  NewCondition,
+  ObjectReference,
+  StatusWriter,
+} from "#istiod-lite/config/source.ts";
+import { MAX_EVENT_MESSAGE_LENGTH, MAX_EVENTS_PER_OBJECT } from "#istiod-lite/limits.ts";
+
+export interface FolderStatusWriterDeps {
+  readonly overlays: OverlayStore;
+  /** The object as it is in the folder; undefined when there is none (any more). */
+  readonly object: (key: string) => KubernetesObject | undefined;
+  readonly now: () => Date;
+}
+
+export class FolderStatusWriter implements StatusWriter {
+  readonly #deps: FolderStatusWriterDeps;
+
+  constructor(deps: FolderStatusWriterDeps) {
+    this.#deps = deps;
+  }
+
+  async setPodAnnotation(
+    namespace: string,
+    pod: string,
+    annotation: string,
+    value: string | undefined,
+  ): Promise<void> {
+    await this.#update({ kind: "Pod", namespace, name: pod }, (before, object) => {
+      const { [annotation]: _, ...others } = before.metadata.annotations ?? {};
+      const own = object.metadata.annotations?.[annotation];
+      // What the object itself says has to be taken away, not only what was laid over it.
+      const removal = own === undefined ? undefined : null;
+      const wanted = value ?? removal;
+      const annotations = wanted === undefined ? others : { ...others, [annotation]: wanted };
+      return { ...before, metadata: { ...before.metadata, annotations } };
+    });
+  }
+
+  async setConditions(
+    reference: ObjectReference,
+    conditions: readonly NewCondition[],
+    observedGeneration: number | undefined,
+  ): Promise<void> {
+    await this.#update(reference, (before) => {
+      const present = before.status?.conditions ?? [];
+      const changes = conditions.map((condition) =>
+        this.#condition(condition, present, observedGeneration),
+      );
+      return { ...before, status: { conditions: mergeConditions(present, changes) } };
+    });
+  }
+
+  async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
+    await this.#update(reference, (before) => ({
+      ...before,
+      events: addEvent(before.events ?? [], event, this.#deps.now().toISOString()),
+    }));
+  }
+
+  async #update(
+    reference: ObjectReference,
+    change: (before: Overlay, object: KubernetesObject) => Overlay,
+  ): Promise<void> {
+    await this.#deps.overlays.update(reference, (found) => {
+      const object = this.#deps.object(referenceKey(reference));
+      if (object === undefined) return undefined;
+      const { uid } = object.metadata;
+      const fresh: Overlay = { metadata: uid === undefined ? {} : { uid } };
+      const before = found !== undefined && belongsTo(found, object) ? found : fresh;
+      const after = change(before, object);
+      return isDeepStrictEqual(tidy(after), tidy(before)) ? undefined : tidy(after);
+    });
+  }
+
+  #condition(
+    { type, status, reason, message }: NewCondition,
+    present: readonly Condition[],
+    observedGeneration: number | undefined,
+  ): Condition {
+    const before = present.find((condition) => condition.type === type);
+    const unmoved = before?.status === status ? before.lastTransitionTime : undefined;
+    return {
+      type,
+      status,
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+      ...(observedGeneration === undefined ? {} : { observedGeneration }),
+      lastTransitionTime: unmoved ?? this.#deps.now().toISOString(),
+    };
+  }
+}
+
+/** Empty parts say nothing and are left out. */
+function tidy({ metadata, status, events = [] }: Overlay): Overlay {
+  const { uid, annotations = {} } = metadata;
+  return {
+    metadata: {
+      ...(uid === undefined ? {} : { uid }),
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    },
+    ...((status?.conditions ?? []).length === 0 ? {} : { status: { ...status } }),
+    ...(events.length === 0 ? {} : { events }),
+  };
+}
+
+function addEvent(
+  events: readonly OverlayEvent[],
+  { type, reason, message }: EventDetails,
+  time: string,
+): OverlayEvent[] {
+  const cut = message.slice(0, MAX_EVENT_MESSAGE_LENGTH);
+  const last = events.at(-1);
+  if (last?.type === type && last.reason === reason && last.message === cut) {
+    return [...events.slice(0, -1), { ...last, count: last.count + 1, lastTimestamp: time }];
+  }
+  const times = { firstTimestamp: time, lastTimestamp: time };
+  return [...events, { type, reason, message: cut, count: 1, ...times }].slice(
+    -MAX_EVENTS_PER_OBJECT,
+  );
+}
