@@ -73,7 +73,8 @@ export function applyOverlay(object: KubernetesObject, overlay: Overlay): Kubern
 
 /** The conditions of any object; kinds whose conditions nothing reads may still carry some. */
 export function statusOf(object: KubernetesObject): { readonly conditions?: readonly Condition[] } {
-  return "status" in object && object.status !== undefined ? object.status : {};
+  const { status } = object as { readonly status?: { readonly conditions?: readonly Condition[] } };
+  return status ?? {};
 }
 
 /** `changes` by type over `conditions`, which keep their places; new types come last. */

@@ -2,6 +2,7 @@
  * Configuration from a folder of Kubernetes objects, one cluster's worth, with what was written back to
  * them laid over: the same change stream that an API server would give.
  */
+import { isDeepStrictEqual } from "node:util";
 import { diffObjects } from "#common/kubernetes/diff-objects.ts";
 import { formatProblem } from "#common/kubernetes/format-problem.ts";
 import type { LoadResult } from "#common/kubernetes/load-result.ts";
@@ -36,7 +37,7 @@ export class FolderSource implements ConfigSource {
   #started = false;
   #delivered = false;
   #closed = false;
-  #firstDelivery = Promise.withResolvers<void>();
+  readonly #firstDelivery = Promise.withResolvers<void>();
 
   constructor(folder: string, { overlays, logger }: FolderSourceDeps) {
     this.#folder = folder;
@@ -84,7 +85,11 @@ export class FolderSource implements ConfigSource {
   #onOverlay(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    this.#replace(new Map(this.#entries).set(key, this.#merge(key, entry.object)));
+    const after = this.#merge(key, entry.object);
+    this.#entries.set(key, after);
+    if (this.#closed || isDeepStrictEqual(entry.merged, after.merged)) return;
+    const { kind } = entry.object;
+    this.#onChange?.([{ key, kind, object: after.merged }]);
   }
 
   /** The merged object is made once, so that what did not change stays the very same value. */
