@@ -1,6 +1,11 @@
 /** Random policies and connections from small pools, so that hits and misses are both common: for tests. */
 import fc from "fast-check";
-import type { Authorization, Match, StringMatch } from "#common/model/authorization.ts";
+import {
+  type Authorization,
+  EMPTY_MATCH,
+  type Match,
+  type StringMatch,
+} from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import { type Cidr, type IpAddress, parseCidr, parseIp } from "#common/model/ip.ts";
@@ -15,7 +20,7 @@ const BLOCKS = [
   "10.0.0.0/7",
   "0.0.0.0/0",
   "10.0.0.1",
-  "2001:db8::/49",
+  "2001:db8:0:7fff::/49",
   "::/0",
   "::",
 ];
@@ -96,8 +101,7 @@ const anyMatch: fc.Arbitrary<Match> = fc.record({
 const anyClause = fc.record({ matches: fc.array(anyMatch, { maxLength: 3 }) });
 const anyRule = fc.record({ clauses: fc.array(anyClause, { maxLength: 3 }) });
 
-/** Policies with distinct names, in any order. */
-export const anyPolicies: fc.Arbitrary<Authorization[]> = fc.uniqueArray(
+const fewPolicies: fc.Arbitrary<Authorization[]> = fc.uniqueArray(
   fc.record({
     name: fc.stringMatching(/^[a-z]{1,3}$/),
     namespace: fc.constantFrom(...NAMESPACES),
@@ -108,3 +112,19 @@ export const anyPolicies: fc.Arbitrary<Authorization[]> = fc.uniqueArray(
   }),
   { maxLength: 6, selector: (policy) => `${policy.namespace}/${policy.name}` },
 );
+
+/** Enough rules that match nothing for the others to be found through the index. */
+function fillers(): Authorization[] {
+  const rule = { clauses: [{ matches: [{ ...EMPTY_MATCH, destinationPorts: [1] }] }] };
+  const filler = { namespace: "z", scope: "global", rules: Array(20).fill(rule) } as const;
+  return [
+    { ...filler, name: "allow", action: "allow", dryRun: false },
+    { ...filler, name: "deny", action: "deny", dryRun: false },
+    { ...filler, name: "dry-run", action: "deny", dryRun: true },
+  ];
+}
+
+/** Policies with distinct names, in any order, few or many. */
+export const anyPolicies: fc.Arbitrary<Authorization[]> = fc
+  .tuple(fewPolicies, fc.boolean())
+  .map(([policies, many]) => (many ? [...policies, ...fillers()] : policies));

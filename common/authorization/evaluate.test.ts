@@ -295,6 +295,33 @@ test("explain traces every policy and rule with the first failing clause, and th
   ]);
 });
 
+test("among many rules, those at the edge of what they match are found", () => {
+  const crowd = Array.from({ length: 50 }, () => ({
+    clauses: [clause({ destinationPorts: [1] })],
+  }));
+  const edges: [Partial<Match>, boolean][] = [
+    [{ principals: [prefix("cluster.local/ns/web/sa/frontend")] }, true],
+    [{ principals: [prefix("cluster.local/ns/web/sa/frontend2")] }, false],
+    [{ principals: [suffix("cluster.local/ns/web/sa/frontend")] }, true],
+    [{ principals: [suffix("xcluster.local/ns/web/sa/frontend")] }, false],
+    [{ principals: [prefix("spiffe://")] }, true],
+    [{ namespaces: [prefix("")] }, true],
+    [{ namespaces: [suffix("web")] }, true],
+    [{ sourceIps: [cidr("11.0.0.0/7")] }, true],
+    [{ sourceIps: [cidr("12.0.0.0/7")] }, false],
+    [{ destinationIps: [cidr("10.0.1.2")] }, true],
+    [{ destinationIps: [cidr("0.0.0.0/0")] }, true],
+    [{ destinationIps: [cidr("::/0")] }, false],
+    [{ principals: [exact("x"), presence] }, true],
+  ];
+  for (const [fields, expected] of edges) {
+    const list = [policy({ rules: [...crowd, { clauses: [clause(fields)] }] })];
+    const verdict = decide(list);
+    assert.equal(verdict.allowed, expected, JSON.stringify(fields));
+    if (verdict.allowed) assert.equal(verdict.by?.rule, 50);
+  }
+});
+
 test("compiling the same list again is free", () => {
   const list = [policy({ rules: everything })];
   assert.equal(compilePolicies(list), compilePolicies(list));
