@@ -10,7 +10,7 @@ import { type ResponseFlag, responseFlag } from "#common/model/reason.ts";
 import type { CarriedBytes, ConnectionLabels, ConnectionRecord } from "./connection-record.ts";
 import { TRAFFIC_SERIES } from "./limits.ts";
 
-/** Every traffic metric: name without `_total`'s help, and the count it shows. */
+/** Every traffic metric by the count it shows: name and help. */
 const METRICS = {
   opened: ["istio_tcp_connections_opened_total", "TCP connections opened"],
   closed: ["istio_tcp_connections_closed_total", "TCP connections closed"],
@@ -89,7 +89,10 @@ export class TrafficMetrics {
     const flag = responseFlag(record.failure?.reason);
     const series = this.#seriesOf(labels, flag);
     // Bytes belong to the series that earlier records of this connection went to.
-    this.#carried(this.#seriesOf(labels, "-"), record.delta);
+    const begun = this.#seriesOf(labels, "-");
+    this.#carried(begun, record.delta);
+    // As Istio counts: whatever is closed was opened, so the difference is what is open now.
+    if (record.event === "refused") begun.opened++;
     series.closed++;
     if (record.event === "refused" || flag !== "-") series.failed++;
   }

@@ -5,7 +5,12 @@
  */
 import { X509Certificate } from "node:crypto";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
-import type { Authorization, Match, StringMatch } from "#common/model/authorization.ts";
+import {
+  type Authorization,
+  type Match,
+  policyKey,
+  type StringMatch,
+} from "#common/model/authorization.ts";
 import { type Cidr, formatCidr } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
@@ -50,9 +55,12 @@ const ITEMS_PER_CHUNK = 200;
 export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator<string> {
   const { state } = source;
   yield "{";
-  yield* writeList("workloads", state.workloads(), dumpWorkload);
-  yield* writeList("services", state.services(), (service) => dumpService(state, service));
-  yield* writeList("policies", state.policies(), dumpPolicy);
+  const workloads = sorted(state.workloads(), ({ uid }) => uid);
+  const services = sorted(state.services(), serviceKey);
+  const policies = sorted(state.policies(), policyKey);
+  yield* writeList("workloads", workloads, dumpWorkload);
+  yield* writeList("services", services, (service) => dumpService(state, service));
+  yield* writeList("policies", policies, dumpPolicy);
   yield* writeList("certificates", source.certificates, dumpCertificates);
   yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
   const workloadState = source.pods.map(({ uid, ...rest }) => [uid, rest]);
@@ -60,16 +68,21 @@ export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator
   yield `"version":${JSON.stringify(source.version)},"config":${JSON.stringify(source.config)}}\n`;
 }
 
+/** A copy, since the state may change while the reader takes its time; by key, as ztunnel orders it. */
+function sorted<Item>(items: Iterable<Item>, keyOf: (item: Item) => string): readonly Item[] {
+  const keyed = Array.from(items, (item) => ({ key: keyOf(item), item }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ item }) => item);
+}
+
 async function* writeList<Item>(
   name: string,
-  items: Iterable<Item>,
+  items: readonly Item[],
   dump: (item: Item) => object,
 ): AsyncGenerator<string> {
   yield `"${name}":[`;
   let chunk: string[] = [];
   let first = true;
-  // A copy: the state may change while the reader takes its time.
-  for (const item of [...items]) {
+  for (const item of items) {
     chunk.push((first ? "" : ",") + JSON.stringify(dump(item)));
     first = false;
     if (chunk.length < ITEMS_PER_CHUNK) continue;
@@ -100,6 +113,10 @@ function dumpWorkload(workload: Workload): object {
     hostname: workload.hostname,
     node: workload.node,
     nativeTunnel: workload.nativeTunnel || undefined,
+    applicationTunnel: workload.applicationTunnel && {
+      protocol: workload.applicationTunnel.protocol.toUpperCase(),
+      port: workload.applicationTunnel.port,
+    },
     authorizationPolicies: workload.authorizationPolicies,
     status: workload.status === "healthy" ? "Healthy" : "Unhealthy",
     clusterId: workload.clusterId,
@@ -124,6 +141,11 @@ function dumpService(state: ProxyState, service: Service): object {
       waypoint: service.waypoint && dumpGateway(service.waypoint),
       cidrVips: blocks.map(({ network, cidr }) => `${network}/${cidr && formatCidr(cidr)}`),
       loadBalancer: service.loadBalancing && dumpLoadBalancing(service.loadBalancing),
+      ipFamilies: IP_FAMILIES[service.ipFamilies],
+      weightedWaypoints: service.weightedWaypoints.map(({ destination, weight }) => ({
+        destination: dumpGateway(destination),
+        weight,
+      })),
     }),
     name: service.name,
     namespace: service.namespace,
@@ -136,6 +158,14 @@ function dumpService(state: ProxyState, service: Service): object {
     visibility: service.visibility === "public" ? "Public" : "Namespace",
   };
 }
+
+/** ztunnel leaves "automatic" out. */
+const IP_FAMILIES = {
+  automatic: undefined,
+  "ipv4-only": "IPv4",
+  "ipv6-only": "IPv6",
+  dual: "Dual",
+} as const;
 
 function portMap(ports: Service["ports"]): object {
   return Object.fromEntries(ports.map(({ servicePort, targetPort }) => [servicePort, targetPort]));
@@ -212,10 +242,15 @@ function dumpPem(pem: string): object[] {
       pem: Buffer.from(`${block}\n`).toString("base64"),
       // ztunnel prints serial numbers in decimal.
       serialNumber: BigInt(`0x${certificate.serialNumber}`).toString(),
-      validFrom: new Date(certificate.validFrom).toISOString(),
-      expirationTime: new Date(certificate.validTo).toISOString(),
+      validFrom: rfc3339(certificate.validFrom),
+      expirationTime: rfc3339(certificate.validTo),
     };
   });
+}
+
+/** To the second, as ztunnel prints times. */
+function rfc3339(text: string): string {
+  return new Date(text).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** ztunnel leaves out what is empty. */
