@@ -1,4 +1,5 @@
 /** Objects for the tests of the registry and of the xDS server, with only what a test cares about. */
+import assert from "node:assert/strict";
 import {
   type KubernetesObject,
   type KubeService,
@@ -14,6 +15,8 @@ import type { Workload } from "#common/model/workload.ts";
 import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
 import { decodeAddress } from "#common/xds/decode-workload.ts";
 import { ADDRESS_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import { Registry } from "./registry.ts";
+import { DEFAULT_REGISTRY_OPTIONS } from "./registry-options.ts";
 import type { ResourceView } from "./resource-table.ts";
 
 export interface PodShape {
@@ -104,4 +107,17 @@ export function servicesOf(view: ResourceView): readonly Service[] {
 export function capturedOn(view: ResourceView, node: string): readonly CapturedPod[] {
   const pods = [...view.all(CAPTURED_POD_TYPE)].filter((resource) => resource.node === node);
   return pods.map(({ value }) => decodeCapturedPod(value));
+}
+
+/** A registry that has taken the objects in without a problem. */
+export function registryWith(...objects: readonly KubernetesObject[]): Registry {
+  const registry = new Registry(DEFAULT_REGISTRY_OPTIONS);
+  assert.deepEqual(registry.apply(present(...objects)).problems, []);
+  return registry;
+}
+
+export function onlyWorkload(...objects: readonly KubernetesObject[]): Workload {
+  const workloads = workloadsOf(registryWith(...objects).resources);
+  assert.equal(workloads.length, 1);
+  return workloads[0] as Workload;
 }
