@@ -1,0 +1,306 @@
+/** Makes the pods that there should be: Deployments' and the folder's own, on nodes, with addresses. */
+import { randomBytes, randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
+import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import {
+  type OwnedPod,
+  POD_TEMPLATE_HASH_LABEL,
+  planPods,
+  podFromTemplate,
+  podNameSuffix,
+  templateHash,
+} from "#meshctl/local/deployments.ts";
+import { isReady } from "#meshctl/local/endpoints.ts";
+import type { ClusterNode } from "#meshctl/local/node-manager.ts";
+import type { ClusterPaths } from "#meshctl/local/paths.ts";
+import { PodRuntime } from "#meshctl/local/pod-runtime.ts";
+import { podStatus } from "#meshctl/local/pod-status.ts";
+import { chooseNode } from "#meshctl/local/scheduler.ts";
+import { Semaphore } from "#meshctl/local/semaphore.ts";
+import { CONCURRENT_POD_STARTS } from "#meshctl/limits.ts";
+import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
+
+/**
+ * A pod asks for an address by this annotation of Calico's, a JSON list of addresses: other networks
+ * ignore it.
+ */
+const IP_ANNOTATION = "cni.projectcalico.org/ipAddrs";
+
+export interface PodManagerDeps {
+  readonly nodes: () => readonly ClusterNode[];
+  readonly configMap: (namespace: string, name: string) => ConfigMap | undefined;
+  readonly sys: Syscalls;
+  readonly paths: ClusterPaths;
+  readonly dnsIp: IpAddress;
+  readonly machineMounts: readonly string[];
+  /** A pod's status changed, or a pod is gone. */
+  readonly onChange: () => void;
+  readonly say: (line: string) => void;
+}
+
+interface Entry {
+  /** As it is published, but for the status. */
+  pod: Pod;
+  /** As it was asked for. */
+  source: Pod;
+  readonly order: number;
+  /** `namespace/name` of the Deployment it belongs to. */
+  readonly owner: string | undefined;
+  node: ClusterNode | undefined;
+  ips: readonly IpAddress[];
+  runtime: PodRuntime | undefined;
+  /** Why it has no node or address yet. */
+  waiting: string;
+  lastPhase: string;
+}
+
+export class PodManager {
+  readonly #deps: PodManagerDeps;
+  readonly #entries = new Map<string, Entry>();
+  /** Pods of the folder that were deleted by hand, as they were: gone until their file changes. */
+  readonly #deleted = new Map<string, Pod>();
+  readonly #starting = new Semaphore(CONCURRENT_POD_STARTS);
+  #order = 0;
+
+  constructor(deps: PodManagerDeps) {
+    this.#deps = deps;
+  }
+
+  /** One step towards what is wanted; to be called again after each `onChange`. */
+  sync(bare: readonly Pod[], deployments: readonly Deployment[]): void {
+    this.#syncBare(new Map(bare.map((pod) => [podKey(pod), pod])));
+    const owners = new Set(deployments.map(podKey));
+    for (const [key, entry] of this.#entries) {
+      const nodeGone = entry.node !== undefined && !this.#deps.nodes().includes(entry.node);
+      const orphan = entry.owner !== undefined && !owners.has(entry.owner);
+      if (nodeGone || orphan) this.#terminate(key, entry, nodeGone ? 0 : undefined);
+    }
+    for (const deployment of deployments) this.#syncDeployment(deployment);
+    for (const [key, entry] of this.#entries) {
+      if (!isTerminating(entry) && entry.runtime === undefined) this.#place(key, entry);
+    }
+  }
+
+  /** Every pod there is, as the API server would show it. */
+  pods(now: Date): readonly Pod[] {
+    return [...this.#entries.values()].map((entry) => this.#view(entry, now));
+  }
+
+  runtime(namespace: string, name: string): PodRuntime | undefined {
+    return this.#entries.get(`${namespace}/${name}`)?.runtime;
+  }
+
+  /** Deletes a pod by hand. False if there is none of that name. */
+  delete(namespace: string, name: string, graceSeconds?: number): boolean {
+    const key = `${namespace}/${name}`;
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return false;
+    if (entry.owner === undefined) this.#deleted.set(key, entry.source);
+    this.#terminate(key, entry, graceSeconds);
+    return true;
+  }
+
+  /** ConfigMaps changed: running pods get the new content, pods that waited for one are tried again. */
+  refreshVolumes(): void {
+    for (const { runtime } of this.#entries.values()) {
+      if (runtime === undefined) continue;
+      if (runtime.startFailed) this.#start(runtime);
+      else void runtime.refreshVolumes();
+    }
+  }
+
+  #syncBare(wanted: ReadonlyMap<string, Pod>): void {
+    for (const [key, source] of this.#deleted) {
+      if (!isDeepStrictEqual(wanted.get(key), source)) this.#deleted.delete(key);
+    }
+    for (const [key, entry] of this.#entries) {
+      if (entry.owner !== undefined) continue;
+      const pod = wanted.get(key);
+      if (pod === undefined || !isDeepStrictEqual(pod.spec, entry.source.spec)) {
+        this.#terminate(key, entry);
+      } else this.#relabel(entry, pod);
+    }
+    for (const [key, pod] of wanted) {
+      if (!this.#entries.has(key) && !this.#deleted.has(key)) this.#add(key, pod, undefined);
+    }
+  }
+
+  #relabel(entry: Entry, pod: Pod): void {
+    if (isDeepStrictEqual(entry.source.metadata, pod.metadata)) return;
+    entry.source = pod;
+    const { uid, creationTimestamp } = entry.pod.metadata;
+    entry.pod = {
+      ...entry.pod,
+      metadata: {
+        ...pod.metadata,
+        ...(uid === undefined ? {} : { uid }),
+        ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+      },
+    };
+    entry.runtime?.updateMetadata(entry.pod.metadata);
+  }
+
+  #syncDeployment(deployment: Deployment): void {
+    const owner = podKey(deployment);
+    const hash = templateHash(deployment);
+    const owned = [...this.#entries.values()].filter(
+      (entry) => entry.owner === owner && !isTerminating(entry),
+    );
+    const plan = planPods(deployment.spec.replicas ?? 1, hash, owned.map((e) => this.#owned(e)));
+    for (const name of plan.remove) {
+      const key = `${deployment.metadata.namespace ?? "default"}/${name}`;
+      const entry = this.#entries.get(key);
+      if (entry !== undefined) this.#terminate(key, entry);
+    }
+    for (let i = 0; i < plan.create; i++) {
+      const pod = podFromTemplate(deployment, hash, podNameSuffix(randomBytes(8)));
+      this.#add(podKey(pod), pod, owner);
+    }
+  }
+
+  #owned(entry: Entry): OwnedPod {
+    const { name, labels } = entry.pod.metadata;
+    const ready = isReady(this.#view(entry, new Date()));
+    return { name, templateHash: labels?.[POD_TEMPLATE_HASH_LABEL] ?? "", ready, order: entry.order };
+  }
+
+  #add(key: string, source: Pod, owner: string | undefined): void {
+    const metadata = {
+      namespace: "default",
+      ...source.metadata,
+      uid: randomUUID(),
+      creationTimestamp: new Date().toISOString(),
+    };
+    const spec = { ...source.spec, serviceAccountName: source.spec.serviceAccountName ?? "default" };
+    const entry: Entry = {
+      pod: { ...source, metadata, spec },
+      source,
+      order: this.#order++,
+      owner,
+      node: undefined,
+      ips: [],
+      runtime: undefined,
+      waiting: "",
+      lastPhase: "",
+    };
+    this.#entries.set(key, entry);
+  }
+
+  #place(key: string, entry: Entry): void {
+    const nodes = this.#deps.nodes();
+    const counts = new Map<ClusterNode, number>();
+    for (const { node } of this.#entries.values()) {
+      if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1);
+    }
+    const choice = chooseNode(
+      entry.pod,
+      nodes.map((node) => ({
+        name: node.wiring.name,
+        labels: node.labels,
+        podCount: counts.get(node) ?? 0,
+      })),
+    );
+    if (typeof choice === "string") return this.#wait(key, entry, choice);
+    const node = nodes.find((candidate) => candidate.wiring.name === choice.name);
+    const ips = node === undefined ? "no node" : podIps(entry.pod, node);
+    if (node === undefined || typeof ips === "string") return this.#wait(key, entry, String(ips));
+    entry.node = node;
+    entry.ips = ips;
+    entry.waiting = "";
+    entry.pod = { ...entry.pod, spec: { ...entry.pod.spec, nodeName: node.wiring.name } };
+    entry.runtime = this.#makeRuntime(entry, node);
+    this.#start(entry.runtime);
+  }
+
+  #wait(key: string, entry: Entry, why: string): void {
+    if (entry.waiting !== why) this.#deps.say(`pod ${key}: ${why}`);
+    entry.waiting = why;
+  }
+
+  #makeRuntime(entry: Entry, node: ClusterNode): PodRuntime {
+    const { sys, paths, dnsIp, machineMounts, configMap } = this.#deps;
+    const { uid = "", namespace = "default" } = entry.pod.metadata;
+    const place = {
+      node: node.wiring,
+      nodeNetns: node.netns,
+      sys,
+      ips: entry.ips,
+      dnsIp,
+      paths,
+      machineMounts,
+      configMap: (name: string) => configMap(namespace, name),
+    };
+    return new PodRuntime(entry.pod, uid, place, this.#deps.onChange);
+  }
+
+  #start(runtime: PodRuntime): void {
+    void this.#starting.run(() => runtime.start()).then(() => this.#deps.onChange());
+  }
+
+  #terminate(key: string, entry: Entry, graceSeconds?: number): void {
+    if (isTerminating(entry)) return;
+    const deletionTimestamp = new Date().toISOString();
+    entry.pod = { ...entry.pod, metadata: { ...entry.pod.metadata, deletionTimestamp } };
+    void (async () => {
+      await entry.runtime?.stop(graceSeconds);
+      if (entry.pod.spec.hostNetwork !== true) entry.node?.pool.release(entry.ips);
+      this.#entries.delete(key);
+      this.#deps.say(`pod ${key} is gone`);
+      this.#deps.onChange();
+    })();
+  }
+
+  #view(entry: Entry, now: Date): Pod {
+    const status =
+      entry.runtime?.status(now) ??
+      podStatus(
+        {
+          ips: [],
+          hostIp: undefined,
+          startTime: undefined,
+          containers: [],
+          restartPolicy: entry.pod.spec.restartPolicy ?? "Always",
+          blocked: { reason: "Unschedulable", message: entry.waiting },
+          scheduled: false,
+        },
+        undefined,
+        now,
+      );
+    this.#sayPhase(entry, status.phase ?? "", status.containerStatuses.every((c) => c.ready));
+    return { ...entry.pod, status };
+  }
+
+  #sayPhase(entry: Entry, phase: string, ready: boolean): void {
+    const standing = phase === "Running" && ready ? "ready" : phase.toLowerCase();
+    if (entry.lastPhase === standing || isTerminating(entry)) return;
+    entry.lastPhase = standing;
+    const { namespace, name } = entry.pod.metadata;
+    if (standing === "pending") return;
+    const where = entry.node === undefined ? "" : ` on ${entry.node.wiring.name}`;
+    this.#deps.say(`pod ${namespace}/${name} is ${standing}${where} (${entry.ips.join(", ")})`);
+  }
+}
+
+function isTerminating(entry: Entry): boolean {
+  return entry.pod.metadata.deletionTimestamp !== undefined;
+}
+
+function podKey(object: { readonly metadata: Pod["metadata"] }): string {
+  return `${object.metadata.namespace ?? "default"}/${object.metadata.name}`;
+}
+
+/** The pod's addresses on this node; a string says why there are none. */
+function podIps(pod: Pod, node: ClusterNode): readonly IpAddress[] | string {
+  if (pod.spec.hostNetwork === true) return node.wiring.ips;
+  const wanted = wantedIp(pod);
+  if (wanted !== undefined) {
+    return node.pool.claim(wanted) ?? `${wanted} is taken, or not among ${node.wiring.name}'s addresses`;
+  }
+  return node.pool.allocate() ?? `node ${node.wiring.name} has no free pod address`;
+}
+
+function wantedIp(pod: Pod): IpAddress | undefined {
+  const text = pod.metadata.annotations?.[IP_ANNOTATION];
+  return text === undefined ? undefined : parseIp(text.replace(/[[\]"\s]/g, "").split(",")[0] ?? "");
+}

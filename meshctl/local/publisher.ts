@@ -1,0 +1,72 @@
+/** Publishes objects as files, one each, replaced atomically: the state folder that istiod-lite watches. */
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type KubernetesObject, objectKey } from "#common/kubernetes/objects.ts";
+
+/** `<Kind>/<namespace or _>/<name>.json`. */
+export function objectFile(object: {
+  readonly kind: string;
+  readonly metadata: { readonly namespace?: string; readonly name: string };
+}): string {
+  const { namespace, name } = object.metadata;
+  return join(object.kind, namespace ?? "_", `${name}.json`);
+}
+
+export class Publisher {
+  readonly #objectsDir: string;
+  readonly #overlayDir: string;
+  readonly #published = new Map<string, KubernetesObject>();
+
+  constructor(objectsDir: string, overlayDir: string) {
+    this.#objectsDir = objectsDir;
+    this.#overlayDir = overlayDir;
+  }
+
+  /** What is published now, by key. */
+  get objects(): ReadonlyMap<string, KubernetesObject> {
+    return this.#published;
+  }
+
+  /** Makes the folder hold exactly these; an object that is the same value as before costs nothing. */
+  async publish(objects: readonly KubernetesObject[]): Promise<void> {
+    const wanted = new Map(objects.map((object) => [objectKey(object), object]));
+    for (const [key, old] of this.#published) if (!wanted.has(key)) await this.#remove(key, old);
+    for (const [key, object] of wanted) {
+      const old = this.#published.get(key);
+      if (old === object) continue;
+      // A new object of an old name must not inherit what was said about its predecessor.
+      if (old !== undefined && old.metadata.uid !== object.metadata.uid) await this.#remove(key, old);
+      await this.#write(object);
+      this.#published.set(key, object);
+    }
+  }
+
+  /** What istiod-lite wrote about an object; undefined while there is nothing, or not yet all of it. */
+  async overlay(object: KubernetesObject): Promise<Overlay | undefined> {
+    try {
+      return JSON.parse(await readFile(join(this.#overlayDir, objectFile(object)), "utf8"));
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #write(object: KubernetesObject): Promise<void> {
+    const file = join(this.#objectsDir, objectFile(object));
+    const temporary = join(dirname(file), `.${object.metadata.name}.tmp`);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(temporary, `${JSON.stringify(object)}\n`);
+    await rename(temporary, file);
+  }
+
+  async #remove(key: string, object: KubernetesObject): Promise<void> {
+    this.#published.delete(key);
+    await rm(join(this.#objectsDir, objectFile(object)), { force: true });
+    await rm(join(this.#overlayDir, objectFile(object)), { force: true });
+  }
+}
+
+/** The shape of an overlay file. */
+export interface Overlay {
+  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly status?: Readonly<Record<string, unknown>>;
+}
