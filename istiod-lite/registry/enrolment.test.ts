@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Pod } from "#common/kubernetes/objects.ts";
+
 import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import { capturedOn, makeNamespace, makePod, present, registryWith } from "./registry-fixtures.ts";
 

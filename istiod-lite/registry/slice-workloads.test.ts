@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { EndpointSlice, Pod } from "#common/kubernetes/objects.ts";
+import type { EndpointSlice } from "#common/kubernetes/objects.ts";
 import { Registry } from "./registry.ts";
 import {
   absent,
