@@ -16,6 +16,8 @@ export interface Endpoint {
   readonly rootCertFile: string;
   /** Name to verify in place of the URL's host. */
   readonly serverName: string | undefined;
+  /** Sent with every call: `XDS_HEADER_<name>` and `CA_HEADER_<name>`. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface ZtunnelConfig {
@@ -57,11 +59,13 @@ export function loadConfig(env: Environment): ZtunnelConfig {
       url: url(env, "XDS_ADDRESS", ISTIOD),
       rootCertFile: env.XDS_ROOT_CA || ROOT_CERT,
       serverName: env.ALT_XDS_HOSTNAME || undefined,
+      headers: headers(env, "XDS_HEADER_"),
     },
     ca: {
       url: url(env, "CA_ADDRESS", ISTIOD),
       rootCertFile: env.CA_ROOT_CA || ROOT_CERT,
       serverName: env.ALT_CA_HOSTNAME || undefined,
+      headers: headers(env, "CA_HEADER_"),
     },
     tokenFile: env.TOKEN_PATH || TOKEN,
     clusterId: env.CLUSTER_ID || "Kubernetes",
@@ -73,10 +77,10 @@ export function loadConfig(env: Environment): ZtunnelConfig {
     instanceIp: ip(env, "INSTANCE_IP"),
     workerThreads: integer(env, "ZTUNNEL_WORKER_THREADS", 1, { min: 1, max: 64 }),
     drainDeadlineMs: drainDeadlineMs(env),
-    certificateTtlSeconds: integer(env, "SECRET_TTL", 86_400, { min: 60, max: 7_776_000 }),
+    certificateTtlSeconds: certificateTtlSeconds(env),
     keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
-    logLevel: choice(env, "RUST_LOG", LOG_LEVELS, choice(env, "LOG_LEVEL", LOG_LEVELS, "info")),
+    logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
     adminPort: port(env, "ADMIN_PORT", ADMIN_PORT),
     metricsPort: port(env, "STATS_PORT", METRICS_PORT),
@@ -100,11 +104,55 @@ function drainDeadlineMs(env: Environment): number {
   return Math.max(0, grace > 10 ? grace - 5 : grace - 1) * 1000;
 }
 
+function certificateTtlSeconds(env: Environment): number {
+  const value = env.SECRET_TTL;
+  if (value === undefined || value === "") return 86_400;
+  const seconds = duration("SECRET_TTL", value) / 1000;
+  if (seconds >= 60 && seconds <= 7_776_000) return seconds;
+  return invalid("SECRET_TTL", value, "a duration from 1m to 90d");
+}
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** `90`, `500ms`, `24h0m0s`: a bare number is seconds, parts add up. */
 function duration(name: string, value: string): number {
-  const match = /^(\d{1,9})(ms|s|m)?$/.exec(value);
-  if (match === null) return invalid(name, value, "a duration such as 500ms, 5s or 1m");
-  const unit = { ms: 1, s: 1000, m: 60_000 }[match[2] ?? "s"] ?? 1000;
-  return Number(match[1]) * unit;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  const parts = [...value.matchAll(/(\d{1,9})(ms|[smhd])/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value) {
+    return invalid(name, value, "a duration such as 500ms, 5s, 1m or 24h0m0s");
+  }
+  return parts.reduce(
+    (sum, [, count, unit]) => sum + Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS],
+    0,
+  );
+}
+
+/**
+ * RUST_LOG as Istio's charts set it: a level, or directives such as `info,xds=debug`. Levels of single
+ * scopes are passed over: this logger has one level.
+ */
+function rustLogLevel(env: Environment): LogLevel | undefined {
+  const value = env.RUST_LOG;
+  if (value === undefined || value === "") return undefined;
+  const plain = value.split(",").filter((directive) => !directive.includes("="));
+  const level = LOG_LEVELS.find((candidate) => candidate === plain.at(-1)?.trim());
+  if (level !== undefined || plain.length === 0) return level;
+  return invalid("RUST_LOG", value, LOG_LEVELS.join(", "));
+}
+
+/** `XDS_HEADER_X_FOO=bar` is the header `x_foo: bar`: gRPC's metadata keys are lower case. */
+function headers(env: Environment, prefix: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(prefix) || value === undefined) continue;
+    const key = name.slice(prefix.length).toLowerCase();
+    if (!/^[a-z0-9_.-]+$/.test(key) || key.startsWith("grpc-") || key.endsWith("-bin")) {
+      return invalid(name, value, `a name after ${prefix} that gRPC metadata may have`);
+    }
+    if (!/^[\x20-\x7e]*$/.test(value)) return invalid(name, value, "printable ASCII");
+    found[key] = value;
+  }
+  return found;
 }
 
 function required(env: Environment, name: string, what: string): string {
@@ -115,12 +163,14 @@ function required(env: Environment, name: string, what: string): string {
   });
 }
 
+/** Istio's charts write `host:port`; TLS is meant, and nothing else is supported. */
 function url(env: Environment, name: string, fallback: string): string {
-  const value = env[name] || fallback;
+  const given = env[name] || fallback;
+  const value = given.includes("://") ? given : `https://${given}`;
   const parsed = URL.parse(value);
   const plain = parsed?.pathname === "/" && parsed.search === "" && parsed.username === "";
   if (parsed?.protocol === "https:" && plain) return value.replace(/\/$/, "");
-  return invalid(name, value, "an address such as https://istiod.istio-system.svc:15012");
+  return invalid(name, given, "an address such as https://istiod.istio-system.svc:15012");
 }
 
 function ip(env: Environment, name: string): IpAddress | undefined {

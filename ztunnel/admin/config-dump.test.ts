@@ -193,6 +193,11 @@ test("a certificate is dumped with serial number, validity and its PEM in base64
   assert.equal(Buffer.from(leaf?.pem ?? "", "base64").toString(), certificatePem);
 });
 
+test("header values of the configuration stay secret", async () => {
+  const { config } = await dump({ config: { xds: { headers: { authorization: "secret" } } } });
+  assert.deepEqual(config, { xds: { headers: ["authorization"] } });
+});
+
 test("lists are ordered by key, and a big dump comes in many pieces with turns of the event loop", async () => {
   const state = new ProxyState({ network: "" });
   const count = 2_000;

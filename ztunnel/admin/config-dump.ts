@@ -46,7 +46,7 @@ export interface ConfigDumpSource {
   readonly certificates: readonly CertificateState[];
   readonly pods: readonly PodState[];
   readonly version: object;
-  /** The effective configuration, without secrets. */
+  /** The effective configuration; the values under any `headers` are left out. */
   readonly config: object;
 }
 
@@ -65,7 +65,12 @@ export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator
   yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
   const workloadState = source.pods.map(({ uid, ...rest }) => [uid, rest]);
   yield `"workloadState":${JSON.stringify(Object.fromEntries(workloadState))},`;
-  yield `"version":${JSON.stringify(source.version)},"config":${JSON.stringify(source.config)}}\n`;
+  yield `"version":${JSON.stringify(source.version)},"config":${JSON.stringify(source.config, hideHeaders)}}\n`;
+}
+
+/** Headers for istiod may hold credentials: their names are told, not their values. */
+function hideHeaders(key: string, value: unknown): unknown {
+  return key === "headers" && value instanceof Object ? Object.keys(value) : value;
 }
 
 /** A copy, since the state may change while the reader takes its time; by key, as ztunnel orders it. */
