@@ -62,7 +62,10 @@ export class CaptureReporter {
   }
 
   async #deliver(pods: readonly PodReport[]): Promise<void> {
-    const [client, metadata] = await Promise.all([this.#channel.client(), this.#channel.metadata()]);
+    const [client, metadata] = await Promise.all([
+      this.#channel.client(),
+      this.#channel.metadata(),
+    ]);
     await new Promise<void>((resolve, reject) => {
       client.makeUnaryRequest(
         report.path,

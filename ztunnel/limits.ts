@@ -117,8 +117,8 @@ export const CAPTURE_CONCURRENCY = 8;
 /** One run of `nft` or `ip`; after it the process is killed and the attempt has failed. */
 export const NETNS_COMMAND_TIMEOUT_MS = 10_000;
 
-/** Kept of a command's output (a ruleset is below 8 KiB); the rest is dropped. */
-export const NETNS_COMMAND_OUTPUT_BYTES = 256 * 1024;
+/** Output of one command, which may list a pod's own rules besides ours; beyond it the command fails. */
+export const NETNS_COMMAND_OUTPUT_BYTES = 4 * 1024 * 1024;
 
 /** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
 export const LISTENER_BACKLOG = 1_024;

@@ -34,11 +34,15 @@ const LIMITS = {
 };
 const MAX_CONNECTIONS = 256;
 
+export interface ListenAddress {
+  /** @default every address, IPv6 and IPv4; IPv4 alone where the kernel has no IPv6 */
+  readonly host?: string;
+  /** 0 for any free port. */
+  readonly port: number;
+}
+
 /** Serves `handler` until closed. Rejects if the port cannot be had. */
-export async function serveHttp(
-  address: { readonly host: string; readonly port: number },
-  handler: Handler,
-): Promise<RunningServer> {
+export async function serveHttp(address: ListenAddress, handler: Handler): Promise<RunningServer> {
   const server = http.createServer(LIMITS, (request, response) => {
     const url = URL.parse(`http://localhost${request.url ?? "/"}`);
     request.resume();
@@ -54,7 +58,7 @@ export async function serveHttp(
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(address.port, address.host, resolve);
+    server.listen({ ...address }, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

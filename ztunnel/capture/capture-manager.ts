@@ -2,7 +2,7 @@
  * Keeps the pods of this node captured that have to be: takes the wanted set from the control plane,
  * works on a few pods at a time, checks captured ones every few seconds, and says what became of each.
  */
-import type { CapturedPod, PodReport } from "#common/model/captured-pod.ts";
+import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import {
@@ -100,6 +100,13 @@ export class CaptureManager {
   /** The state of every pod, for a control plane that has just connected. */
   reports(): readonly PodReport[] {
     return [...this.#reports.values()];
+  }
+
+  /** Every wanted pod with what became of it so far. */
+  *pods(): Generator<{ readonly pod: CapturedPod; readonly state: CaptureState }> {
+    for (const [uid, pod] of this.#wanted) {
+      yield { pod, state: this.#reports.get(uid)?.state ?? "pending" };
+    }
   }
 
   counters(): CaptureCounters {

@@ -6,7 +6,7 @@ import {
   hasPolicyRule,
   type PodRuleOptions,
   podRuleset,
-  podRulesListing,
+  podRulesIn,
   podRulesRemoval,
   policyRoutes,
   policyRoutesRemoval,
@@ -117,8 +117,8 @@ async function hasPolicyRoutes(sys: Syscalls, netns: Netns, family: Family): Pro
   );
 }
 
+/** One run of nft for all tables: 1.0.6 lists no more than one table by name in a run. */
 async function listRules(sys: Syscalls, netns: Netns): Promise<string | undefined> {
-  const command = { command: "nft", args: ["-s", "-f", "-"], input: podRulesListing() } as const;
-  const { exitCode, stdout } = await runInNetns(sys, netns, command);
-  return exitCode === 0 ? stdout : undefined;
+  const args = ["-s", "list", "ruleset", "inet"];
+  return podRulesIn(await runInNetnsOrThrow(sys, netns, { command: "nft", args }));
 }

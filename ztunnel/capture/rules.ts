@@ -70,9 +70,14 @@ export function podRulesRemoval(): string {
   return TABLES.map((name) => `add table inet ${name}\ndelete table inet ${name}\n`).join("");
 }
 
-/** Prints the pod's tables; fails where one is missing. */
-export function podRulesListing(): string {
-  return TABLES.map((name) => `list table inet ${name}\n`).join("");
+/** Our tables out of what `nft list ruleset inet` prints; undefined unless all of them are there. */
+export function podRulesIn(listing: string): string | undefined {
+  const blocks = TABLES.map((name) => {
+    const start = listing.indexOf(`table inet ${name} {\n`);
+    const end = listing.indexOf("\n}\n", start);
+    return start < 0 || end < 0 ? undefined : listing.slice(start, end + 3);
+  });
+  return blocks.includes(undefined) ? undefined : blocks.join("");
 }
 
 /** How many rules a listing shows, our own text or nft's. */

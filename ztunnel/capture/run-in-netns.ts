@@ -22,7 +22,7 @@ export interface NetnsCommand {
 
 /**
  * Runs the command and returns its output and exit code, whatever that is. Throws COMMAND_NOT_FOUND,
- * COMMAND_TIMEOUT (default 10 s), or what entering the namespace threw.
+ * COMMAND_TIMEOUT (default 10 s), COMMAND_OUTPUT_TOO_LARGE, or what entering the namespace threw.
  */
 export async function runInNetns(
   sys: Syscalls,
@@ -50,7 +50,7 @@ export async function runInNetns(
       hint: "the machine may be overloaded; the attempt is repeated",
     });
   }
-  return { exitCode, stdout: stdout(), stderr: stderr() };
+  return { exitCode, stdout: stdout(command), stderr: stderr(command) };
 }
 
 /** As `runInNetns`, for commands that have to succeed: throws COMMAND_FAILED with their own words. */
@@ -75,12 +75,19 @@ function notStarted(command: string, cause: Error): MeshError {
   });
 }
 
-function collect(stream: Readable): () => string {
+/** Reads a stream to its end; the returned function then gives its text. */
+function collect(stream: Readable): (command: string) => string {
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes <= NETNS_COMMAND_OUTPUT_BYTES) chunks.push(chunk);
   });
-  return () => Buffer.concat(chunks).toString();
+  return (command) => {
+    if (bytes <= NETNS_COMMAND_OUTPUT_BYTES) return Buffer.concat(chunks).toString();
+    const message = `${command} printed more than ${NETNS_COMMAND_OUTPUT_BYTES} bytes`;
+    throw new MeshError("COMMAND_OUTPUT_TOO_LARGE", message, {
+      hint: "see what fills the namespace's ruleset: nsenter -t PID -n nft list ruleset",
+    });
+  };
 }

@@ -2,11 +2,11 @@
  * Istio's certificate service, asked for one identity at a time on behalf of this node's pods. What comes
  * back is checked before anybody uses it: it must be for the identity and the key that were asked for.
  */
-import { type KeyObject, X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Identity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { readPemCertificates } from "#common/tls/pem.ts";
 import { createSigningRequest } from "#common/tls/csr.ts";
+import { readPemCertificates } from "#common/tls/pem.ts";
 import { workloadIdentityOf } from "#common/tls/spiffe-san.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { type CertificateResponse, createCertificate } from "#common/xds/citadel-rpc.ts";
@@ -38,7 +38,10 @@ export class CaClient {
   }
 
   async #call(csr: string, identity: Identity): Promise<CertificateResponse> {
-    const [client, metadata] = await Promise.all([this.#channel.client(), this.#channel.metadata()]);
+    const [client, metadata] = await Promise.all([
+      this.#channel.client(),
+      this.#channel.metadata(),
+    ]);
     const request = {
       csr,
       validityDurationS: this.#options.ttlSeconds,

@@ -123,9 +123,7 @@ test("the last pod takes its certificate along, and nothing is renewed for it", 
 
 test("at most so many certificates are fetched at once", async () => {
   const waiting: (() => void)[] = [];
-  const { manager, fetches } = setUp(
-    () => new Promise((resolve) => waiting.push(resolve)),
-  );
+  const { manager, fetches } = setUp(() => new Promise((resolve) => waiting.push(resolve)));
   for (let i = 0; i < 20; i++) manager.retain(makeIdentity("cluster.local", "shop", `sa${i}`));
   await settled();
   assert.equal(fetches.length, CERTIFICATE_FETCHES);

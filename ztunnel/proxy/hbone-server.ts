@@ -3,7 +3,7 @@ import http2, { type ServerHttp2Session } from "node:http2";
 import type net from "node:net";
 import tls, { type TLSSocket } from "node:tls";
 import { HBONE_CONNECTION_WINDOW_BYTES, HBONE_SERVER_SETTINGS } from "#common/hbone/settings.ts";
-import { parseIp, type SocketAddress } from "#common/model/ip.ts";
+import { type IpAddress, parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
 import { mtlsServerOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
@@ -16,6 +16,7 @@ import {
 } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import type { InboundHbone, TunnelPeer } from "./inbound-hbone.ts";
+import { rawSocketOf } from "./node-internals.ts";
 import type { PodContext } from "./pod-context.ts";
 
 export class HboneServer {
@@ -23,7 +24,8 @@ export class HboneServer {
   readonly #inbound: InboundHbone;
   readonly #sessions = new Map<ServerHttp2Session, TLSSocket>();
   #tlsServer: tls.Server | undefined;
-  #handshakes = 0;
+  /** Connections whose handshake is not over. */
+  readonly #handshakes = new Map<net.Socket, PeerAddresses>();
 
   constructor(context: PodContext, inbound: InboundHbone) {
     this.#context = context;
@@ -39,13 +41,13 @@ export class HboneServer {
     }
     const server = tls.createServer(options);
     server.on("secureConnection", (socket) => {
-      this.#handshakes--;
+      this.#handshakeOver(socket);
       this.#secured(socket);
     });
     server.on("tlsClientError", (error, socket) => {
-      this.#handshakes--;
+      const peer = this.#handshakeOver(socket) ?? peerOf(socket);
+      this.#refused(peer, describeHandshakeFailure(error, socket));
       socket.destroy();
-      this.#refused(socket, describeHandshakeFailure(error, socket));
     });
     this.#tlsServer = server;
   }
@@ -53,20 +55,27 @@ export class HboneServer {
   /** A connection on 15008. */
   accept(socket: net.Socket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
-    if (this.#tlsServer === undefined) {
-      const why = failure("identity-unavailable", "this pod has no certificate yet");
-      this.#refused(socket, why);
+    const peer = peerOf(socket);
+    const server = this.#tlsServer;
+    if (server === undefined) {
+      this.#refused(peer, failure("identity-unavailable", "this pod has no certificate yet"));
       socket.resetAndDestroy();
       return;
     }
-    if (this.#handshakes >= PENDING_HANDSHAKES_PER_POD) {
-      this.#refused(socket, failure("limit-reached", `${this.#handshakes} handshakes are pending`));
+    const pending = this.#handshakes.size;
+    if (pending >= PENDING_HANDSHAKES_PER_POD) {
+      this.#refused(peer, failure("limit-reached", `${pending} TLS handshakes are pending`));
       socket.resetAndDestroy();
       return;
     }
-    // Over with 'secureConnection' or 'tlsClientError': every connection comes to one of them.
-    this.#handshakes++;
-    this.#tlsServer.emit("connection", socket);
+    this.#handshakes.set(socket, peer);
+    socket.once("close", () => {
+      // 'tlsClientError' may come after 'close'; what it has not reported by then is reported here.
+      setImmediate(() => {
+        if (this.#handshakes.delete(socket)) this.#refused(peer, HANDSHAKE_CUT);
+      });
+    });
+    server.emit("connection", socket);
   }
 
   *sessions(): Generator<ServerHttp2Session> {
@@ -85,16 +94,22 @@ export class HboneServer {
     }
   }
 
+  #handshakeOver(socket: TLSSocket): PeerAddresses | undefined {
+    const raw = rawSocketOf(socket);
+    const peer = raw && this.#handshakes.get(raw);
+    if (raw !== undefined) this.#handshakes.delete(raw);
+    return peer;
+  }
+
   #secured(socket: TLSSocket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
     const verdict = verifyClientPeer(socket, this.#context.trustDomain);
     if (!verdict.ok) {
-      this.#refused(socket, verdict);
+      this.#refused(peerOf(socket), verdict);
       socket.destroy();
       return;
     }
-    const address = peerAddress(socket);
-    const localIp = parseIp(socket.localAddress ?? "");
+    const { address, localIp } = peerOf(socket);
     if (address === undefined || localIp === undefined || socket.alpnProtocol !== "h2") {
       socket.destroy();
       return;
@@ -115,19 +130,26 @@ export class HboneServer {
     session.on("stream", (stream, headers) => {
       void this.#inbound.handle(stream, headers, peer);
     });
-    session.on("error", IGNORE_REPORTED_ELSEWHERE);
-    session.on("close", () => this.#sessions.delete(session));
+    const end = (): void => {
+      session.destroy();
+      socket.destroy();
+    };
+    session.on("error", end);
+    socket.on("error", end);
+    socket.once("close", () => {
+      session.destroy();
+      this.#sessions.delete(session);
+    });
   }
 
   #refused(
-    socket: net.Socket,
+    { address, localIp }: PeerAddresses,
     why: { reason: ConnectionFailure["reason"]; message: string },
   ): void {
-    const localIp = parseIp(socket.localAddress ?? "");
     this.#context.tracker.refused(
       {
         reporter: "destination",
-        sourceAddress: peerAddress(socket),
+        sourceAddress: address,
         source: undefined,
         sourceIdentity: undefined,
         destinationAddress: localIp && { ip: localIp, port: HBONE_PORT },
@@ -151,9 +173,20 @@ const SESSION_OPTIONS: http2.ServerSessionOptions = {
 };
 
 /** An emitter without an 'error' listener would end the process; what follows ('close') is handled. */
-const IGNORE_REPORTED_ELSEWHERE = (): void => {};
+const IGNORE_REPORTED_ELSEWHERE = (): void => undefined;
 
-function peerAddress(socket: net.Socket): SocketAddress | undefined {
+const HANDSHAKE_CUT = failure("tls-failed", "the connection ended during the TLS handshake");
+
+/** Read while the socket is open: a destroyed one no longer knows them. */
+interface PeerAddresses {
+  readonly address: SocketAddress | undefined;
+  readonly localIp: IpAddress | undefined;
+}
+
+function peerOf(socket: net.Socket): PeerAddresses {
   const ip = parseIp(socket.remoteAddress ?? "");
-  return ip && { ip, port: socket.remotePort ?? 0 };
+  return {
+    address: ip && { ip, port: socket.remotePort ?? 0 },
+    localIp: parseIp(socket.localAddress ?? ""),
+  };
 }

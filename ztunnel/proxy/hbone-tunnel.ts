@@ -61,14 +61,15 @@ export class HboneTunnel {
     this.session.on("goaway", () => {
       this.retired = true;
     });
-    // The streams report what happened; a session error without a listener would end the process.
-    this.session.on("error", () => {
-      this.retired = true;
-    });
-    this.session.on("close", () => {
-      this.retired = true;
+    // The streams report what happened; an error without a listener would end the process. After an
+    // error of its TLS socket (an alert, say) a session is destroyed but does not close by itself.
+    this.session.on("error", () => this.destroy());
+    socket.on("error", () => this.destroy());
+    socket.once("close", () => {
+      this.destroy();
       onClosed(this);
     });
+    if (socket.destroyed) setImmediate(() => socket.emit("close"));
   }
 
   get alive(): boolean {
@@ -115,6 +116,10 @@ export class HboneTunnel {
   #answered(stream: ClientHttp2Stream): Promise<OpenStream | ConnectionFailure> {
     return new Promise((resolve) => {
       const end = new HboneEnd(stream, this.#batcher, () => this.alive);
+      let error: NodeJS.ErrnoException | undefined;
+      stream.once("error", (cause) => {
+        error = cause;
+      });
       const timer = setTimeout(
         () => give(failure("connect-timeout", `no answer to CONNECT from ${this.#peer()}`)),
         CONNECT_RESPONSE_TIMEOUT_MS,
@@ -125,7 +130,7 @@ export class HboneTunnel {
         if ("ok" in result && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
         resolve(result);
       };
-      const onClose = (): void => give(lost(`${this.#peer()} closed the stream before answering`));
+      const onClose = (): void => give(unanswered(this.#peer(), error));
       stream.once("close", onClose);
       stream.once("response", (headers) => {
         const status = headers[":status"];
@@ -175,6 +180,14 @@ export function secureTunnelSocket(
       give(failure("tls-failed", `${peer} closed during the TLS handshake`, { retriable: true })),
     );
   });
+}
+
+/** A peer that refuses our certificate says so by a TLS alert, after our side of the handshake is done. */
+function unanswered(peer: string, error: NodeJS.ErrnoException | undefined): ConnectionFailure {
+  if (error?.code?.startsWith("ERR_SSL_")) {
+    return failure("tls-failed", `${peer} refused our certificate: ${error.message.trim()}`);
+  }
+  return lost(`${peer} closed the stream before answering${error ? `: ${error.message}` : ""}`);
 }
 
 function lost(message: string): ConnectionFailure {

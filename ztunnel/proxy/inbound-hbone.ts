@@ -177,7 +177,13 @@ export class InboundHbone {
 function answer(stream: ServerHttp2Stream, status: number, baggage: string | undefined): void {
   if (stream.destroyed || stream.closed) return;
   const headers = { ":status": status, ...(baggage !== undefined && { baggage }) };
-  stream.respond(headers, { endStream: status !== 200 });
-  // A refused stream is over in both directions: what the client still sends is not read.
-  if (status !== 200) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  if (status === 200) {
+    stream.respond(headers);
+    return;
+  }
+  // Refused in both directions: once the answer is out, what the client still sends is not read.
+  stream.once("finish", () => {
+    setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR));
+  });
+  stream.respond(headers, { endStream: true });
 }

@@ -5,10 +5,12 @@
  *   Socket is made; the public 'connection' event comes after a Socket without one exists.
  * - `new net.Socket({handle})` and `{manualStart}`: adopt a handle, and read nothing until told to.
  * - `socket._handle.fd`: the descriptor, for SO_ORIGINAL_DST.
+ * - `tlsSocket._parent`: whose handshake failed; a destroyed TLSSocket no longer knows its peer.
  *
  * `node-internals.test.ts` fails on a Node that changed any of them.
  */
 import net from "node:net";
+import type { TLSSocket } from "node:tls";
 
 /** An accepted connection that no Socket owns yet. */
 export interface TcpHandle {
@@ -57,6 +59,11 @@ export function adoptDescriptor(fd: number, options?: AdoptOptions): net.Socket 
 export function descriptorOf(socket: net.Socket): number {
   const { _handle } = socket as unknown as { _handle: { fd: number } | null };
   return _handle?.fd ?? -1;
+}
+
+/** The Socket that a server-side TLSSocket was made over. */
+export function rawSocketOf(socket: TLSSocket): net.Socket | undefined {
+  return (socket as unknown as { _parent?: net.Socket })._parent;
 }
 
 function makeSocket(base: object, options: AdoptOptions | undefined): net.Socket {

@@ -1,0 +1,235 @@
+/** ztunnel put together: the control thread's parts, and the data workers that they feed. */
+import { Registry } from "prom-client";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import type { RunningServer } from "#common/runtime/http-server.ts";
+import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
+import { DeltaClient } from "#common/xds/delta-client.ts";
+import { ztunnelNode } from "#common/xds/node-identity.ts";
+import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
+import { writeConfigDump } from "./admin/config-dump.ts";
+import { certificateStates, podStates } from "./admin/dump-sources.ts";
+import {
+  registerBuildInfo,
+  registerCertificateExpiry,
+  XdsClientMetrics,
+} from "./admin/process-metrics.ts";
+import type { CaptureManager } from "./capture/capture-manager.ts";
+import { CaptureReporter } from "./capture-reporter.ts";
+import { createCapture } from "./capture-wiring.ts";
+import type { Endpoint, ZtunnelConfig } from "./config.ts";
+import { Enrolment } from "./enrolment.ts";
+import { CaClient } from "./identity/ca-client.ts";
+import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
+import { DataWorkers } from "./proxy/data-workers.ts";
+import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
+import { meshHandlers } from "./state-feed.ts";
+import { TelemetrySink } from "./telemetry-sink.ts";
+
+/** What the process gives: its environment, its output, its end. */
+export interface Host {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  readonly write: (lines: string) => void;
+  readonly exit: (code: number) => void;
+}
+
+export class Ztunnel {
+  readonly #config: ZtunnelConfig;
+  readonly #host: Host;
+  readonly #rootLogger: Logger & LevelControl;
+  readonly #logger: Logger;
+  readonly #registry = new Registry();
+  readonly #telemetry: TelemetrySink;
+  readonly #reporter: CaptureReporter;
+  readonly #certificates: CertManager;
+  readonly #enrolment: Enrolment;
+  readonly #state: ProxyState;
+  readonly #xds: DeltaClient;
+  readonly #stopping = new AbortController();
+  #workers: DataWorkers | undefined;
+  #capture: CaptureManager | undefined;
+  #servers: readonly RunningServer[] = [];
+  #running: Promise<void> | undefined;
+  #drained: Promise<void> | undefined;
+
+  private constructor(config: ZtunnelConfig, host: Host) {
+    this.#config = config;
+    this.#host = host;
+    const { logLevel, logFormat } = config;
+    this.#rootLogger = createLogger({ level: logLevel, format: logFormat, write: host.write });
+    this.#logger = this.#rootLogger.scope("ztunnel");
+    this.#telemetry = this.#createTelemetry();
+    this.#reporter = this.#createReporter();
+    this.#certificates = this.#createCertificates();
+    this.#enrolment = new Enrolment({
+      trustDomain: config.trustDomain,
+      certificates: this.#certificates,
+      send: (reports) => this.#reporter.send(reports),
+    });
+    this.#state = new ProxyState({ network: config.network });
+    this.#xds = this.#createXds();
+  }
+
+  /** Starts everything; rejects if a port cannot be had or a worker does not start. */
+  static async start(config: ZtunnelConfig, host: Host): Promise<Ztunnel> {
+    const ztunnel = new Ztunnel(config, host);
+    await ztunnel.#start();
+    return ztunnel;
+  }
+
+  /** Stops accepting, lets connections finish until the deadline, ends everything. */
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #start(): Promise<void> {
+    const { nodeName } = this.#config;
+    registerBuildInfo(this.#registry, "ztunnel", this.#host.version);
+    registerCertificateExpiry(this.#registry, () => this.#certificateExpiries());
+    this.#workers = await this.#startWorkers();
+    this.#capture = createCapture(this.#config, {
+      workers: this.#workers,
+      enrolment: this.#enrolment,
+      registry: this.#registry,
+      logger: this.#rootLogger.scope("capture"),
+    });
+    this.#servers = await this.#serve();
+    this.#running = this.#xds.run(this.#stopping.signal);
+    this.#logger.info("ztunnel started", { node: nodeName, workers: this.#workers.count });
+  }
+
+  async #drain(): Promise<void> {
+    this.#logger.info("draining", { deadlineMs: this.#config.drainDeadlineMs });
+    this.#stopping.abort();
+    await this.#running;
+    await this.#capture?.close();
+    await this.#workers?.drain(this.#config.drainDeadlineMs);
+    this.#certificates.close();
+    this.#reporter.close();
+    await Promise.all(this.#servers.map((server) => server.close()));
+    this.#logger.info("drained");
+  }
+
+  #startWorkers(): Promise<DataWorkers> {
+    const { workerThreads, trustDomain, network, keepSourceAddress } = this.#config;
+    return DataWorkers.start(
+      workerThreads,
+      { trustDomain, network, keepSourceAddress },
+      {
+        onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
+        onCertificateWanted: (identity) => {
+          const certificate = this.#certificates.current(identity);
+          if (certificate !== undefined) this.#workers?.putCertificate(certificate);
+        },
+        onFatal: (error) => {
+          this.#logger.error("a data worker died", { why: describeError(error) });
+          this.#host.exit(1);
+        },
+      },
+    );
+  }
+
+  #serve(): Promise<RunningServer[]> {
+    const { adminPort, metricsPort, readinessPort, logLevel } = this.#config;
+    return Promise.all([
+      serveAdmin(adminPort, {
+        configDump: () => this.#configDump(),
+        logLevel: this.#rootLogger,
+        defaultLogLevel: logLevel,
+        quit: () => void this.drain().then(() => this.#host.exit(0)),
+      }),
+      serveMetrics(metricsPort, this.#registry),
+      serveReadiness(readinessPort, () => this.#pending()),
+    ]);
+  }
+
+  async #configDump(): Promise<AsyncIterable<string>> {
+    const connections = (await this.#workers?.listConnections()) ?? [];
+    return writeConfigDump({
+      state: this.#state,
+      certificates: [...certificateStates(this.#certificates)],
+      pods: podStates(this.#capture?.pods() ?? [], connections),
+      version: { version: this.#host.version },
+      config: this.#config,
+    });
+  }
+
+  #createTelemetry(): TelemetrySink {
+    return new TelemetrySink(this.#registry, {
+      logFormat: this.#config.logFormat,
+      write: this.#host.write,
+      accessLogEnabled: () => !["error", "warn"].includes(this.#rootLogger.level),
+    });
+  }
+
+  #createReporter(): CaptureReporter {
+    const logger = this.#rootLogger.scope("capture");
+    return new CaptureReporter(this.#channel(this.#config.xds), this.#config.nodeName, logger);
+  }
+
+  #createCertificates(): CertManager {
+    const ttlSeconds = this.#config.certificateTtlSeconds;
+    const ca = new CaClient(this.#channel(this.#config.ca), { ttlSeconds });
+    return new CertManager({
+      fetch: (identity) => ca.fetch(identity),
+      onCertificate: (certificate) => this.#certificateArrived(certificate),
+      logger: this.#rootLogger.scope("identity"),
+      clock: SYSTEM_CLOCK,
+      random: Math.random,
+    });
+  }
+
+  #certificateArrived(certificate: WorkloadCertificate): void {
+    this.#workers?.putCertificate(certificate);
+    this.#enrolment.certificateArrived(certificate.identity);
+  }
+
+  #createXds(): DeltaClient {
+    const config = this.#config;
+    const node = ztunnelNode({ ...config, ip: config.instanceIp ?? "", env: this.#host.env });
+    const handlers = meshHandlers(
+      (update) => this.#applyState(update),
+      (upserts, removed) => this.#applyCapture(upserts, removed),
+    );
+    return new DeltaClient(
+      {
+        channel: this.#channel(config.xds),
+        handlers,
+        logger: this.#rootLogger.scope("xds"),
+        counters: new XdsClientMetrics(this.#registry),
+      },
+      node,
+    );
+  }
+
+  #applyState(update: StateUpdate): void {
+    this.#state.apply(update);
+    this.#workers?.applyState(update);
+  }
+
+  #applyCapture(upserts: readonly CapturedPod[], removedUids: readonly string[]): void {
+    this.#capture?.apply(upserts, removedUids);
+    this.#capture?.setSnapshotComplete();
+  }
+
+  /** What keeps this node from being ready: types never answered, pods never tried. */
+  #pending(): readonly string[] {
+    const settled = this.#capture?.isSettled() ?? false;
+    return settled ? this.#xds.pending : [...this.#xds.pending, "capture of this node's pods"];
+  }
+
+  #channel(endpoint: Endpoint): ControlPlaneChannel {
+    const { tokenFile, clusterId } = this.#config;
+    return new ControlPlaneChannel({ ...endpoint, tokenFile, clusterId });
+  }
+
+  *#certificateExpiries(): Generator<readonly [string, number]> {
+    for (const { identity, status } of this.#certificates.statuses()) {
+      if (status.state === "available") yield [identity.uri, status.certificate.notAfter];
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/** From xDS pushes to state updates: the three resource types that ztunnel subscribes to. */
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { decodeAuthorization } from "#common/xds/decode-authorization.ts";
+import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
+import { decodeAddress } from "#common/xds/decode-workload.ts";
+import { ResourceHandler } from "#common/xds/resource-handler.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import type { StateUpdate } from "./state/proxy-state.ts";
+
+const NOTHING: StateUpdate = {
+  addresses: [],
+  removedAddresses: [],
+  policies: [],
+  removedPolicies: [],
+};
+
+/** Handlers that hand on what changed; nothing is ever removed that istiod does not name. */
+export function meshHandlers(
+  onState: (update: StateUpdate) => void,
+  onCapturedPods: (upserts: readonly CapturedPod[], removedUids: readonly string[]) => void,
+): readonly ResourceHandler[] {
+  return [
+    ResourceHandler.of({
+      typeUrl: ADDRESS_TYPE,
+      decode: decodeAddress,
+      apply: (upserts, removedAddresses) => {
+        const addresses = upserts.map(({ value }) => value);
+        onState({ ...NOTHING, addresses, removedAddresses });
+      },
+    }),
+    ResourceHandler.of({
+      typeUrl: AUTHORIZATION_TYPE,
+      decode: decodeAuthorization,
+      apply: (upserts, removedPolicies) => {
+        onState({ ...NOTHING, policies: upserts.map(({ value }) => value), removedPolicies });
+      },
+    }),
+    ResourceHandler.of({
+      typeUrl: CAPTURED_POD_TYPE,
+      decode: decodeCapturedPod,
+      apply: (upserts, removedUids) => {
+        onCapturedPods(
+          upserts.map(({ value }) => value),
+          removedUids,
+        );
+      },
+    }),
+  ];
+}

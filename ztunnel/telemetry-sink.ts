@@ -1,0 +1,51 @@
+/** Where the data workers' connection records end up: metrics and the access log, in the control thread. */
+import { Counter, type Registry } from "prom-client";
+import { formatAccessLog } from "#common/telemetry/access-log.ts";
+import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
+import { LabelTable } from "#common/telemetry/label-table.ts";
+import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
+
+export interface TelemetrySinkOptions {
+  readonly logFormat: "text" | "json";
+  /** Whether finished connections are logged: the log level is info or more. */
+  readonly accessLogEnabled: () => boolean;
+  readonly write: (lines: string) => void;
+}
+
+export class TelemetrySink {
+  readonly #options: TelemetrySinkOptions;
+  readonly #traffic: TrafficMetrics;
+  readonly #acceptFailures: Counter;
+  readonly #tables = new Map<number, LabelTable>();
+
+  constructor(registry: Registry, options: TelemetrySinkOptions) {
+    this.#options = options;
+    this.#traffic = new TrafficMetrics(registry);
+    this.#acceptFailures = new Counter({
+      name: "ambient_accept_failures_total",
+      help: "Connections dropped at accept: no descriptor left, or a bound reached",
+      registers: [registry],
+    });
+  }
+
+  record(worker: number, batch: ConnectionBatch): void {
+    if (batch.acceptFailures > 0) this.#acceptFailures.inc(batch.acceptFailures);
+    const log = this.#options.accessLogEnabled();
+    const lines: string[] = [];
+    this.#table(worker).read(batch, (record, labels) => {
+      this.#traffic.record(record, labels);
+      if (!log || (record.event !== "closed" && record.event !== "refused")) return;
+      lines.push(formatAccessLog(record, labels, this.#options.logFormat));
+    });
+    if (lines.length > 0) this.#options.write(lines.join(""));
+  }
+
+  #table(worker: number): LabelTable {
+    let table = this.#tables.get(worker);
+    if (table === undefined) {
+      table = new LabelTable();
+      this.#tables.set(worker, table);
+    }
+    return table;
+  }
+}
