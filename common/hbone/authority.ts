@@ -26,7 +26,9 @@ export function parseAuthority(text: string): Authority {
   const host = text.slice(0, colon);
   if (host.startsWith("[") && host.endsWith("]")) {
     const ip = parseIp(host.slice(1, -1));
-    return ip?.includes(":") ? { kind: "ip", ip, port } : invalid("has no IPv6 address in brackets");
+    return ip?.includes(":")
+      ? { kind: "ip", ip, port }
+      : invalid("has no IPv6 address in brackets");
   }
   const ip = parseIp(host);
   if (ip !== undefined) {

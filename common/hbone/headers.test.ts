@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { parseAuthority } from "./authority.ts";
 import { makeBaggage, parseBaggage } from "./baggage.ts";
 import { formatForwarded, forwardedHost } from "./forwarded.ts";
 import { makeTraceparent } from "./traceparent.ts";
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
 
 test("parseAuthority takes addresses and names with a port", () => {
   assert.deepEqual(parseAuthority("10.0.0.1:80"), { kind: "ip", ip: "10.0.0.1", port: 80 });
