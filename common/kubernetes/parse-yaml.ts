@@ -9,7 +9,7 @@ import {
   MAX_FILE_BYTES,
 } from "#common/kubernetes/limits.ts";
 import { formatField, type Issue, type Problem } from "#common/kubernetes/problem.ts";
-import { YamlValue } from "#common/kubernetes/yaml-value.ts";
+import { type PlacedIssue, YamlValue } from "#common/kubernetes/yaml-value.ts";
 
 /** Line and column count from 1. */
 export interface Position {
@@ -108,8 +108,8 @@ function readDocument(
   });
   if (problems.length > 0) return { problems };
   const content = new YamlValue(document);
-  const problem = (issue: Issue): Problem =>
-    problemAt(file, positionAt(lines, content.offsetOf(issue.path)), issue);
+  const problem = (issue: PlacedIssue): Problem =>
+    problemAt(file, positionAt(lines, issue.offset ?? content.offsetOf(issue.path)), issue);
   problems.push(...content.issues.map(problem));
   const broken = content.issues.some((issue) => issue.severity === "error");
   // A document of comments only, as templates leave behind, is nothing.

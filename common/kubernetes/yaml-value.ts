@@ -37,9 +37,14 @@ const BOOLEAN_OF_YAML_1_1 = /^(?:y|n|yes|no|on|off)$/i;
 /** Ends a conversion whose document is refused as a whole. */
 class Refused extends Error {}
 
+/** An issue whose place is not where its path leads: of two equal keys, that is the first. */
+export interface PlacedIssue extends Issue {
+  readonly offset?: number;
+}
+
 /** One conversion of one document. */
 export class YamlValue {
-  readonly issues: Issue[] = [];
+  readonly issues: PlacedIssue[] = [];
   /** Undefined when the document was refused; `issues` then says why. */
   readonly value: unknown;
   readonly #root: ParsedNode | null;
@@ -137,7 +142,7 @@ export class YamlValue {
       }
       const key = this.#key(pair, path);
       if (key === undefined) continue;
-      if (own.has(key)) this.#error([...path, key], "is given twice", "remove one of the two");
+      if (own.has(key)) this.#duplicate([...path, key], pair.key.range[0]);
       own.set(key, this.#convert(pair.value, [...path, key]));
     }
     const entries = [...own].map(([key, converted]) => [key, converted.value] as const);
@@ -196,6 +201,11 @@ export class YamlValue {
 
   #error(path: FieldPath, message: string, hint?: string): void {
     this.issues.push({ severity: "error", path, message, ...(hint === undefined ? {} : { hint }) });
+  }
+
+  #duplicate(path: FieldPath, offset: number): void {
+    const hint = "remove one of the two";
+    this.issues.push({ severity: "error", path, message: "is given twice", hint, offset });
   }
 
   #refuse(path: FieldPath, message: string): never {
