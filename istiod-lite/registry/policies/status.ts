@@ -26,7 +26,7 @@ export interface Outcome {
 export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcome): Condition {
   const serious = issues.filter((issue) => issue.effect !== "noted");
   const dead = serious.length > 0 && outcome.enforced === 0;
-  const reason = dead ? "Invalid" : reasonOf(serious);
+  const reason = dead ? "Invalid" : reasonOf(issues);
   const told = issues.slice(0, MAX_TOLD_ISSUES).map((issue) => `${issue.field}: ${issue.message}`);
   const untold = issues.length - told.length;
   const parts = [outcome.summary, ...told, ...(untold > 0 ? [`and ${untold} more`] : [])];
