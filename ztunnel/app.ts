@@ -23,8 +23,10 @@ import type { Endpoint, ZtunnelConfig } from "./config.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
+import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
+import { splitUpdate } from "./state/state-update.ts";
 import { meshHandlers } from "./state-feed.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";
 
@@ -208,7 +210,7 @@ export class Ztunnel {
 
   #applyState(update: StateUpdate): void {
     this.#state.apply(update);
-    this.#workers?.applyState(update);
+    for (const piece of splitUpdate(update, STATE_UPDATE_PIECE)) this.#workers?.applyState(piece);
   }
 
   #applyCapture(upserts: readonly CapturedPod[], removedUids: readonly string[]): void {

@@ -17,6 +17,7 @@ export type Reason =
   | "bad-request"
   | "connect-failed"
   | "connect-timeout"
+  | "hbone-timeout"
   | "tls-failed"
   | "tls-timeout"
   | "identity-unavailable"
@@ -41,21 +42,37 @@ export type ResponseFlag =
   | "IDENTITY_ERROR"
   | "CERT_REVOKED";
 
-const FLAGS: Partial<Record<Reason, ResponseFlag>> = {
+/** Istio flags every failure that has no flag of its own CONNECT; an application's reset is none. */
+const FLAGS: Readonly<Record<Reason, ResponseFlag>> = {
   "explicit-deny": "DENY",
   "no-allow-matched": "DENY",
   "policies-not-ready": "DENY",
   "policy-changed": "DENY",
+  "unknown-source": "CONNECT",
+  "unknown-destination": "CONNECT",
+  "unknown-waypoint": "CONNECT",
+  "no-healthy-upstream": "CONNECT",
+  "recursive-call": "CONNECT",
+  "original-destination-missing": "CONNECT",
+  "ip-mismatch": "CONNECT",
+  "bad-request": "CONNECT",
   "connect-failed": "CONNECT",
   "connect-timeout": "CONNECT",
-  "no-healthy-upstream": "CONNECT",
+  "hbone-timeout": "NETWORK_POLICY",
   "tls-failed": "TLS_FAILURE",
   "tls-timeout": "TLS_FAILURE",
+  "identity-unavailable": "IDENTITY_ERROR",
   "identity-mismatch": "TLS_FAILURE",
   "h2-failed": "H2_HANDSHAKE_FAILURE",
-  "identity-unavailable": "IDENTITY_ERROR",
+  "http-status": "CONNECT",
+  "peer-reset": "-",
+  "io-error": "CONNECT",
+  draining: "CONNECT",
+  "drain-timeout": "CONNECT",
+  "workload-removed": "CONNECT",
+  "limit-reached": "CONNECT",
 };
 
 export function responseFlag(reason: Reason | undefined): ResponseFlag {
-  return (reason && FLAGS[reason]) ?? "-";
+  return reason === undefined ? "-" : FLAGS[reason];
 }

@@ -3,6 +3,7 @@ import { evaluate } from "#common/authorization/evaluate.ts";
 import { describeVerdict } from "#common/authorization/verdict.ts";
 import type { Connection } from "#common/model/connection.ts";
 import type { Workload } from "#common/model/workload.ts";
+import type { WorkloadPolicies } from "#ztunnel/state/proxy-state.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 
@@ -29,4 +30,19 @@ export async function admit(
     `connection closed due to policy rejection: ${describeVerdict(verdict)}`,
     { policy: verdict.by?.policy },
   );
+}
+
+/**
+ * Why an established connection may not go on under today's policies; undefined while it may. Policies
+ * that the workload names and that are on their way are waited for: the connection was allowed before.
+ */
+export function revoked(
+  { connection }: Permit,
+  { compiled, missing }: WorkloadPolicies,
+): ConnectionFailure | undefined {
+  if (missing.length > 0) return undefined;
+  const verdict = evaluate(connection, compiled);
+  if (verdict.allowed) return undefined;
+  const message = `connection closed due to policy change: ${describeVerdict(verdict)}`;
+  return failure("policy-changed", message, { policy: verdict.by?.policy });
 }

@@ -6,6 +6,7 @@ import type { Identity } from "#common/model/identity.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
+import type { Permit } from "./admit.ts";
 import type { End } from "./end.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import { type Relay, type RelayOutcome, relay } from "./relay.ts";
@@ -24,6 +25,8 @@ export interface ConnectionMeta {
   readonly destinationIdentity: Identity | undefined;
   readonly service: Service | undefined;
   readonly mutualTls: boolean;
+  /** What policy allowed, at the destination: looked at again when policies change. */
+  readonly permit?: Permit;
 }
 
 /** Application bytes carried, whichever side reports. */
@@ -109,11 +112,12 @@ export class ConnectionTracker {
     this.#reporter.acceptFailed();
   }
 
-  /** Cuts the connections that `select` picks, giving `why` as the reason. */
-  abort(select: (podUid: string, meta: ConnectionMeta) => boolean, why: ConnectionFailure): number {
+  /** Cuts the connections for which `judge` gives a reason. Returns how many. */
+  abort(judge: (podUid: string, meta: ConnectionMeta) => ConnectionFailure | undefined): number {
     let count = 0;
     for (const tracked of [...this.#connections.values()]) {
-      if (!select(tracked.podUid, tracked.meta)) continue;
+      const why = judge(tracked.podUid, tracked.meta);
+      if (why === undefined) continue;
       count++;
       tracked.cause ??= why;
       tracked.relay?.abort(new Error(why.message));

@@ -4,9 +4,11 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
+import { type AppliedChange, ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
+import { policiesMayDiffer } from "#ztunnel/state/state-update.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
+import { revoked } from "./admit.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
 import { Dialer } from "./dial.ts";
@@ -73,6 +75,21 @@ export class DataPlane {
       for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
     }
     this.#context.waiter.stateChanged();
+    this.#reauthorize(change);
+  }
+
+  /** Established connections that today's policies no longer allow are closed (ambient.md F25). */
+  #reauthorize(change: AppliedChange): void {
+    const { state, tracker } = this.#context;
+    const affected = new Map<string, boolean>();
+    tracker.abort((_podUid, { permit }) => {
+      if (permit === undefined) return undefined;
+      const workload = state.findWorkloadByUid(permit.workload.uid);
+      if (workload === undefined) return undefined;
+      const known = affected.get(workload.uid) ?? policiesMayDiffer(change, workload);
+      affected.set(workload.uid, known);
+      return known ? revoked(permit, state.policiesFor(workload)) : undefined;
+    });
   }
 
   putCertificate(certificate: WorkloadCertificate): void {
@@ -104,12 +121,8 @@ export class DataPlane {
     this.#draining = true;
     for (const proxy of this.#pods.values()) proxy.drain();
     const { tracker } = this.#context;
-    const late = setTimeout(() => {
-      tracker.abort(
-        () => true,
-        failure("drain-timeout", "connection failed to drain within the timeout"),
-      );
-    }, deadlineMs);
+    const why = failure("drain-timeout", "connection failed to drain within the timeout");
+    const late = setTimeout(() => tracker.abort(() => why), deadlineMs);
     await tracker.whenIdle();
     clearTimeout(late);
     for (const uid of [...this.#pods.keys()]) this.removePod(uid);

@@ -265,6 +265,22 @@ describe("policy", () => {
     });
   }
 
+  test("a change that no longer allows an established connection closes it", async () => {
+    const session = await dial();
+    const { status, stream } = await connectTo(session, `${POD_IP}:${appPort}`);
+    assert.equal(status, 200);
+    stream.resume();
+    const closed = new Promise((resolve) => stream.once("close", resolve));
+    put({}, [policy("deny", "other")]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(stream.closed, false);
+    put({}, [policy("deny", "client")]);
+    await closed;
+    assert.notEqual(stream.rstCode, 0);
+    session.destroy();
+    put({});
+  });
+
   test("a workload whose named policy has not arrived lets nobody in until it has", async () => {
     put({ authorizationPolicies: ["shop/late"] });
     const session = await dial();

@@ -10,7 +10,7 @@ import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
-import { admit } from "./admit.ts";
+import { admit, type Permit } from "./admit.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import { deliver } from "./deliver.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
@@ -66,7 +66,8 @@ export class InboundHbone {
       return;
     }
     answer(stream, 200, outcome.workload && makeBaggage(outcome.workload));
-    tracker.relay(pod.uid, meta, startedAt, end, result);
+    const permitted = { ...meta, ...(outcome.permit && { permit: outcome.permit }) };
+    tracker.relay(pod.uid, permitted, startedAt, end, result);
   }
 
   async #connect(
@@ -75,6 +76,7 @@ export class InboundHbone {
   ): Promise<{
     workload?: Workload;
     target?: SocketAddress;
+    permit?: Permit;
     result: TcpEnd | ConnectionFailure;
   }> {
     const { waiter, pod } = this.#context;
@@ -96,7 +98,7 @@ export class InboundHbone {
     const permit = await admit(waiter, workload, connection);
     if ("ok" in permit) return { workload, target, result: permit };
     const result = await deliver(this.#context, permit, peer.address.ip);
-    return { workload, target, result };
+    return { workload, target, permit, result };
   }
 
   /** What the authority asks for, if it may be asked for here. */

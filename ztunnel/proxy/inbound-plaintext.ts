@@ -3,7 +3,7 @@ import type { Connection } from "#common/model/connection.ts";
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { admit } from "./admit.ts";
+import { admit, type Permit } from "./admit.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import { deliver } from "./deliver.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
@@ -25,20 +25,21 @@ export class InboundPlaintext {
   ): Promise<void> {
     const { tracker, pod } = this.#context;
     const startedAt = performance.now();
-    const { workload, result } = await this.#connect(clientAddress, original);
+    const { workload, permit, result } = await this.#connect(clientAddress, original);
     const meta = this.#meta(clientAddress, original, workload);
     if ("ok" in result) {
       client.reset();
       tracker.refused(meta, startedAt, result);
       return;
     }
-    tracker.relay(pod.uid, meta, startedAt, client, result);
+    const permitted = { ...meta, ...(permit && { permit }) };
+    tracker.relay(pod.uid, permitted, startedAt, client, result);
   }
 
   async #connect(
     clientAddress: SocketAddress,
     original: SocketAddress | undefined,
-  ): Promise<{ workload?: Workload; result: TcpEnd | ConnectionFailure }> {
+  ): Promise<{ workload?: Workload; permit?: Permit; result: TcpEnd | ConnectionFailure }> {
     const { waiter, pod } = this.#context;
     if (original === undefined) {
       const message = "the original destination of a redirected connection is not known";
@@ -58,7 +59,8 @@ export class InboundPlaintext {
     };
     const permit = await admit(waiter, workload, connection);
     if ("ok" in permit) return { workload, result: permit };
-    return { workload, result: await deliver(this.#context, permit, clientAddress.ip) };
+    const result = await deliver(this.#context, permit, clientAddress.ip);
+    return { workload, permit, result };
   }
 
   #meta(

@@ -73,7 +73,7 @@ export class PodProxy {
     for (const server of this.#servers) server.close();
     const { tracker, pod } = this.context;
     const why = failure("workload-removed", "connection closed: the pod left the mesh");
-    tracker.abort((podUid) => podUid === pod.uid, why);
+    tracker.abort((podUid) => (podUid === pod.uid ? why : undefined));
     this.hbone.destroy();
     this.pool.close({ now: true });
   }

@@ -161,6 +161,8 @@ function resolveWaypoint(
     sourceWorkload: source,
     exclude,
     random,
+    waypoint: true,
+    family: request.original.ip.includes(":") ? "ipv6" : "ipv4",
   });
 }
 

@@ -22,5 +22,5 @@ export async function openTunnel(
 function explainTimeout(result: ConnectionFailure): ConnectionFailure {
   if (result.reason !== "connect-timeout") return result;
   const message = `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: ${result.message}`;
-  return failure(result.reason, message, { retriable: result.retriable });
+  return failure("hbone-timeout", message, { retriable: result.retriable });
 }
