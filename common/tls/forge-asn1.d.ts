@@ -12,5 +12,5 @@ declare module "node-forge/lib/asn1.js" {
   const module: Omit<typeof asn1, "fromDer"> & {
     fromDer(bytes: string, options: FromDerOptions): asn1.Asn1;
   };
-  export default module;
+  export = module;
 }

@@ -16,8 +16,6 @@ import { TLS_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import { serverIdentityCheck } from "./verify-peer.ts";
 import type { WorkloadCertificate } from "./workload-certificate.ts";
 
-export type { WorkloadCertificate } from "./workload-certificate.ts";
-
 /** HBONE speaks HTTP/2 only. */
 export const HBONE_ALPN = "h2";
 

@@ -106,8 +106,14 @@ function refusedByOpenssl(socket: TLSSocket): PeerRefused | undefined {
   return { ok: false, reason: "tls-failed", message: `peer certificate refused: ${why}` };
 }
 
-/** Node types this as Error; on a server it is OpenSSL's code as a string, e.g. "CERT_HAS_EXPIRED". */
+const UNNAMED_RULE = "a rule that Node has no name for, most often because an issuer is no CA";
+
+/**
+ * Node types this as Error; it is OpenSSL's code as a string, e.g. "CERT_HAS_EXPIRED". Node has no name
+ * for some, such as "invalid CA certificate", and says UNSPECIFIED.
+ */
 function refusalText(refusal: unknown): string {
+  if (refusal === "UNSPECIFIED") return UNNAMED_RULE;
   if (refusal instanceof Error) return refusal.message;
   return typeof refusal === "string" && refusal !== "" ? refusal : "no verified certificate";
 }

@@ -58,8 +58,8 @@ class Refusal extends MeshError {
   readonly grpcStatus: status;
   readonly wireMessage: string;
 
-  constructor(grpcStatus: status, wireMessage: string, why: string) {
-    super("CERTIFICATE_REFUSED", why);
+  constructor(grpcStatus: status, wireMessage: string, why: string, cause?: unknown) {
+    super("CERTIFICATE_REFUSED", why, { cause });
     this.grpcStatus = grpcStatus;
     this.wireMessage = wireMessage;
   }
@@ -96,7 +96,7 @@ async function authenticate(tokens: TokenReviewer, metadata: Metadata): Promise<
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "UNAUTHENTICATED") throw error;
     const why = describeError(error);
-    throw new Refusal(status.UNAUTHENTICATED, "request authenticate failure", why);
+    throw new Refusal(status.UNAUTHENTICATED, "request authenticate failure", why, error);
   }
 }
 
@@ -156,13 +156,13 @@ function sign(
   } catch (error) {
     const why = describeError(error);
     const log = `${describeCaller(caller)}: ${why}`;
-    throw new Refusal(status.INVALID_ARGUMENT, `CSR signing error (${why})`, log);
+    throw new Refusal(status.INVALID_ARGUMENT, `CSR signing error (${why})`, log, error);
   }
   return authority.issueWorkload(publicKey, identity, ttlSeconds);
 }
 
 function internal(error: unknown): Refusal {
-  return new Refusal(status.INTERNAL, "certificate could not be issued", describeError(error));
+  return new Refusal(status.INTERNAL, "certificate could not be issued", describeError(error), error);
 }
 
 function describeCaller(caller: Caller): string {
