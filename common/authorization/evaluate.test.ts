@@ -1,75 +1,26 @@
 /** The corners of L4 authorization: ambient.md 2.4 and the L4 cases of security.md D4. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type Authorization,
-  type Clause,
-  EMPTY_MATCH,
-  type Match,
-  type StringMatch,
-} from "#common/model/authorization.ts";
-import type { Connection } from "#common/model/connection.ts";
+import type { Authorization, Clause, Match, StringMatch } from "#common/model/authorization.ts";
 import { makeIdentity } from "#common/model/identity.ts";
-import { type Cidr, type IpAddress, parseCidr, parseIp } from "#common/model/ip.ts";
-import { compilePolicies, evaluate, explain } from "./evaluate.ts";
-import { describeHit, describeVerdict, type Verdict } from "./verdict.ts";
-
-const client = makeIdentity("cluster.local", "web", "frontend");
-
-function ip(text: string): IpAddress {
-  const parsed = parseIp(text);
-  assert.ok(parsed !== undefined, text);
-  return parsed;
-}
-
-function cidr(text: string): Cidr {
-  const parsed = parseCidr(text);
-  assert.ok(parsed !== undefined, text);
-  return parsed;
-}
-
-function connection(overrides: Partial<Connection> = {}): Connection {
-  return {
-    sourceIp: ip("10.0.0.1"),
-    sourceIdentity: client,
-    destinationIp: ip("10.0.1.2"),
-    destinationPort: 8080,
-    destinationNetwork: "",
-    ...overrides,
-  };
-}
-
-const { sourceIdentity: _, ...plaintext } = connection();
-
-function policy(overrides: Partial<Authorization> & Pick<Authorization, "rules">): Authorization {
-  return {
-    name: "p",
-    namespace: "shop",
-    scope: "namespace",
-    action: "allow",
-    dryRun: false,
-    ...overrides,
-  };
-}
-
-const match = (fields: Partial<Match>): Match => ({ ...EMPTY_MATCH, ...fields });
-const clause = (...matches: Partial<Match>[]): Clause => ({ matches: matches.map(match) });
-const exact = (value: string): StringMatch => ({ kind: "exact", value });
-const prefix = (value: string): StringMatch => ({ kind: "prefix", value });
-const suffix = (value: string): StringMatch => ({ kind: "suffix", value });
-const presence: StringMatch = { kind: "presence" };
-
-function decide(policies: readonly Authorization[], on: Connection = connection()): Verdict {
-  return evaluate(on, compilePolicies(policies));
-}
-
-/** Whether a policy with this one match lets the connection match. */
-function holds(fields: Partial<Match>, on: Connection = connection()): boolean {
-  return decide([policy({ rules: [{ clauses: [clause(fields)] }] })], on).allowed;
-}
-
-const everything = [{ clauses: [] }];
-const nothing = [{ clauses: [clause({ destinationPorts: [1] })] }];
+import { compilePolicies } from "./evaluate.ts";
+import {
+  cidr,
+  clause,
+  connection,
+  decide,
+  everything,
+  exact,
+  holds,
+  ip,
+  nothing,
+  plaintext,
+  policy,
+  prefix,
+  presence,
+  suffix,
+} from "./policy-fixtures.ts";
+import { describeVerdict } from "./verdict.ts";
 
 test("without any policy a connection is allowed, and by no policy", () => {
   assert.deepEqual(decide([]), { allowed: true, dryRunHits: [] });
@@ -216,83 +167,6 @@ test("CIDRs match source and destination by family and length, host bits ignored
   assert.equal(holds({ notDestinationIps: [cidr("2001:db8:1::/48")] }, v6), false);
   assert.equal(holds({ notSourceIps: [cidr("10.0.0.0/8")] }), false);
   assert.equal(holds({ sourceIps: [cidr("::ffff:10.0.0.1")] }), true);
-});
-
-test("dry-run policies never decide and are reported with their first matching rule", () => {
-  const denied = policy({ name: "d", action: "deny", dryRun: true, rules: everything });
-  const allowed = policy({ name: "a", dryRun: true, rules: [...nothing, ...everything] });
-  const silent = policy({ name: "s", dryRun: true, rules: nothing });
-  const verdict = decide([denied, allowed, silent]);
-  assert.equal(verdict.allowed, true);
-  assert.deepEqual(
-    verdict.dryRunHits.map((hit) => [hit.policy, hit.action, hit.rule]),
-    [
-      ["shop/a", "allow", 1],
-      ["shop/d", "deny", 0],
-    ],
-  );
-});
-
-test("a refusal by DENY names policy, rule and every field with the value seen", () => {
-  const deny = policy({
-    name: "no-debug",
-    action: "deny",
-    rules: [
-      ...nothing,
-      { clauses: [clause({ destinationPorts: [1, 8080] }), clause({ namespaces: [prefix("w")] })] },
-    ],
-  });
-  const verdict = decide([deny]);
-  assert.deepEqual(verdict.by, {
-    policy: "shop/no-debug",
-    action: "deny",
-    dryRun: false,
-    rule: 1,
-    observed: [
-      { clause: 0, match: 0, field: "destinationPorts", value: "8080", wanted: "1, 8080" },
-      { clause: 1, match: 0, field: "namespaces", value: "web", wanted: "w*" },
-    ],
-  });
-});
-
-test("a refusal by missing ALLOW tells the rule that came nearest and what failed", () => {
-  const allow = policy({
-    rules: [
-      ...nothing,
-      {
-        clauses: [
-          clause({ destinationPorts: [8080] }),
-          clause({ principals: [exact("a")] }, { sourceIps: [cidr("10.9.0.0/16")] }),
-        ],
-      },
-    ],
-  });
-  const { by } = decide([allow]);
-  assert.ok(by !== undefined);
-  assert.equal(by.rule, 1);
-  assert.equal(
-    describeHit(by),
-    "shop/p rule 1: principals lists a, the connection has cluster.local/ns/web/sa/frontend; " +
-      "sourceIps lists 10.9.0.0/16, the connection has 10.0.0.1",
-  );
-});
-
-test("explain traces every policy and rule with the first failing clause, and the same verdict", () => {
-  const allow = policy({ name: "a", rules: [...nothing, ...everything] });
-  const other = policy({ name: "b", action: "deny", rules: nothing });
-  const compiled = compilePolicies([other, allow]);
-  const explanation = explain(connection(), compiled);
-  assert.deepEqual(explanation.verdict, evaluate(connection(), compiled));
-  assert.deepEqual(
-    explanation.policies.map((p) => [p.policy, p.matched, p.rules.map((r) => r.matched)]),
-    [
-      ["shop/a", true, [false, true]],
-      ["shop/b", false, [false]],
-    ],
-  );
-  assert.deepEqual(explanation.policies[1]?.rules[0]?.observed, [
-    { clause: 0, match: 0, field: "destinationPorts", value: "8080", wanted: "1" },
-  ]);
 });
 
 test("among many rules, those at the edge of what they match are found", () => {

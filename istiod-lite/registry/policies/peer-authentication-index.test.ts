@@ -1,69 +1,21 @@
-/** PeerAuthentication: every combination of modes, port exceptions, precedence, and incremental upkeep. */
+/** PeerAuthentication: every combination of modes, port exceptions and precedence. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
-import { compilePolicies, evaluate } from "#common/authorization/evaluate.ts";
 import type { MtlsMode, PeerAuthentication } from "#common/kubernetes/objects.ts";
 import { type Authorization, EMPTY_MATCH, type Match } from "#common/model/authorization.ts";
-import { makeIdentity } from "#common/model/identity.ts";
-import { parseIp } from "#common/model/ip.ts";
 import { convertPeerAuthentications, PolicyIndex } from "./index.ts";
-
-const options = { rootNamespace: "istio-system" };
-const STATIC = "istio-system/istio_converted_static_strict";
-const CONVERTED = "shop/converted_peer_authentication_w";
-const labels = { app: "cart", version: "v1" };
-
-type Spec = NonNullable<PeerAuthentication["spec"]>;
-
-function peers(
-  namespace: string,
-  name: string,
-  spec: unknown,
-  created?: string,
-): PeerAuthentication {
-  return {
-    apiVersion: "security.istio.io/v1",
-    kind: "PeerAuthentication",
-    metadata: { namespace, name, ...(created && { creationTimestamp: created }) },
-    spec: spec as Spec,
-  };
-}
-
-const selector = { matchLabels: { app: "cart" } };
-const mtls = (mode: string) => ({ mtls: { mode } });
-const ports = (modes: Record<string, string>) => ({
-  portLevelMtls: Object.fromEntries(Object.entries(modes).map(([p, mode]) => [p, { mode }])),
-});
-
-function indexOf(policies: readonly PeerAuthentication[]): PolicyIndex {
-  const index = new PolicyIndex(options);
-  for (const policy of policies) index.set(policy);
-  return index;
-}
-
-/** The ports, of those given, on which a plaintext peer gets through to the workload `labels` of shop. */
-function openPorts(
-  index: PolicyIndex,
-  candidates: readonly number[],
-  namespace = "shop",
-): number[] {
-  const keys = index.selectPolicies(labels, namespace);
-  const policies = keys.map((key): Authorization => {
-    const policy = index.authorizations().get(key);
-    assert.ok(policy !== undefined, `the workload names ${key}, which ztunnel is not told`);
-    return policy;
-  });
-  const ip = parseIp("10.0.0.1");
-  assert.ok(ip !== undefined);
-  const base = { sourceIp: ip, destinationIp: ip, destinationNetwork: "" };
-  const identified = { ...base, sourceIdentity: makeIdentity("cluster.local", "web", "front") };
-  const compiled = compilePolicies(policies);
-  for (const destinationPort of candidates) {
-    assert.equal(evaluate({ ...identified, destinationPort }, compiled).allowed, true);
-  }
-  return candidates.filter((p) => evaluate({ ...base, destinationPort: p }, compiled).allowed);
-}
+import {
+  CONVERTED,
+  indexOf,
+  labels,
+  mtls,
+  openPorts,
+  options,
+  peers,
+  ports,
+  STATIC,
+  selector,
+} from "./peer-fixtures.ts";
 
 const MODES: readonly (MtlsMode | undefined)[] = [
   undefined,
@@ -247,99 +199,3 @@ test("a selector in the root namespace has no effect, as in Istio, and an issue 
   );
   assert.deepEqual(index.selectPolicies(labels, "shop"), []);
 });
-
-/** A policy that cannot be read, and the ports that it may leave open beside a PERMISSIVE mesh. */
-const unreadable: [string, unknown, number[]][] = [
-  ["an unknown mode", { selector, ...mtls("strict") }, []],
-  ["a mode that is not in an object", { selector, mtls: "STRICT" }, []],
-  ["an unknown field", { selector, mtl: { mode: "STRICT" } }, []],
-  ["an unparsable STRICT port", { selector, ...ports({ http: "STRICT", 80: "PERMISSIVE" }) }, [80]],
-  [
-    "an unparsable exception",
-    { selector, ...mtls("STRICT"), ...ports({ http: "PERMISSIVE" }) },
-    [],
-  ],
-  ["a port out of range", { selector, ...ports({ 70000: "STRICT" }) }, []],
-  ["one port written twice", { selector, ...ports({ "080": "STRICT", 80: "PERMISSIVE" }) }, [81]],
-  ["ports that are no object", { selector, portLevelMtls: [80] }, []],
-  ["an unknown kind of selector", { selector: { matchExpressions: [] }, ...mtls("STRICT") }, []],
-  [
-    "an unknown port mode",
-    { selector, ...mtls("PERMISSIVE"), ...ports({ 80: "STRIKT", 81: "PERMISSIVE" }) },
-    [81],
-  ],
-];
-
-for (const [name, spec, expected] of unreadable) {
-  test(`never wider: ${name} leaves nothing open that it might have closed`, () => {
-    const index = new PolicyIndex(options);
-    const { issues } = index.set(peers("shop", "w", spec));
-    assert.deepEqual(openPorts(index, [80, 81]), expected);
-    if (name !== "one port written twice") assert.ok(issues.length > 0);
-  });
-}
-
-test("a PERMISSIVE policy with an unreadable selector is ignored, so that what is STRICT stays so", () => {
-  const broken = { selector: { matchExpressions: [] }, ...mtls("PERMISSIVE") };
-  const index = indexOf([
-    peers("shop", "a", broken, "2020-01-01T00:00:00Z"),
-    peers("shop", "n", mtls("STRICT"), "2026-01-01T00:00:00Z"),
-  ]);
-  assert.deepEqual(openPorts(index, [80]), []);
-});
-
-const anyMode = fc.constantFrom("UNSET", "PERMISSIVE", "STRICT", "DISABLE");
-const anyPeers = fc
-  .record({
-    namespace: fc.constantFrom("istio-system", "shop", "other"),
-    name: fc.constantFrom("a", "b", "c"),
-    selects: fc.boolean(),
-    mode: anyMode,
-    portModes: fc.dictionary(fc.constantFrom("80", "81"), anyMode),
-    created: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
-  })
-  .map(({ namespace, name, selects, mode, portModes, created }) =>
-    peers(
-      namespace,
-      name,
-      { ...(selects && { selector }), ...mtls(mode), ...ports(portModes) },
-      created,
-    ),
-  );
-
-test("any history of changes ends where building from scratch does, and its deltas add up", () => {
-  const step = fc.record({ policy: anyPeers, remove: fc.boolean() });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
-      const index = new PolicyIndex(options);
-      const replica = new Map<string, Authorization>();
-      const current = new Map<string, PeerAuthentication>();
-      for (const { policy, remove } of steps) {
-        const { name, namespace = "" } = policy.metadata;
-        const before = selections(index);
-        const change = remove
-          ? index.remove("PeerAuthentication", { namespace, name })
-          : index.set(policy);
-        if (remove) current.delete(`${namespace}/${name}`);
-        else current.set(`${namespace}/${name}`, policy);
-        for (const key of change.removed) assert.ok(replica.delete(key));
-        for (const a of change.upserted) replica.set(`${a.namespace}/${a.name}`, a);
-        const { affected } = change;
-        for (const [ns, keys] of selections(index)) {
-          const told = affected === "all" || (affected !== "none" && affected.namespace === ns);
-          if (!told) assert.deepEqual(keys, before.get(ns), `${ns} changed untold`);
-        }
-      }
-      const fresh = convertPeerAuthentications(current.values(), options).authorizations;
-      const sorted = [...replica].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, a]) => a);
-      assert.deepEqual(sorted, fresh);
-      assert.deepEqual(selections(index), selections(indexOf([...current.values()])));
-    }),
-    { numRuns: 500 },
-  );
-});
-
-function selections(index: PolicyIndex): Map<string, readonly string[]> {
-  const namespaces = ["istio-system", "shop", "other", "fourth"];
-  return new Map(namespaces.map((ns) => [ns, index.selectPolicies(labels, ns)]));
-}
