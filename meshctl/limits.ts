@@ -58,3 +58,9 @@ export const CONTROL_BODY_MAX_BYTES = 1024 * 1024;
 /** How long `meshctl` waits for a cluster to start, and for a stopping one to be gone. */
 export const CLUSTER_START_TIMEOUT_MS = 60_000;
 export const CLUSTER_STOP_TIMEOUT_MS = 10_000;
+
+/** A cluster counts as started after this long, whatever is missing then; the summary names it. */
+export const START_PATIENCE_MS = 15_000;
+/** How often the start is looked at, and how often what it waits for is said. */
+export const START_POLL_MS = 20;
+export const START_PROGRESS_MS = 2_000;

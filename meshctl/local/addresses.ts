@@ -1,6 +1,12 @@
 /** The address plan of a namespace cluster, and the allocators of pod and service addresses. */
-import { type Cidr, type IpAddress, ipFromBytes, ipToBytes, parseCidr } from "#common/model/ip.ts";
-import { cidrContains } from "#common/model/ip.ts";
+import {
+  type Cidr,
+  cidrContains,
+  type IpAddress,
+  ipFromBytes,
+  ipToBytes,
+  parseCidr,
+} from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 
 /** The fabric joins the nodes, as kind's Docker network does; the cluster's own processes are at .1. */

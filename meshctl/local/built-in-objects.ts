@@ -36,8 +36,16 @@ export function withBuiltIns(
   }
   for (const name of declared) names.add(name);
   const namespaces = [...names].filter((name) => !declared.has(name)).map(namespace);
-  const defaults = [...names].filter((name) => !accounts.has(`${name}/default`)).map(defaultAccount);
-  return [...objects, ...namespaces, ...defaults, ...dnsObjects(), ...(mesh ? istiodObjects() : [])];
+  const defaults = [...names]
+    .filter((name) => !accounts.has(`${name}/default`))
+    .map(defaultAccount);
+  return [
+    ...objects,
+    ...namespaces,
+    ...defaults,
+    ...dnsObjects(),
+    ...(mesh ? istiodObjects() : []),
+  ];
 }
 
 function namespace(name: string): Namespace {

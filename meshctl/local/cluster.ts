@@ -57,6 +57,7 @@ export class Cluster {
   readonly publisher: Publisher;
   readonly pods: PodManager;
   #wanted: readonly KubernetesObject[] = [];
+  #folderSeen = false;
   #problems: ReadonlySet<string> = new Set();
   #leaving: readonly ClusterNode[] = [];
   #dirty = false;
@@ -94,8 +95,10 @@ export class Cluster {
   }
 
   /** A new content of the folder. What it says differs is said to people, and then made so. */
-  setFolder(result: LoadResult, first: boolean): void {
+  setFolder(result: LoadResult): void {
     const { events } = this.#options;
+    const first = !this.#folderSeen;
+    this.#folderSeen = true;
     const objects = result.objects.map((loaded) => loaded.object);
     if (!first) this.#sayChanges(objects);
     const lines = new Set(result.problems.map(formatProblem));

@@ -2,7 +2,11 @@
 import type { Container, Probe } from "#common/kubernetes/objects.ts";
 import { checkProbe, type ProbeTarget } from "#meshctl/local/probe-check.ts";
 import { ProbeLoop } from "#meshctl/local/probe-loop.ts";
-import { type ProcessSpec, type ProcessState, SupervisedProcess } from "#meshctl/local/supervised-process.ts";
+import {
+  type ProcessSpec,
+  type ProcessState,
+  SupervisedProcess,
+} from "#meshctl/local/supervised-process.ts";
 
 export interface ContainerView {
   readonly name: string;
@@ -61,6 +65,10 @@ export class ContainerRuntime {
     this.#process.start();
   }
 
+  signal(signal: NodeJS.Signals): boolean {
+    return this.#process.signal(signal);
+  }
+
   async stop(graceMs: number): Promise<void> {
     this.#stopProbes();
     await this.#process.stop(graceMs);
@@ -108,10 +116,9 @@ export class ContainerRuntime {
   }
 
   #setReady(passing: boolean, message: string): void {
-    const text = passing ? "" : `readiness probe failed: ${message}`;
-    if (this.#ready === passing && this.#probeMessage === text) return;
+    this.#probeMessage = passing ? "" : `readiness probe failed: ${message}`;
+    if (this.#ready === passing) return;
     this.#ready = passing;
-    this.#probeMessage = text;
     this.#options.onChange();
   }
 
@@ -127,7 +134,10 @@ export class ContainerRuntime {
     onVerdict: (passing: boolean, message: string) => void,
   ): ProbeLoop {
     const check = () => checkProbe(probe, this.#options.probeTarget);
-    const loop = new ProbeLoop({ probe, check, eager, onVerdict });
+    const onMessage = (message: string) => {
+      this.#probeMessage = `probe failed: ${message}`;
+    };
+    const loop = new ProbeLoop({ probe, check, eager, onVerdict, onMessage });
     this.#loops.push(loop);
     return loop;
   }

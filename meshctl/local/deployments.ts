@@ -83,7 +83,8 @@ export function podNameSuffix(random: Uint8Array): string {
 }
 
 function nameCharacters(bytes: Uint8Array, length: number): string {
-  return Array.from({ length }, (_, i) => NAME_ALPHABET[(bytes[i] ?? 0) % NAME_ALPHABET.length]).join(
-    "",
-  );
+  return Array.from(
+    { length },
+    (_, i) => NAME_ALPHABET[(bytes[i] ?? 0) % NAME_ALPHABET.length],
+  ).join("");
 }

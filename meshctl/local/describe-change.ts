@@ -24,7 +24,11 @@ export function describeChange(
   return `${title} changed: ${shown}${more}`;
 }
 
-function differences(before: unknown, after: unknown, path: readonly (string | number)[]): string[] {
+function differences(
+  before: unknown,
+  after: unknown,
+  path: readonly (string | number)[],
+): string[] {
   if (isDeepStrictEqual(before, after)) return [];
   if (isRecord(before) && isRecord(after)) {
     const keys = new Set([...Object.keys(before), ...Object.keys(after)]);

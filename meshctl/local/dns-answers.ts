@@ -1,7 +1,7 @@
 /** From the bytes of a DNS query to the bytes of its answer; no sockets. */
 import dnsPacket, { type Answer, type Packet, type Question } from "dns-packet";
-import { CLUSTER_DOMAIN, type DnsRecord, type DnsZone } from "#meshctl/local/dns-zone.ts";
 import { DNS_EDNS_MAX_BYTES, DNS_TTL_SECONDS, DNS_UDP_MAX_BYTES } from "#meshctl/limits.ts";
+import { CLUSTER_DOMAIN, type DnsRecord, type DnsZone } from "#meshctl/local/dns-zone.ts";
 
 /** RFC 1035 §4.1.1. */
 const NOERROR = 0;

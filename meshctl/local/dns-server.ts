@@ -3,9 +3,9 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { IpAddress } from "#common/model/ip.ts";
+import { DNS_TCP_CONNECTIONS_MAX, DNS_TCP_IDLE_MS } from "#meshctl/limits.ts";
 import { answerQuery } from "#meshctl/local/dns-answers.ts";
 import type { DnsZone } from "#meshctl/local/dns-zone.ts";
-import { DNS_TCP_CONNECTIONS_MAX, DNS_TCP_IDLE_MS } from "#meshctl/limits.ts";
 
 const DNS_PORT = 53;
 /** A DNS message over TCP has its length in two bytes before it (RFC 1035 §4.2.2). */

@@ -2,7 +2,12 @@
  * Which pods stand behind a service: EndpointSlices as Kubernetes' controller makes them, and the plain
  * lists that address translation and DNS need.
  */
-import type { EndpointSlice, KubeService, KubeServicePort, Pod } from "#common/kubernetes/objects.ts";
+import type {
+  EndpointSlice,
+  KubeService,
+  KubeServicePort,
+  Pod,
+} from "#common/kubernetes/objects.ts";
 import { type IpAddress, isIpv6Address, parseIp } from "#common/model/ip.ts";
 
 /** The label by which a slice belongs to a service. */
@@ -71,7 +76,9 @@ function endpointOf(
   family: "IPv4" | "IPv6",
   pod: Pod,
 ): EndpointSlice["endpoints"] {
-  const ip = pod.status?.podIPs?.find((entry) => entry.ip.includes(":") === (family === "IPv6"))?.ip;
+  const ip = pod.status?.podIPs?.find(
+    (entry) => entry.ip.includes(":") === (family === "IPv6"),
+  )?.ip;
   if (ip === undefined) return [];
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const serving = isReady(pod);
@@ -127,14 +134,16 @@ export function endpointsOf(
   port: KubeServicePort,
   slices: readonly EndpointSlice[],
 ): readonly ServiceEndpoint[] {
-  return slices.filter((slice) => belongsTo(slice, service)).flatMap((slice) => {
-    const found = slice.ports?.find(
-      (candidate) =>
-        (candidate.name ?? "") === (port.name ?? "") &&
-        (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
-    );
-    return found?.port === undefined ? [] : sliceEndpoints(slice, found.port);
-  });
+  return slices
+    .filter((slice) => belongsTo(slice, service))
+    .flatMap((slice) => {
+      const found = slice.ports?.find(
+        (candidate) =>
+          (candidate.name ?? "") === (port.name ?? "") &&
+          (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
+      );
+      return found?.port === undefined ? [] : sliceEndpoints(slice, found.port);
+    });
 }
 
 export function belongsTo(slice: EndpointSlice, service: KubeService): boolean {

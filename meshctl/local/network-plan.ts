@@ -1,6 +1,12 @@
 /** The wires of a cluster as text for `ip -batch`: the fabric, the nodes on it, and the pods on those. */
 import { createHash } from "node:crypto";
-import { type Cidr, formatCidr, type IpAddress, ipToBytes, isIpv6Address } from "#common/model/ip.ts";
+import {
+  type Cidr,
+  formatCidr,
+  type IpAddress,
+  ipToBytes,
+  isIpv6Address,
+} from "#common/model/ip.ts";
 import {
   addressAt,
   FABRIC_IPV4,
@@ -36,7 +42,9 @@ export function fabricLines(): readonly string[] {
   return [
     "link set lo up",
     `link add ${FABRIC_BRIDGE} type bridge forward_delay 0`,
-    ...FABRIC_IPS.map((ip) => addAddress(ip, familyOf(ip, FABRIC_IPV4, FABRIC_IPV6), FABRIC_BRIDGE)),
+    ...FABRIC_IPS.map((ip) =>
+      addAddress(ip, familyOf(ip, FABRIC_IPV4, FABRIC_IPV6), FABRIC_BRIDGE),
+    ),
     `link set ${FABRIC_BRIDGE} up`,
   ];
 }

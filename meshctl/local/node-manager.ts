@@ -2,9 +2,9 @@
 import type { Node } from "#common/kubernetes/objects.ts";
 import { type Cidr, formatCidr, parseCidr } from "#common/model/ip.ts";
 import { AddressPool, defaultPodCidrs } from "#meshctl/local/addresses.ts";
-import { Fabric, type FabricNode } from "#meshctl/local/fabric.ts";
+import type { Fabric, FabricNode } from "#meshctl/local/fabric.ts";
 import { nodeIps } from "#meshctl/local/network-plan.ts";
-import { runCommand, inNetnsOf } from "#meshctl/local/run-command.ts";
+import { inNetnsOf, runCommand } from "#meshctl/local/run-command.ts";
 import { HOSTNAME_LABEL } from "#meshctl/local/scheduler.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
@@ -94,13 +94,12 @@ function podCidrsOf(node: Node, number: number): readonly Cidr[] {
 /** Labels may change while a node is up; nothing else does. Keeps the value where nothing changed. */
 function relabelled(old: ClusterNode, object: Node): ClusterNode {
   const fresh = describe(old, object);
-  return JSON.stringify(fresh.object) === JSON.stringify(old.object) ? old : Object.assign(old, fresh);
+  return JSON.stringify(fresh.object) === JSON.stringify(old.object)
+    ? old
+    : Object.assign(old, fresh);
 }
 
-function describe(
-  node: Pick<ClusterNode, "wiring" | "netns" | "pool">,
-  object: Node,
-): ClusterNode {
+function describe(node: Pick<ClusterNode, "wiring" | "netns" | "pool">, object: Node): ClusterNode {
   const { name, ips, podCidrs } = node.wiring;
   const labels = { [HOSTNAME_LABEL]: name, ...object.metadata.labels };
   const cidrs = podCidrs.map(formatCidr);

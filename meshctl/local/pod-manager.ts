@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import { CONCURRENT_POD_STARTS } from "#meshctl/limits.ts";
 import {
   type OwnedPod,
   POD_TEMPLATE_HASH_LABEL,
@@ -18,7 +19,6 @@ import { PodRuntime } from "#meshctl/local/pod-runtime.ts";
 import { podStatus } from "#meshctl/local/pod-status.ts";
 import { chooseNode } from "#meshctl/local/scheduler.ts";
 import { Semaphore } from "#meshctl/local/semaphore.ts";
-import { CONCURRENT_POD_STARTS } from "#meshctl/limits.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 /**
@@ -147,7 +147,11 @@ export class PodManager {
     const owned = [...this.#entries.values()].filter(
       (entry) => entry.owner === owner && !isTerminating(entry),
     );
-    const plan = planPods(deployment.spec.replicas ?? 1, hash, owned.map((e) => this.#owned(e)));
+    const plan = planPods(
+      deployment.spec.replicas ?? 1,
+      hash,
+      owned.map((e) => this.#owned(e)),
+    );
     for (const name of plan.remove) {
       const key = `${deployment.metadata.namespace ?? "default"}/${name}`;
       const entry = this.#entries.get(key);
@@ -162,7 +166,12 @@ export class PodManager {
   #owned(entry: Entry): OwnedPod {
     const { name, labels } = entry.pod.metadata;
     const ready = isReady(this.#view(entry, new Date()));
-    return { name, templateHash: labels?.[POD_TEMPLATE_HASH_LABEL] ?? "", ready, order: entry.order };
+    return {
+      name,
+      templateHash: labels?.[POD_TEMPLATE_HASH_LABEL] ?? "",
+      ready,
+      order: entry.order,
+    };
   }
 
   #add(key: string, source: Pod, owner: string | undefined): void {
@@ -172,7 +181,10 @@ export class PodManager {
       uid: randomUUID(),
       creationTimestamp: new Date().toISOString(),
     };
-    const spec = { ...source.spec, serviceAccountName: source.spec.serviceAccountName ?? "default" };
+    const spec = {
+      ...source.spec,
+      serviceAccountName: source.spec.serviceAccountName ?? "default",
+    };
     const entry: Entry = {
       pod: { ...source, metadata, spec },
       source,
@@ -267,7 +279,11 @@ export class PodManager {
         undefined,
         now,
       );
-    this.#sayPhase(entry, status.phase ?? "", status.containerStatuses.every((c) => c.ready));
+    this.#sayPhase(
+      entry,
+      status.phase ?? "",
+      status.containerStatuses.every((c) => c.ready),
+    );
     return { ...entry.pod, status };
   }
 
@@ -295,12 +311,16 @@ function podIps(pod: Pod, node: ClusterNode): readonly IpAddress[] | string {
   if (pod.spec.hostNetwork === true) return node.wiring.ips;
   const wanted = wantedIp(pod);
   if (wanted !== undefined) {
-    return node.pool.claim(wanted) ?? `${wanted} is taken, or not among ${node.wiring.name}'s addresses`;
+    return (
+      node.pool.claim(wanted) ?? `${wanted} is taken, or not among ${node.wiring.name}'s addresses`
+    );
   }
   return node.pool.allocate() ?? `node ${node.wiring.name} has no free pod address`;
 }
 
 function wantedIp(pod: Pod): IpAddress | undefined {
   const text = pod.metadata.annotations?.[IP_ANNOTATION];
-  return text === undefined ? undefined : parseIp(text.replace(/[[\]"\s]/g, "").split(",")[0] ?? "");
+  return text === undefined
+    ? undefined
+    : parseIp(text.replace(/[[\]"\s]/g, "").split(",")[0] ?? "");
 }

@@ -4,6 +4,11 @@ import { join } from "node:path";
 import type { ConfigMap, Container, Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import {
+  CONTAINER_BACKOFF_INITIAL_MS,
+  CONTAINER_BACKOFF_MAX_MS,
+  TERMINATION_GRACE_SECONDS,
+} from "#meshctl/limits.ts";
 import { ContainerRuntime, type ContainerView } from "#meshctl/local/container-runtime.ts";
 import { enterPod } from "#meshctl/local/enter.ts";
 import type { FabricNode } from "#meshctl/local/fabric.ts";
@@ -14,11 +19,6 @@ import { containerEnv, expand, type PodFacts } from "#meshctl/local/pod-env.ts";
 import { nameFiles, podHostname, volumeBinds, writeVolumes } from "#meshctl/local/pod-files.ts";
 import { type PodStatus, podStatus } from "#meshctl/local/pod-status.ts";
 import { type Sandbox, startSandbox } from "#meshctl/local/sandbox.ts";
-import {
-  CONTAINER_BACKOFF_INITIAL_MS,
-  CONTAINER_BACKOFF_MAX_MS,
-  TERMINATION_GRACE_SECONDS,
-} from "#meshctl/limits.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 /** What a pod needs of its surroundings. */
@@ -112,6 +112,18 @@ export class PodRuntime {
     return this.#pod;
   }
 
+  /** The main process of a container, as seen by the init; undefined while there is none. */
+  containerPid(name: string): number | undefined {
+    return this.#containers.find((container) => container.view.name === name)?.pid;
+  }
+
+  containerEnv(container: Container): Record<string, string> {
+    const { node, ips } = this.place;
+    const hostIp = node.ips[0] ?? "";
+    const facts: PodFacts = { pod: this.#pod, podIps: ips, hostIp, hostIps: node.ips };
+    return containerEnv(container, facts);
+  }
+
   status(now: Date): PodStatus {
     const { ips, node } = this.place;
     const views = [...this.#broken, ...this.#containers.map((container) => container.view)];
@@ -187,9 +199,7 @@ export class PodRuntime {
   #makeContainer(sandbox: Sandbox, container: Container, argv: readonly string[]) {
     const { node, ips, paths, sys, nodeNetns } = this.place;
     const { metadata, spec } = this.#pod;
-    const hostIp = node.ips[0] ?? "";
-    const facts: PodFacts = { pod: this.#pod, podIps: ips, hostIp, hostIps: node.ips };
-    const env = containerEnv(container, facts);
+    const env = this.containerEnv(container);
     const target = { proc: "/proc", pid: sandbox.pid };
     const enter = (command: readonly string[]) => enterPod(target, command, container.workingDir);
     const [ip = node.ips[0]] = ips;

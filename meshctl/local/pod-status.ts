@@ -69,7 +69,9 @@ function phaseOf({ containers, blocked, restartPolicy }: PodSituation): Phase {
   if (ended.length === containers.length && restartPolicy !== "Always") {
     return ended.every((state) => state.exitCode === 0) ? "Succeeded" : "Failed";
   }
-  const begun = containers.some((c) => c.state.kind !== "waiting" || c.restarts > 0 || c.lastTermination);
+  const begun = containers.some(
+    (c) => c.state.kind !== "waiting" || c.restarts > 0 || c.lastTermination,
+  );
   return begun ? "Running" : "Pending";
 }
 

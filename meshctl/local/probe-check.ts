@@ -1,8 +1,8 @@
 /** One look at a container, as a kubelet takes it: HTTP and TCP from the node's own network. */
 import { spawn } from "node:child_process";
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { request } from "node:http";
 import { Socket, type SocketConstructorOpts } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import type { Container, Probe } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
@@ -57,7 +57,12 @@ function execProbe(
 ): Promise<ProbeOutcome> {
   const [file = "", ...args] = target.execArgv(command);
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env: target.env, stdio: "ignore", signal, killSignal: "SIGKILL" });
+    const child = spawn(file, args, {
+      env: target.env,
+      stdio: "ignore",
+      signal,
+      killSignal: "SIGKILL",
+    });
     child.on("error", reject);
     child.on("exit", (code) => {
       const message = `command \`${command.join(" ")}\` exited with status ${code}`;
@@ -81,24 +86,25 @@ function tcpProbe(port: number, target: ProbeTarget, signal: AbortSignal): Promi
 type HttpGet = NonNullable<Probe["httpGet"]>;
 
 /** 200 to 399 is success; redirects are not followed, certificates not verified (a kubelet's rules). */
-function httpProbe(
-  get: HttpGet,
-  target: ProbeTarget,
-  signal: AbortSignal,
-): Promise<ProbeOutcome> {
+function httpProbe(get: HttpGet, target: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome> {
   const port = portNumber(get.port, target.container);
-  const request = get.scheme === "HTTPS" ? httpsRequest : httpRequest;
   const host = target.ip.includes(":") ? `[${target.ip}]` : target.ip;
   const custom = Object.fromEntries((get.httpHeaders ?? []).map((h) => [h.name, h.value]));
   return new Promise((resolve, reject) => {
     const outgoing = request({
+      method: "GET",
       path: get.path ?? "/",
-      headers: { Host: `${host}:${port}`, "User-Agent": "kube-probe/1.34", Accept: "*/*", ...custom },
-      agent: false,
-      rejectUnauthorized: false,
-      ...(get.scheme === "HTTPS"
-        ? { socket: connectFromNode(port, target) }
-        : { createConnection: () => connectFromNode(port, target) }),
+      headers: {
+        Host: `${host}:${port}`,
+        "User-Agent": "kube-probe/1.34",
+        Accept: "*/*",
+        ...custom,
+      },
+      createConnection: () => {
+        const socket = connectFromNode(port, target);
+        if (get.scheme !== "HTTPS") return socket;
+        return tlsConnect({ socket, rejectUnauthorized: false });
+      },
       signal,
     });
     outgoing.on("error", reject);

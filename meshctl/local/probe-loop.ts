@@ -1,7 +1,7 @@
 /** When to probe, and how many successes or failures in a row change a container's standing. */
 import type { Probe } from "#common/kubernetes/objects.ts";
-import type { ProbeOutcome } from "#meshctl/local/probe-check.ts";
 import { FIRST_PROBE_PERIOD_MS } from "#meshctl/limits.ts";
+import type { ProbeOutcome } from "#meshctl/local/probe-check.ts";
 
 /** Kubernetes' defaults. */
 const DEFAULTS = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 } as const;
@@ -9,8 +9,10 @@ const DEFAULTS = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 }
 export interface ProbeLoopOptions {
   readonly probe: Probe;
   readonly check: () => Promise<ProbeOutcome>;
-  /** Called when the standing changes, and for each further round of failures up to the threshold. */
+  /** Called when enough successes or failures in a row have come in, and for each further such round. */
   readonly onVerdict: (passing: boolean, message: string) => void;
+  /** What the last look said, as long as it failed: for people. */
+  readonly onMessage: (message: string) => void;
   /**
    * Look more often than the period until the first success, so that nobody waits ten seconds for a
    * server that needs one: for readiness and startup, where failures before that cost nothing.
@@ -58,6 +60,7 @@ export class ProbeLoop {
       return;
     }
     this.#successes = 0;
+    this.#options.onMessage(outcome.message);
     if (!this.#countsFailure()) return;
     this.#failures++;
     if (this.#failures % (probe.failureThreshold ?? DEFAULTS.failureThreshold) === 0) {

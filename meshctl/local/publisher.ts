@@ -35,7 +35,8 @@ export class Publisher {
       const old = this.#published.get(key);
       if (old === object) continue;
       // A new object of an old name must not inherit what was said about its predecessor.
-      if (old !== undefined && old.metadata.uid !== object.metadata.uid) await this.#remove(key, old);
+      if (old !== undefined && old.metadata.uid !== object.metadata.uid)
+        await this.#remove(key, old);
       await this.#write(object);
       this.#published.set(key, object);
     }

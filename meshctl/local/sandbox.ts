@@ -5,6 +5,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MeshError } from "#common/runtime/errors.ts";
+import { SANDBOX_START_TIMEOUT_MS } from "#meshctl/limits.ts";
 import {
   type PodWiring,
   plugPodLines,
@@ -12,7 +13,6 @@ import {
   unplugPodLines,
 } from "#meshctl/local/network-plan.ts";
 import { inNetnsOf, runCommand } from "#meshctl/local/run-command.ts";
-import { SANDBOX_START_TIMEOUT_MS } from "#meshctl/limits.ts";
 
 const SCRIPT = fileURLToPath(new URL("sandbox.sh", import.meta.url));
 

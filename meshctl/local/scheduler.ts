@@ -14,17 +14,18 @@ export interface SchedulableNode {
  * The node with the fewest pods among those that fit, the first one by name where several have as few:
  * pods that arrive together go round the nodes. A string says why none fits.
  */
-export function chooseNode(
-  pod: Pod,
-  nodes: readonly SchedulableNode[],
-): SchedulableNode | string {
+export function chooseNode(pod: Pod, nodes: readonly SchedulableNode[]): SchedulableNode | string {
   const { nodeName, nodeSelector = {} } = pod.spec;
   if (nodeName !== undefined && nodeName !== "") {
     const named = nodes.find((node) => node.name === nodeName);
-    return named ?? `there is no node ${nodeName}: there are ${nodes.map((n) => n.name).join(", ")}`;
+    return (
+      named ?? `there is no node ${nodeName}: there are ${nodes.map((n) => n.name).join(", ")}`
+    );
   }
   const wanted = Object.entries(nodeSelector);
-  const fitting = nodes.filter((node) => wanted.every(([key, value]) => node.labels[key] === value));
+  const fitting = nodes.filter((node) =>
+    wanted.every(([key, value]) => node.labels[key] === value),
+  );
   const [best] = [...fitting].sort((a, b) => a.podCount - b.podCount || compare(a.name, b.name));
   if (best !== undefined) return best;
   const selector = wanted.map(([key, value]) => `${key}=${value}`).join(", ");

@@ -37,8 +37,16 @@ export function serviceRules(
     `table inet ${SERVICES_TABLE} {}`,
     `delete table inet ${SERVICES_TABLE}`,
     `table inet ${SERVICES_TABLE} {`,
-    ...frontendMap("frontends4", "ipv4_addr", served.filter((f) => !isIpv6Address(f.ip))),
-    ...frontendMap("frontends6", "ipv6_addr", served.filter((f) => isIpv6Address(f.ip))),
+    ...frontendMap(
+      "frontends4",
+      "ipv4_addr",
+      served.filter((f) => !isIpv6Address(f.ip)),
+    ),
+    ...frontendMap(
+      "frontends6",
+      "ipv6_addr",
+      served.filter((f) => isIpv6Address(f.ip)),
+    ),
     ...served.map(chainOf),
     ...hairpinSets(served),
     FIXED_CHAINS,
@@ -133,7 +141,15 @@ function hairpinSets(frontends: readonly Frontend[]): string[] {
     return `  set ${name} { type ${type} . ${type};${line} }`;
   };
   return [
-    set("hairpin4", "ipv4_addr", ips.filter((ip) => !isIpv6Address(ip))),
-    set("hairpin6", "ipv6_addr", ips.filter((ip) => isIpv6Address(ip))),
+    set(
+      "hairpin4",
+      "ipv4_addr",
+      ips.filter((ip) => !isIpv6Address(ip)),
+    ),
+    set(
+      "hairpin6",
+      "ipv6_addr",
+      ips.filter((ip) => isIpv6Address(ip)),
+    ),
   ];
 }

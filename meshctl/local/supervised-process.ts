@@ -6,8 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { Backoff, type BackoffOptions } from "#common/runtime/backoff.ts";
-import { previousLog } from "#meshctl/local/paths.ts";
 import { CONTAINER_BACKOFF_RESET_MS } from "#meshctl/limits.ts";
+import { previousLog } from "#meshctl/local/paths.ts";
 
 export interface ProcessSpec {
   readonly argv: readonly string[];

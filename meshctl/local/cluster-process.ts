@@ -1,0 +1,140 @@
+/** Starts a cluster and holds it: when the process that called this ends, the kernel ends the cluster. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { MeshError } from "#common/runtime/errors.ts";
+import { CLUSTER_START_TIMEOUT_MS } from "#meshctl/limits.ts";
+import { type ClusterSettings, SETTINGS_OPTION } from "#meshctl/local/cluster-settings.ts";
+import { ControlClient } from "#meshctl/local/control-client.ts";
+import type { ClusterEvent } from "#meshctl/local/events.ts";
+import { findClusters } from "#meshctl/local/find-clusters.ts";
+
+const INIT = fileURLToPath(new URL("cluster-main.ts", import.meta.url));
+
+export interface ClusterProcess {
+  readonly client: ControlClient;
+  /** Resolves when the cluster has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  /** Ends the cluster and waits until every process of it is gone. */
+  stop(): Promise<void>;
+  /** Lets the process that called this end without the cluster (only of a detached one). */
+  release(): void;
+}
+
+/**
+ * Starts a cluster and resolves when it is ready. Throws a MeshError if there is one of that name, if
+ * this machine cannot run one, or if it fails to start; nothing is left behind then.
+ */
+export async function startClusterProcess(
+  settings: ClusterSettings,
+  onEvent: (event: ClusterEvent) => void,
+): Promise<ClusterProcess> {
+  await checkPreconditions(settings);
+  const child = spawnInit(settings);
+  const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
+  try {
+    await untilReady(child, onEvent);
+    const initPid = await findInit(settings.name);
+    return {
+      client: new ControlClient(initPid),
+      ended,
+      stop: () => stopInit(child, ended),
+      release: () => {
+        child.unref();
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      },
+    };
+  } catch (error) {
+    await stopInit(child, ended);
+    throw error;
+  }
+}
+
+async function checkPreconditions(settings: ClusterSettings): Promise<void> {
+  if (process.platform !== "linux") {
+    throw new MeshError("NOT_LINUX", "a cluster is made of Linux namespaces", {
+      hint: "use a Linux machine or a Linux virtual machine",
+    });
+  }
+  if (process.getuid?.() !== 0) {
+    throw new MeshError("NOT_ROOT", "making network namespaces takes root", {
+      hint: `sudo ${process.argv.slice(0, 2).join(" ")} up`,
+    });
+  }
+  if (settings.folder !== undefined && !existsSync(settings.folder)) {
+    throw new MeshError("NO_FOLDER", `there is no folder ${settings.folder}`, {
+      hint: "meshctl up manifests/samples/shop",
+    });
+  }
+  const clusters = await findClusters();
+  if (!clusters.some((cluster) => cluster.settings.name === settings.name)) return;
+  throw new MeshError("CLUSTER_EXISTS", `a cluster named ${settings.name} is running already`, {
+    hint: `meshctl down --name ${settings.name}, or meshctl up with another --name`,
+  });
+}
+
+/**
+ * setpriv asks the kernel to end unshare when this process ends, unshare's --kill-child passes that on to
+ * the init, and with the init of a process namespace every process in it ends.
+ */
+function spawnInit(settings: ClusterSettings): ChildProcess {
+  const bound = settings.detached ? [] : ["setpriv", "--pdeathsig", "KILL"];
+  const kill = settings.detached ? [] : ["--kill-child"];
+  const namespaces = ["--pid", "--mount", "--net", "--ipc", "--uts", "--fork", "--mount-proc"];
+  const init = [process.execPath, INIT, SETTINGS_OPTION, JSON.stringify(settings)];
+  const [file = "", ...args] = [...bound, "unshare", ...namespaces, ...kill, ...init];
+  // A session of its own: Ctrl-C is the owner's business, who then stops the cluster in order.
+  return spawn(file, args, {
+    stdio: [settings.detached ? "ignore" : "pipe", "pipe", "pipe"],
+    detached: true,
+  });
+}
+
+function untilReady(child: ChildProcess, onEvent: (event: ClusterEvent) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stderr = "";
+    const fail = (error: MeshError) => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    const timer = setTimeout(() => {
+      fail(new MeshError("START_TIMEOUT", `the cluster did not start in time: ${stderr}`));
+    }, CLUSTER_START_TIMEOUT_MS);
+    child.on("error", (cause) => {
+      const hint = "apt-get install util-linux iproute2 nftables";
+      fail(new MeshError("COMMAND_MISSING", "cannot run unshare", { cause, hint }));
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    child.on("close", () => {
+      fail(new MeshError("START_FAILED", `the cluster ended while it started: ${stderr.trim()}`));
+    });
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const event: ClusterEvent = JSON.parse(line);
+      onEvent(event);
+      if (event.kind === "fatal") {
+        const hint = event.hint === undefined ? {} : { hint: event.hint };
+        fail(new MeshError("START_FAILED", event.text, hint));
+      }
+      if (event.kind !== "ready") return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+async function findInit(name: string): Promise<number> {
+  const cluster = (await findClusters()).find((candidate) => candidate.settings.name === name);
+  if (cluster !== undefined) return cluster.initPid;
+  throw new MeshError("START_FAILED", `cluster ${name} ended as soon as it was ready`);
+}
+
+/** The init ends when its input does; if it cannot any more, the kernel helps. */
+async function stopInit(child: ChildProcess, ended: Promise<void>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  await ended;
+}

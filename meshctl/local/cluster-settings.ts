@@ -1,0 +1,42 @@
+/** How a cluster is to be: what its owner hands to its init, as JSON on the command line. */
+
+export interface ClusterSettings {
+  /** Tells clusters on one machine apart. */
+  readonly name: string;
+  /** The user's folder as typed, relative to the working directory; absent for a folder of its own. */
+  readonly folder?: string;
+  /** False: no istiod-lite, no ztunnels; only nodes, pods and services. */
+  readonly mesh: boolean;
+  /** The init outlives the process that started it. */
+  readonly detached: boolean;
+  readonly ztunnel?: MeshProcessSettings;
+  readonly istiod?: MeshProcessSettings;
+}
+
+/** Changes to how a program of the mesh is run, for tests and benchmarks. */
+export interface MeshProcessSettings {
+  /** Added to its environment; wins over what the cluster sets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Added to its arguments. */
+  readonly args?: readonly string[];
+  /** Runs in place of the project's own program: program and first arguments. */
+  readonly command?: readonly string[];
+}
+
+/** The option of the init's command line that is followed by the settings. */
+export const SETTINGS_OPTION = "--cluster-settings";
+/** The end of the path of the init's program: by these two an init is recognised among all processes. */
+export const INIT_PROGRAM = "meshctl/local/cluster-main.ts";
+
+/** The settings in the command line of an init; undefined for any other process. */
+export function settingsOf(argv: readonly string[]): ClusterSettings | undefined {
+  const program = argv.findIndex((word) => word.endsWith(INIT_PROGRAM));
+  const option = argv.indexOf(SETTINGS_OPTION);
+  // unshare and setpriv have the same words, but later: they are followed by another program.
+  if (program < 0 || option !== program + 1 || /(unshare|setpriv)$/.test(argv[0] ?? "")) return;
+  try {
+    return JSON.parse(argv[option + 1] ?? "");
+  } catch {
+    return undefined; // Cut by the kernel, or not ours.
+  }
+}

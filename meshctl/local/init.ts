@@ -1,0 +1,103 @@
+/** The cluster's init: prepares its private files, brings everything up, and ends when its owner does. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { watchFolder } from "#common/kubernetes/watch-folder.ts";
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { CLUSTER_TMPFS_SIZE } from "#meshctl/limits.ts";
+import { Cluster } from "#meshctl/local/cluster.ts";
+import type { ClusterSettings } from "#meshctl/local/cluster-settings.ts";
+import { ControlServer } from "#meshctl/local/control-server.ts";
+import { EventLog } from "#meshctl/local/events.ts";
+import { limitLogs } from "#meshctl/local/log-limiter.ts";
+import { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
+import { type ClusterPaths, clusterPaths, RUN_MOUNT } from "#meshctl/local/paths.ts";
+import { summarizePods, untilStarted } from "#meshctl/local/start-summary.ts";
+import { TokenIssuer } from "#meshctl/local/token-issuer.ts";
+import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+
+/** Runs the cluster; resolves once it is up, and goes on until the process ends. */
+export async function runInit(settings: ClusterSettings): Promise<void> {
+  const events = new EventLog();
+  // Whoever reads the events may be gone: a detached cluster goes on without.
+  process.stdout.on("error", () => undefined);
+  events.listen((event) => void process.stdout.write(`${JSON.stringify(event)}\n`));
+  exitWithOwner(settings);
+  try {
+    const paths = prepareFiles(settings);
+    await bringUp(settings, paths, events);
+  } catch (error) {
+    const hint = error instanceof MeshError && error.hint !== undefined ? { hint: error.hint } : {};
+    events.emit({ kind: "fatal", text: describeError(error), ...hint });
+    process.stdout.write("", () => process.exit(1));
+  }
+}
+
+/** The owner holds the other end of standard input: when it is gone, however, the input ends. */
+function exitWithOwner(settings: ClusterSettings): void {
+  process.on("SIGTERM", () => process.exit(0));
+  process.on("SIGINT", () => process.exit(0));
+  if (settings.detached) return;
+  process.stdin.on("end", () => process.exit(0));
+  process.stdin.on("error", () => process.exit(0));
+  process.stdin.resume();
+}
+
+function prepareFiles(settings: ClusterSettings): ClusterPaths {
+  const options = `size=${CLUSTER_TMPFS_SIZE},mode=755`;
+  const argv = ["-t", "tmpfs", "-o", options, `ambient-mesh-${settings.name}`, RUN_MOUNT];
+  const mount = spawnSync("mount", argv, { encoding: "utf8" });
+  if (mount.status !== 0) {
+    throw new MeshError("MOUNT_FAILED", `cannot mount a tmpfs: ${mount.stderr.trim()}`, {
+      hint: "run as root, in a container with CAP_SYS_ADMIN if in one",
+    });
+  }
+  const paths = clusterPaths();
+  for (const dir of [paths.objects, paths.overlay, paths.folder, paths.ca]) {
+    mkdirSync(dir, { recursive: true });
+  }
+  return paths;
+}
+
+async function bringUp(
+  settings: ClusterSettings,
+  paths: ClusterPaths,
+  events: EventLog,
+): Promise<void> {
+  const folder = settings.folder ?? paths.folder;
+  events.emit({ kind: "progress", text: `making cluster ${settings.name} from ${folder}` });
+  const tokens = await TokenIssuer.create(paths);
+  const reconcile = () => cluster.requestReconcile();
+  const sys = createLinuxSyscalls();
+  const mesh = settings.mesh
+    ? new MeshPrograms({ paths, settings, sys, tokens, onChange: reconcile })
+    : undefined;
+  const cluster = new Cluster({
+    paths,
+    events,
+    mesh: settings.mesh,
+    extraPods: () => mesh?.pods() ?? [],
+    onNodes: (nodes) => mesh?.syncNodes(nodes),
+  });
+  await cluster.start();
+  mesh?.start();
+  const watcher = await watchFolder(folder, (result) => cluster.setFolder(result));
+  limitLogs(paths);
+  const control = new ControlServer({
+    settings,
+    paths,
+    folder,
+    events,
+    cluster,
+    mesh,
+    watcher,
+    tokens,
+  });
+  await control.listen();
+  events.emit({
+    kind: "progress",
+    text: `${watcher.result.objects.length} objects read; starting pods`,
+  });
+  await untilStarted(cluster, mesh, (text) => events.emit({ kind: "progress", text }));
+  control.ready = true;
+  events.emit({ kind: "ready", text: summarizePods(cluster, mesh) });
+}
