@@ -11,6 +11,8 @@ export interface SourceDeps {
   readonly logger: Logger;
   /** The time for conditions and Events; the system's unless given. */
   readonly now?: () => Date;
+  /** Where statuses go; by default the folder `overlay` beside the objects. */
+  readonly overlay?: string | undefined;
 }
 
 export interface SourceAndWriter {
@@ -20,16 +22,16 @@ export interface SourceAndWriter {
 
 /**
  * `folder:PATH` reads the objects of the folder PATH (relative to the working directory) and writes back
- * to the folder `overlay` beside it. Throws MeshError SOURCE_INVALID for anything else.
+ * to `overlay`. Throws MeshError SOURCE_INVALID for anything else.
  */
-export function createSource(spec: string, { logger, now }: SourceDeps): SourceAndWriter {
+export function createSource(spec: string, { logger, now, overlay }: SourceDeps): SourceAndWriter {
   const path = /^folder:(.+)$/s.exec(spec)?.[1];
   if (path === undefined) {
     const message = `${JSON.stringify(spec)} is no source of configuration`;
     throw new MeshError("SOURCE_INVALID", message, { hint: "write --source folder:PATH" });
   }
   const folder = resolve(path);
-  const overlays = new OverlayStore(join(dirname(folder), "overlay"));
+  const overlays = new OverlayStore(overlay ?? join(dirname(folder), "overlay"));
   const source = new FolderSource(folder, { overlays, logger: logger.scope("config") });
   const statusWriter = new FolderStatusWriter({
     overlays,

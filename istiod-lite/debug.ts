@@ -1,0 +1,55 @@
+/** What istiod-lite shows on its debug port: readiness, metrics, what it publishes and to whom. */
+import type { Registry } from "prom-client";
+import type { Answer, Query } from "#common/runtime/http-server.ts";
+import { TYPE_URLS } from "#common/xds/type-urls.ts";
+import type { ResourceCache } from "./xds/resource-cache.ts";
+
+export interface DebugDeps {
+  readonly ready: () => boolean;
+  readonly metrics: Registry;
+  readonly cache: ResourceCache;
+  readonly proxies: () => readonly object[];
+}
+
+const INDEX = `istiod-lite
+
+/healthz/ready     200 once all configuration has been read
+/metrics           Prometheus metrics
+/debug/syncz       connected proxies
+/debug/registryz   names and versions of everything that is published
+`;
+
+export async function answerDebug({ path }: Query, deps: DebugDeps): Promise<Answer> {
+  switch (path) {
+    case "/":
+      return { status: 200, body: INDEX };
+    case "/healthz/ready":
+    case "/ready":
+      return deps.ready() ? { status: 200, body: "ready\n" } : { status: 503, body: "not ready\n" };
+    case "/metrics":
+      return {
+        status: 200,
+        contentType: deps.metrics.contentType,
+        body: await deps.metrics.metrics(),
+      };
+    case "/debug/syncz":
+      return json(deps.proxies());
+    case "/debug/registryz":
+      return json(Object.fromEntries(TYPE_URLS.map((type) => [type, versions(deps.cache, type)])));
+    default:
+      return { status: 404, body: `no such page\n\n${INDEX}` };
+  }
+}
+
+function versions(cache: ResourceCache, typeUrl: (typeof TYPE_URLS)[number]): object {
+  const names = [...cache.names(typeUrl)].sort();
+  return Object.fromEntries(names.map((name) => [name, cache.get(typeUrl, name)?.version]));
+}
+
+function json(value: unknown): Answer {
+  return {
+    status: 200,
+    contentType: "application/json",
+    body: `${JSON.stringify(value, null, 2)}\n`,
+  };
+}

@@ -1,0 +1,54 @@
+/** istiod-lite's command line. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ISTIOD_DEBUG_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
+import { VERSION } from "#common/runtime/version.ts";
+import { LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
+
+export interface IstiodOptions {
+  /** `folder:PATH`. */
+  readonly source: string;
+  /** Where statuses are written; by default beside the source. */
+  readonly overlay?: string;
+  readonly xdsPort: number;
+  readonly debugPort: number;
+  /** Holds the CA: its own root, made at the first start, or a plugged-in one. */
+  readonly caDir: string;
+  /** Public keys of service account tokens. */
+  readonly tokenJwks: string;
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  /** Whether proxies are told to use HBONE at all. */
+  readonly hbone: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: "text" | "json";
+}
+
+/** Reads `argv` (without node and program); prints help or errors and exits as commander does. */
+export function parseOptions(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): IstiodOptions {
+  const command = new Command("istiod-lite")
+    .description("The control plane: watches configuration, programs proxies, signs certificates.")
+    .version(VERSION)
+    .requiredOption("--source <spec>", "where configuration comes from: folder:PATH")
+    .option("--overlay <path>", "where statuses are written (default: beside the source)")
+    .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
+    .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)
+    .requiredOption("--ca-dir <path>", "the CA's files: made there, or plugged in")
+    .requiredOption("--token-jwks <file>", "public keys (JWKS) of service account tokens")
+    .option("--cluster-id <id>", "name of this cluster", "Kubernetes")
+    .option("--trust-domain <domain>", "first part of every identity", "cluster.local")
+    .option("--root-namespace <name>", "where mesh-wide policies live", "istio-system")
+    .addOption(new Option("--log-level <level>").choices([...LOG_LEVELS]).default("info"))
+    .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"))
+    .parse(argv, { from: "user" });
+  return { ...command.opts(), hbone: env.PILOT_ENABLE_SENDING_HBONE !== "false" };
+}
+
+function port(text: string): number {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (number <= 65_535) return number;
+  throw new InvalidArgumentError("a port is a number from 0 to 65535");
+}
