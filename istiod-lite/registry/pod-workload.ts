@@ -27,7 +27,7 @@ export function podUid(clusterId: string, namespace: string, name: string): stri
 export function podWorkload(
   pod: Pod,
   surroundings: PodSurroundings,
-  options: Pick<RegistryOptions, "clusterId" | "trustDomain">,
+  options: Pick<RegistryOptions, "clusterId" | "trustDomain" | "hbone">,
 ): Workload | undefined {
   const addresses = podAddresses(pod);
   if (isTerminal(pod) || addresses.length === 0) return undefined;
@@ -42,7 +42,7 @@ export function podWorkload(
     addresses,
     hostname: "",
     network: "",
-    tunnelProtocol: captured || nativeTunnel ? "hbone" : "none",
+    tunnelProtocol: options.hbone && (captured || nativeTunnel) ? "hbone" : "none",
     trustDomain: options.trustDomain,
     serviceAccount: serviceAccountOf(pod),
     node: pod.spec.nodeName ?? "",

@@ -9,6 +9,8 @@ export interface RegistryOptions {
   readonly clusterDomain: string;
   /** Pods of these namespaces are never captured (ambient.md F4); istio-cni's default is kube-system. */
   readonly excludedNamespaces: readonly string[];
+  /** False: nobody is told to use HBONE; Istio's PILOT_ENABLE_SENDING_HBONE. */
+  readonly hbone: boolean;
 }
 
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
@@ -17,4 +19,5 @@ export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
   rootNamespace: "istio-system",
   clusterDomain: "cluster.local",
   excludedNamespaces: ["kube-system"],
+  hbone: true,
 };

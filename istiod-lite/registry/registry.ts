@@ -78,6 +78,13 @@ export class Registry {
     return { ...this.#table.takeChanges(), statuses: inOrder, problems };
   }
 
+  /** The pod that has this name now, with the node it runs on. */
+  findPod(namespace: string, name: string): { uid: string; node: string } | undefined {
+    const pod = this.#pods.get(`${namespace}/${name}`);
+    const { uid } = pod?.metadata ?? {};
+    return uid === undefined ? undefined : { uid, node: pod?.spec.nodeName ?? "" };
+  }
+
   /**
    * Whether a pod of this service account runs on the node with an address of its own: what a node's
    * proxy may ask certificates for.

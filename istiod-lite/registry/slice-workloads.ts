@@ -69,7 +69,7 @@ export function externalWorkload(
   slice: EndpointSlice,
   endpoint: SliceEndpoint,
   services: ReadonlyMap<string, readonly ServicePort[]>,
-  options: Pick<RegistryOptions, "clusterId" | "trustDomain">,
+  options: Pick<RegistryOptions, "clusterId" | "trustDomain" | "hbone">,
 ): Workload {
   const { name, namespace = "default" } = slice.metadata;
   const { clusterId, trustDomain } = options;
