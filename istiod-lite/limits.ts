@@ -3,8 +3,11 @@
 /** Changes are gathered this long before they are pushed: a rollout is a few pushes, not hundreds. */
 export const PUSH_DEBOUNCE_MS = 10;
 
-/** Resources in one xDS response; the rest follows after its ACK. Keeps a full sync off the event loop. */
-export const RESOURCES_PER_RESPONSE = 1_000;
+/**
+ * Bytes of resources in one xDS response after the first; the rest follows after its ACK. The first
+ * response of a type is always whole, because a proxy takes its arrival for "I know the mesh now".
+ */
+export const RESPONSE_BYTES = 16 * 1024 * 1024;
 
 /** Names one stream may subscribe to by name; beyond it the stream is ended with RESOURCE_EXHAUSTED. */
 export const SUBSCRIPTIONS_PER_STREAM = 50_000;
@@ -15,6 +18,23 @@ export const REQUEST_BYTES = 16 * 1024 * 1024;
 /** HTTP/2 keepalive towards proxies. Source: istiod's keepalive of 30 s, timeout 10 s. */
 export const KEEPALIVE_MS = 30_000;
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/**
+ * A connection ends gracefully after this age, so that proxies spread over the replicas again and prove
+ * themselves anew. Source: istiod's keepaliveMaxServerConnectionAge of 30 min.
+ */
+export const CONNECTION_AGE_MS = 30 * 60_000;
+export const CONNECTION_AGE_GRACE_MS = 10_000;
+
+/** Calls in progress have this long to end when istiod-lite is stopped; then they are cut. */
+export const SHUTDOWN_GRACE_MS = 1_000;
+
+/** Pauses between attempts to write a status that could not be written. */
+export const STATUS_RETRY_INITIAL_MS = 500;
+export const STATUS_RETRY_MAX_MS = 60_000;
+
+/** Resources written to a reader of /debug/registryz at a time, between which others get their turn. */
+export const DEBUG_RESOURCES_PER_CHUNK = 100;
 
 // --- certificates and tokens -------------------------------------------------------------------------
 
@@ -66,3 +86,11 @@ export const MAX_EVENTS_PER_OBJECT = 20;
 
 /** An Event's message is cut here. Source: Kubernetes' own bound for Event messages. */
 export const MAX_EVENT_MESSAGE_LENGTH = 1_024;
+
+// --- policy statuses ---------------------------------------------------------------------------------
+
+/** Issues told in full in a policy's condition; the others are counted, for a status is no log. */
+export const POLICY_ISSUES_TOLD = 8;
+
+/** Characters of an offending value in an issue; the rest is cut off. */
+export const POLICY_ISSUE_VALUE_CHARACTERS = 100;

@@ -13,6 +13,7 @@ import type {
 } from "./compile.ts";
 import { ConnectionView } from "./connection-view.ts";
 import type { FieldTest } from "./field-test.ts";
+import { NEAREST_MISS_RULES } from "./limits.ts";
 import type { Observation, PolicyHit, Verdict } from "./verdict.ts";
 
 export { type CompiledPolicies, compilePolicies } from "./compile.ts";
@@ -39,9 +40,6 @@ export interface Explanation {
   /** Every policy that applies, by key, also those that the verdict did not need. */
   readonly policies: readonly PolicyTrace[];
 }
-
-/** Rules looked at for the nearest miss of a refusal: beyond this the hint would cost more than the check. */
-const NEAREST_MISS_RULES = 64;
 
 const NO_HITS: readonly PolicyHit[] = [];
 

@@ -6,9 +6,7 @@
 import type { CompiledRule } from "./compile.ts";
 import type { ConnectionView } from "./connection-view.ts";
 import { type KeyProbe, keyProbe, keySpace } from "./index-key.ts";
-
-/** Up to this many rules are simply tried in turn, which is cheaper than look-ups. */
-const LINEAR_RULES = 8;
+import { LINEAR_RULES } from "./limits.ts";
 
 export class RuleIndex {
   readonly rules: readonly CompiledRule[];

@@ -1,7 +1,6 @@
 /** Collects what of a policy is not enforced as written. */
+import { POLICY_ISSUE_VALUE_CHARACTERS as MAX_LENGTH } from "#istiod-lite/limits.ts";
 import type { PolicyCause, PolicyEffect, PolicyIssue } from "./types.ts";
-
-const MAX_VALUE_LENGTH = 100;
 
 export class Issues {
   readonly list: PolicyIssue[] = [];
@@ -30,5 +29,5 @@ export class Issues {
 
 function abbreviate(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
-  return text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH - 3)}...` : text;
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 3)}...` : text;
 }

@@ -1,11 +1,9 @@
 /** The `ZtunnelAccepted` condition of an AuthorizationPolicy, with Istio's reasons (ambient.md 1.4 F83). */
 import type { Condition } from "#common/kubernetes/objects.ts";
+import { POLICY_ISSUES_TOLD } from "#istiod-lite/limits.ts";
 import type { PolicyIssue } from "./types.ts";
 
 export const ZTUNNEL_ACCEPTED = "ZtunnelAccepted";
-
-/** Issues told in full in a condition; the rest are counted, for a status is no log. */
-const MAX_TOLD_ISSUES = 8;
 
 type Reason = "Accepted" | "Invalid" | "PartiallyInvalid" | "UnsupportedValue";
 
@@ -27,7 +25,9 @@ export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcom
   const serious = issues.filter((issue) => issue.effect !== "noted");
   const dead = serious.length > 0 && outcome.enforced === 0;
   const reason = dead ? "Invalid" : reasonOf(issues);
-  const told = issues.slice(0, MAX_TOLD_ISSUES).map((issue) => `${issue.field}: ${issue.message}`);
+  const told = issues
+    .slice(0, POLICY_ISSUES_TOLD)
+    .map((issue) => `${issue.field}: ${issue.message}`);
   const untold = issues.length - told.length;
   const parts = [outcome.summary, ...told, ...(untold > 0 ? [`and ${untold} more`] : [])];
   return condition(!dead, reason, parts.join(". "), outcome.generation);
