@@ -95,9 +95,15 @@ export class ContainerRuntime {
 
   #startProbes(): void {
     const { startupProbe } = this.#options.container;
-    if (startupProbe === undefined) return this.#onStarted();
+    if (startupProbe === undefined) {
+      this.#onStarted();
+      return;
+    }
     const loop = this.#loop(startupProbe, true, (passing, message) => {
-      if (!passing) return this.#kill("startup", message);
+      if (!passing) {
+        this.#kill("startup", message);
+        return;
+      }
       loop.stop();
       this.#onStarted();
       this.#options.onChange();

@@ -22,7 +22,7 @@ export function containerEnv(container: Container, facts: PodFacts): Record<stri
     LANG: "C.UTF-8",
   };
   for (const variable of container.env ?? []) {
-    env[variable.name] = expand(valueOf(variable, facts), env);
+    env[variable.name] = expand(variableValue(variable, facts), env);
   }
   return env;
 }
@@ -35,7 +35,7 @@ export function expand(text: string, env: Readonly<Record<string, string>>): str
   });
 }
 
-function valueOf(variable: EnvVar, facts: PodFacts): string {
+function variableValue(variable: EnvVar, facts: PodFacts): string {
   const path = variable.valueFrom?.fieldRef?.fieldPath;
   return path === undefined ? (variable.value ?? "") : (fieldValue(path, facts) ?? "");
 }

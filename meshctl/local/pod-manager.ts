@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import type { IpAddress } from "#common/model/ip.ts";
 import { CONCURRENT_POD_STARTS } from "#meshctl/limits.ts";
 import {
   type OwnedPod,
@@ -15,17 +15,20 @@ import {
 import { isReady } from "#meshctl/local/endpoints.ts";
 import type { ClusterNode } from "#meshctl/local/node-manager.ts";
 import type { ClusterPaths } from "#meshctl/local/paths.ts";
+import {
+  isTerminating,
+  newPodEntry,
+  type PodEntry,
+  podIps,
+  podKey,
+  standingOf,
+  viewOf,
+} from "#meshctl/local/pod-entry.ts";
 import { PodRuntime } from "#meshctl/local/pod-runtime.ts";
-import { podStatus } from "#meshctl/local/pod-status.ts";
+import type { PodStatus } from "#meshctl/local/pod-status.ts";
 import { chooseNode } from "#meshctl/local/scheduler.ts";
 import { Semaphore } from "#meshctl/local/semaphore.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
-
-/**
- * A pod asks for an address by this annotation of Calico's, a JSON list of addresses: other networks
- * ignore it.
- */
-const IP_ANNOTATION = "cni.projectcalico.org/ipAddrs";
 
 export interface PodManagerDeps {
   readonly nodes: () => readonly ClusterNode[];
@@ -39,25 +42,9 @@ export interface PodManagerDeps {
   readonly say: (line: string) => void;
 }
 
-interface Entry {
-  /** As it is published, but for the status. */
-  pod: Pod;
-  /** As it was asked for. */
-  source: Pod;
-  readonly order: number;
-  /** `namespace/name` of the Deployment it belongs to. */
-  readonly owner: string | undefined;
-  node: ClusterNode | undefined;
-  ips: readonly IpAddress[];
-  runtime: PodRuntime | undefined;
-  /** Why it has no node or address yet. */
-  waiting: string;
-  lastPhase: string;
-}
-
 export class PodManager {
   readonly #deps: PodManagerDeps;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, PodEntry>();
   /** Pods of the folder that were deleted by hand, as they were: gone until their file changes. */
   readonly #deleted = new Map<string, Pod>();
   readonly #starting = new Semaphore(CONCURRENT_POD_STARTS);
@@ -126,7 +113,7 @@ export class PodManager {
     }
   }
 
-  #relabel(entry: Entry, pod: Pod): void {
+  #relabel(entry: PodEntry, pod: Pod): void {
     if (isDeepStrictEqual(entry.source.metadata, pod.metadata)) return;
     entry.source = pod;
     const { uid, creationTimestamp } = entry.pod.metadata;
@@ -163,7 +150,7 @@ export class PodManager {
     }
   }
 
-  #owned(entry: Entry): OwnedPod {
+  #owned(entry: PodEntry): OwnedPod {
     const { name, labels } = entry.pod.metadata;
     const ready = isReady(this.#view(entry, new Date()));
     return {
@@ -175,31 +162,10 @@ export class PodManager {
   }
 
   #add(key: string, source: Pod, owner: string | undefined): void {
-    const metadata = {
-      namespace: "default",
-      ...source.metadata,
-      uid: randomUUID(),
-      creationTimestamp: new Date().toISOString(),
-    };
-    const spec = {
-      ...source.spec,
-      serviceAccountName: source.spec.serviceAccountName ?? "default",
-    };
-    const entry: Entry = {
-      pod: { ...source, metadata, spec },
-      source,
-      order: this.#order++,
-      owner,
-      node: undefined,
-      ips: [],
-      runtime: undefined,
-      waiting: "",
-      lastPhase: "",
-    };
-    this.#entries.set(key, entry);
+    this.#entries.set(key, newPodEntry(source, randomUUID(), this.#order++, owner));
   }
 
-  #place(key: string, entry: Entry): void {
+  #place(key: string, entry: PodEntry): void {
     const nodes = this.#deps.nodes();
     const counts = new Map<ClusterNode, number>();
     for (const { node } of this.#entries.values()) {
@@ -213,10 +179,16 @@ export class PodManager {
         podCount: counts.get(node) ?? 0,
       })),
     );
-    if (typeof choice === "string") return this.#wait(key, entry, choice);
+    if (typeof choice === "string") {
+      this.#wait(key, entry, choice);
+      return;
+    }
     const node = nodes.find((candidate) => candidate.wiring.name === choice.name);
     const ips = node === undefined ? "no node" : podIps(entry.pod, node);
-    if (node === undefined || typeof ips === "string") return this.#wait(key, entry, String(ips));
+    if (node === undefined || typeof ips === "string") {
+      this.#wait(key, entry, String(ips));
+      return;
+    }
     entry.node = node;
     entry.ips = ips;
     entry.waiting = "";
@@ -225,12 +197,12 @@ export class PodManager {
     this.#start(entry.runtime);
   }
 
-  #wait(key: string, entry: Entry, why: string): void {
+  #wait(key: string, entry: PodEntry, why: string): void {
     if (entry.waiting !== why) this.#deps.say(`pod ${key}: ${why}`);
     entry.waiting = why;
   }
 
-  #makeRuntime(entry: Entry, node: ClusterNode): PodRuntime {
+  #makeRuntime(entry: PodEntry, node: ClusterNode): PodRuntime {
     const { sys, paths, dnsIp, machineMounts, configMap } = this.#deps;
     const { uid = "", namespace = "default" } = entry.pod.metadata;
     const place = {
@@ -250,7 +222,7 @@ export class PodManager {
     void this.#starting.run(() => runtime.start()).then(() => this.#deps.onChange());
   }
 
-  #terminate(key: string, entry: Entry, graceSeconds?: number): void {
+  #terminate(key: string, entry: PodEntry, graceSeconds?: number): void {
     if (isTerminating(entry)) return;
     const deletionTimestamp = new Date().toISOString();
     entry.pod = { ...entry.pod, metadata: { ...entry.pod.metadata, deletionTimestamp } };
@@ -263,64 +235,19 @@ export class PodManager {
     })();
   }
 
-  #view(entry: Entry, now: Date): Pod {
-    const status =
-      entry.runtime?.status(now) ??
-      podStatus(
-        {
-          ips: [],
-          hostIp: undefined,
-          startTime: undefined,
-          containers: [],
-          restartPolicy: entry.pod.spec.restartPolicy ?? "Always",
-          blocked: { reason: "Unschedulable", message: entry.waiting },
-          scheduled: false,
-        },
-        undefined,
-        now,
-      );
-    this.#sayPhase(
-      entry,
-      status.phase ?? "",
-      status.containerStatuses.every((c) => c.ready),
-    );
-    return { ...entry.pod, status };
+  #view(entry: PodEntry, now: Date): Pod {
+    const pod = viewOf(entry, now);
+    this.#sayPhase(entry, pod.status);
+    return pod;
   }
 
-  #sayPhase(entry: Entry, phase: string, ready: boolean): void {
-    const standing = phase === "Running" && ready ? "ready" : phase.toLowerCase();
-    if (entry.lastPhase === standing || isTerminating(entry)) return;
-    entry.lastPhase = standing;
-    const { namespace, name } = entry.pod.metadata;
+  #sayPhase(entry: PodEntry, status: PodStatus): void {
+    const standing = standingOf(status);
+    if (entry.lastStanding === standing || isTerminating(entry)) return;
+    entry.lastStanding = standing;
     if (standing === "pending") return;
     const where = entry.node === undefined ? "" : ` on ${entry.node.wiring.name}`;
+    const { namespace, name } = entry.pod.metadata;
     this.#deps.say(`pod ${namespace}/${name} is ${standing}${where} (${entry.ips.join(", ")})`);
   }
-}
-
-function isTerminating(entry: Entry): boolean {
-  return entry.pod.metadata.deletionTimestamp !== undefined;
-}
-
-function podKey(object: { readonly metadata: Pod["metadata"] }): string {
-  return `${object.metadata.namespace ?? "default"}/${object.metadata.name}`;
-}
-
-/** The pod's addresses on this node; a string says why there are none. */
-function podIps(pod: Pod, node: ClusterNode): readonly IpAddress[] | string {
-  if (pod.spec.hostNetwork === true) return node.wiring.ips;
-  const wanted = wantedIp(pod);
-  if (wanted !== undefined) {
-    return (
-      node.pool.claim(wanted) ?? `${wanted} is taken, or not among ${node.wiring.name}'s addresses`
-    );
-  }
-  return node.pool.allocate() ?? `node ${node.wiring.name} has no free pod address`;
-}
-
-function wantedIp(pod: Pod): IpAddress | undefined {
-  const text = pod.metadata.annotations?.[IP_ANNOTATION];
-  return text === undefined
-    ? undefined
-    : parseIp(text.replace(/[[\]"\s]/g, "").split(",")[0] ?? "");
 }

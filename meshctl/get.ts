@@ -1,0 +1,80 @@
+/** `meshctl get`: the objects of a cluster, with what the mesh says about them. */
+import { type Command, Option } from "commander";
+import { stringify } from "yaml";
+import type { KubernetesObject } from "#common/kubernetes/objects.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import { ageOf, columnsOf } from "#meshctl/columns.ts";
+import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
+import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import { resolveKind } from "#meshctl/resource-kinds.ts";
+import { formatTable } from "#meshctl/table.ts";
+
+interface GetOptions extends ClusterOption {
+  readonly namespace?: string;
+  readonly allNamespaces?: boolean;
+  readonly output?: "json" | "yaml" | "wide" | "name";
+}
+
+export function addGet(program: Command): void {
+  withClusterOption(program.command("get"))
+    .description(
+      "List objects: pods with node, address, mesh state and identity, and everything else.",
+    )
+    .argument("<kind>", "pods, services, nodes, namespaces, authorizationpolicies, …")
+    .argument("[name]", "only this one")
+    .option("-n, --namespace <namespace>", `of this namespace (${DEFAULT_NAMESPACE})`)
+    .option("-A, --all-namespaces", "of all namespaces")
+    .addOption(
+      new Option("-o, --output <format>", "how to show them").choices([
+        "json",
+        "yaml",
+        "wide",
+        "name",
+      ]),
+    )
+    .action(get);
+}
+
+async function get(kindName: string, name: string | undefined, options: GetOptions): Promise<void> {
+  const { kind, namespaced } = resolveKind(kindName);
+  const all = !namespaced || options.allNamespaces === true;
+  const namespace = all ? undefined : (options.namespace ?? DEFAULT_NAMESPACE);
+  const client = await connect(options);
+  const { items } = await client.objects(kind, namespace);
+  const found = name === undefined ? items : items.filter((item) => item.metadata.name === name);
+  if (found.length === 0) {
+    const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
+    throw new MeshError("NOTHING_FOUND", `there is no ${kind}${name ? ` ${name}` : ""}${where}`, {
+      hint: `meshctl get ${kindName}${namespaced && !all ? " -A" : ""}`,
+    });
+  }
+  process.stdout.write(format(found, namespaced, name !== undefined, options));
+}
+
+function format(
+  objects: readonly KubernetesObject[],
+  namespaced: boolean,
+  single: boolean,
+  { output, allNamespaces = false }: GetOptions,
+): string {
+  if (output === "name") {
+    return objects.map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}\n`).join("");
+  }
+  if (output === "json" || output === "yaml") {
+    const list = { apiVersion: "v1", kind: "List", items: objects };
+    const value = single && objects.length === 1 ? objects[0] : list;
+    return output === "json" ? `${JSON.stringify(value, null, 2)}\n` : stringify(value);
+  }
+  const now = new Date();
+  const withNamespace = namespaced && (allNamespaces || single);
+  const [first] = objects;
+  const own = first === undefined ? [] : columnsOf(first, output === "wide").header;
+  const header = [...(withNamespace ? ["NAMESPACE"] : []), "NAME", ...own, "AGE"];
+  const rows = objects.map((object) => [
+    ...(withNamespace ? [object.metadata.namespace ?? ""] : []),
+    object.metadata.name,
+    ...columnsOf(object, output === "wide").cells,
+    ageOf(object, now),
+  ]);
+  return formatTable(header, rows);
+}

@@ -1,0 +1,27 @@
+/** meshctl: the command line of the mesh. One file per command; each adds itself to the program. */
+import { Command } from "commander";
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { VERSION } from "#common/runtime/version.ts";
+import { addDelete } from "#meshctl/delete.ts";
+import { addDown } from "#meshctl/down.ts";
+import { addExec } from "#meshctl/exec.ts";
+import { addGet } from "#meshctl/get.ts";
+import { addLogs } from "#meshctl/logs.ts";
+import { addUp } from "#meshctl/up.ts";
+
+const program = new Command("meshctl")
+  .description("Runs and looks into an ambient mesh.")
+  .version(VERSION)
+  .showSuggestionAfterError()
+  .showHelpAfterError("(add --help for what can be typed)")
+  .enablePositionalOptions();
+
+for (const add of [addUp, addDown, addGet, addExec, addLogs, addDelete]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const hint = error instanceof MeshError && error.hint ? `\nnext: ${error.hint}` : "";
+  process.stderr.write(`meshctl: ${describeError(error)}${hint}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,90 @@
+/** `meshctl up`: makes a cluster out of namespaces and stays with it. */
+import type { Command } from "commander";
+import { MeshError } from "#common/runtime/errors.ts";
+import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
+import type { ClusterEvent } from "#meshctl/local/events.ts";
+
+interface UpOptions {
+  readonly name: string;
+  readonly detach?: boolean;
+  readonly mesh: boolean;
+}
+
+export function addUp(program: Command): void {
+  program
+    .command("up")
+    .description(
+      "Make a cluster on this machine from a folder of Kubernetes YAML, and follow the folder.",
+    )
+    .argument("[folder]", "the YAML; edit it while the cluster runs", ".")
+    .option("--name <cluster>", "tells clusters on one machine apart", "ambient")
+    .option("-d, --detach", "return when the cluster is ready; it runs until `meshctl down`")
+    .option("--no-mesh", "only nodes, pods and services: no istiod-lite, no ztunnel")
+    .action(up);
+}
+
+async function up(folder: string, options: UpOptions): Promise<void> {
+  const { name, mesh, detach = false } = options;
+  if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
+    throw new MeshError("BAD_NAME", `${JSON.stringify(name)} is no name for a cluster`, {
+      hint: "use lower-case letters, digits and dashes: --name my-cluster",
+    });
+  }
+  const interrupted = untilInterrupted();
+  const starting = startClusterProcess({ name, folder, mesh, detached: detach }, printEvent);
+  const cluster = await Promise.race([starting, interrupted]);
+  if (cluster === undefined) return;
+  print(nextSteps(name));
+  if (detach) {
+    cluster.release();
+    process.exit(0);
+  }
+  await follow(name, folder, cluster, interrupted);
+}
+
+async function follow(
+  name: string,
+  folder: string,
+  cluster: ClusterProcess,
+  interrupted: Promise<undefined>,
+): Promise<void> {
+  print(`following ${folder}; Ctrl-C takes everything away again`);
+  const end = await Promise.race([cluster.ended.then(() => "ended"), interrupted]);
+  if (end === undefined) {
+    print(`taking ${name} away`);
+    await cluster.stop();
+  } else print(`cluster ${name} was taken away`);
+  process.exit(0);
+}
+
+/** Before the cluster is up, the kernel takes away what there is of it when this process ends. */
+function untilInterrupted(): Promise<undefined> {
+  return new Promise((resolve) => {
+    const stop = () => {
+      resolve(undefined);
+      // A second Ctrl-C does not wait.
+      process.once("SIGINT", () => process.exit(130));
+    };
+    process.once("SIGINT", stop);
+    process.once("SIGTERM", stop);
+    process.once("SIGHUP", stop);
+  });
+}
+
+const MARKS = { progress: "·", ready: "✓", change: "~", problem: "!", fatal: "✗" } as const;
+
+function printEvent(event: ClusterEvent): void {
+  const hint = event.hint === undefined ? "" : `\n  next: ${event.hint}`;
+  const line = `${MARKS[event.kind]} ${event.text}${hint}\n`;
+  if (event.kind === "fatal") return; // The error that ends the command says the same.
+  (event.kind === "problem" ? process.stderr : process.stdout).write(line);
+}
+
+function nextSteps(name: string): string {
+  const option = name === "ambient" ? "" : ` --name ${name}`;
+  return `next: meshctl get pods -A${option} · meshctl exec POD -n NAMESPACE${option} -- COMMAND`;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
