@@ -8,7 +8,6 @@ import { createLogger, type Logger } from "#common/telemetry/logger.ts";
 import { CaptureService } from "#common/xds/capture-rpc.ts";
 import { IstioCertificateService } from "#common/xds/citadel-rpc.ts";
 import { AggregatedDiscoveryService } from "#common/xds/discovery-rpc.ts";
-import { TYPE_URLS } from "#common/xds/type-urls.ts";
 import { loadCertificateAuthority } from "./ca/ca-files.ts";
 import type { CertificateAuthority } from "./ca/certificate-authority.ts";
 import { createCertificateService } from "./ca/create-certificate.ts";
@@ -24,7 +23,6 @@ import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
 import { AdsServer } from "./xds/ads-server.ts";
 import { CaptureReports } from "./xds/capture-reports.ts";
-import { ResourceCache } from "./xds/resource-cache.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
 
 /** The names under which proxies know the control plane. */
@@ -42,7 +40,6 @@ export class Istiod {
   readonly #source: ConfigSource;
   readonly #writer: StatusWriter;
   readonly #registry: Registry;
-  readonly #cache = new ResourceCache();
   readonly #metrics = new MetricsRegistry();
   readonly #statuses: PolicyStatusController;
   readonly #ads: AdsServer;
@@ -66,10 +63,10 @@ export class Istiod {
       hbone,
     });
     this.#statuses = new PolicyStatusController(this.#writer, logger.scope("status"));
-    const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks));
+    const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     const isNodeProxy = (caller: Caller): boolean => this.#isNodeProxy(caller);
     this.#ads = new AdsServer({
-      cache: this.#cache,
+      resources: this.#registry.resources,
       tokens,
       isNodeProxy,
       metrics: new XdsMetrics(this.#metrics),
@@ -105,7 +102,7 @@ export class Istiod {
       answerDebug(query, {
         ready: () => this.#synced,
         metrics: this.#metrics,
-        cache: this.#cache,
+        view: this.#registry.resources,
         proxies: () => this.#ads.status(),
       }),
     );
@@ -113,16 +110,9 @@ export class Istiod {
   }
 
   #apply(changes: readonly ObjectChange[]): void {
-    const { changed, removed, statuses, problems } = this.#registry.apply(changes);
-    for (const typeUrl of TYPE_URLS) {
-      const upserts = changed.filter((resource) => resource.typeUrl === typeUrl);
-      const gone = removed.filter((resource) => resource.typeUrl === typeUrl);
-      this.#cache.update(
-        typeUrl,
-        upserts,
-        gone.map(({ name }) => name),
-      );
-    }
+    const update = this.#registry.apply(changes);
+    const { statuses, problems } = update;
+    this.#ads.push(update);
     for (const { object, message } of problems) {
       this.#logger.warn("object kept out of the mesh", { object, why: message });
     }

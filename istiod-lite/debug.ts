@@ -2,12 +2,12 @@
 import type { Registry } from "prom-client";
 import type { Answer, Query } from "#common/runtime/http-server.ts";
 import { TYPE_URLS } from "#common/xds/type-urls.ts";
-import type { ResourceCache } from "./xds/resource-cache.ts";
+import type { ResourceView } from "./registry/resource-table.ts";
 
 export interface DebugDeps {
   readonly ready: () => boolean;
   readonly metrics: Registry;
-  readonly cache: ResourceCache;
+  readonly view: ResourceView;
   readonly proxies: () => readonly object[];
 }
 
@@ -35,15 +35,15 @@ export async function answerDebug({ path }: Query, deps: DebugDeps): Promise<Ans
     case "/debug/syncz":
       return json(deps.proxies());
     case "/debug/registryz":
-      return json(Object.fromEntries(TYPE_URLS.map((type) => [type, versions(deps.cache, type)])));
+      return json(Object.fromEntries(TYPE_URLS.map((type) => [type, versions(deps.view, type)])));
     default:
       return { status: 404, body: `no such page\n\n${INDEX}` };
   }
 }
 
-function versions(cache: ResourceCache, typeUrl: (typeof TYPE_URLS)[number]): object {
-  const names = [...cache.names(typeUrl)].sort();
-  return Object.fromEntries(names.map((name) => [name, cache.get(typeUrl, name)?.version]));
+function versions(view: ResourceView, typeUrl: (typeof TYPE_URLS)[number]): object {
+  const entries = [...view.all(typeUrl)].map(({ name, version }) => [name, version] as const);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function json(value: unknown): Answer {
