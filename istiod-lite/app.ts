@@ -62,7 +62,10 @@ export class Istiod {
       rootNamespace,
       hbone,
     });
-    this.#statuses = new PolicyStatusController(this.#writer, logger.scope("status"));
+    this.#statuses = new PolicyStatusController({
+      writer: this.#writer,
+      logger: logger.scope("status"),
+    });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     const isNodeProxy = (caller: Caller): boolean => this.#isNodeProxy(caller);
     this.#ads = new AdsServer({
@@ -89,7 +92,7 @@ export class Istiod {
     await this.#source.close();
     this.#ads.close();
     this.#grpc.forceShutdown();
-    await this.#statuses.idle();
+    await this.#statuses.close();
     await this.#debug?.close();
   }
 
@@ -136,7 +139,7 @@ export class Istiod {
       isNodeProxy,
       writer: this.#writer,
       logger: logger.scope("capture"),
-      findPod: (namespace, name) => this.#registry.findPod(namespace, name),
+      registry: this.#registry,
     });
     server.addService(CaptureService, reports.implementation);
     const certificates = createCertificateService({

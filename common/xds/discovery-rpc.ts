@@ -73,20 +73,42 @@ function parseRequest(bytes: Uint8Array): DeltaDiscoveryRequest {
   };
 }
 
+/**
+ * Resources are encoded apart and appended: in protobuf, joined encodings of a message are the encoding
+ * of the joined message. So a resource that goes to a thousand proxies is encoded once.
+ */
 function serializeResponse(response: DeltaDiscoveryResponse): Buffer {
-  const message = create(wire.DeltaDiscoveryResponseSchema, {
+  const rest = create(wire.DeltaDiscoveryResponseSchema, {
     systemVersionInfo: response.systemVersionInfo,
     typeUrl: response.typeUrl,
     nonce: response.nonce,
     removedResources: [...response.removedResources],
-    resources: response.resources.map((resource) => ({
-      name: resource.name,
-      aliases: [...resource.aliases],
-      version: resource.version,
-      resource: { typeUrl: resource.typeUrl, value: resource.value as Uint8Array<ArrayBuffer> },
-    })),
   });
-  return asBuffer(toBinary(wire.DeltaDiscoveryResponseSchema, message));
+  return Buffer.concat([
+    toBinary(wire.DeltaDiscoveryResponseSchema, rest),
+    ...response.resources.map(encodedResource),
+  ]);
+}
+
+/** Kept as long as the resource itself is. */
+const encodedResources = new WeakMap<DiscoveryResource, Uint8Array>();
+
+function encodedResource(resource: DiscoveryResource): Uint8Array {
+  const known = encodedResources.get(resource);
+  if (known !== undefined) return known;
+  const one = create(wire.DeltaDiscoveryResponseSchema, {
+    resources: [
+      {
+        name: resource.name,
+        aliases: [...resource.aliases],
+        version: resource.version,
+        resource: { typeUrl: resource.typeUrl, value: resource.value as Uint8Array<ArrayBuffer> },
+      },
+    ],
+  });
+  const bytes = toBinary(wire.DeltaDiscoveryResponseSchema, one);
+  encodedResources.set(resource, bytes);
+  return bytes;
 }
 
 function parseResponse(bytes: Uint8Array): DeltaDiscoveryResponse {

@@ -1,44 +1,103 @@
-/** Writes the conditions of policies: what ztunnel enforces of each, and why not all of it. */
+/**
+ * Writes what the registry says about policies into their status. Each object has at most one write in
+ * progress and one waiting, the newest; a write that fails is tried again until it succeeds or is
+ * overtaken. What was written last is not written again, so that our own write, coming back as a
+ * change of the object, ends there.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import type { StatusWriter } from "../config/source.ts";
+import type { NewCondition, StatusWriter } from "../config/source.ts";
+import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 
-export class PolicyStatusController {
-  readonly #writer: StatusWriter;
-  readonly #logger: Logger;
-  /** The newest status of each object that has not been written; a later one replaces an earlier one. */
-  readonly #waiting = new Map<string, ObjectStatus>();
-  #writing: Promise<void> | undefined;
+export interface PolicyStatusDeps {
+  readonly writer: Pick<StatusWriter, "setConditions">;
+  readonly logger: Logger;
+}
 
-  constructor(writer: StatusWriter, logger: Logger) {
-    this.#writer = writer;
-    this.#logger = logger;
+export class PolicyStatusController {
+  readonly #deps: PolicyStatusDeps;
+  readonly #waiting = new Map<string, ObjectStatus>();
+  readonly #writing = new Map<string, Promise<void>>();
+  /** By object: what was written last. */
+  readonly #written = new Map<string, string>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: PolicyStatusDeps) {
+    this.#deps = deps;
   }
 
+  /** Takes the statuses of a registry update; of one object the newest counts. */
   write(statuses: readonly ObjectStatus[]): void {
     for (const status of statuses) {
-      this.#waiting.set(`${status.kind}/${status.namespace}/${status.name}`, status);
+      const key = keyOf(status);
+      this.#waiting.set(key, status);
+      if (this.#writing.has(key) || this.#closing.signal.aborted) continue;
+      const done = this.#writeAll(key).finally(() => this.#writing.delete(key));
+      this.#writing.set(key, done);
     }
-    this.#writing ??= this.#drain().finally(() => {
-      this.#writing = undefined;
-    });
   }
 
-  /** Resolves when everything given so far is written, or has failed to be. */
-  async idle(): Promise<void> {
-    await this.#writing;
+  /** Forgets an object that is gone, so that one that comes back under its name is written afresh. */
+  forget(object: Pick<ObjectStatus, "kind" | "namespace" | "name">): void {
+    this.#waiting.delete(keyOf(object));
+    this.#written.delete(keyOf(object));
   }
 
-  async #drain(): Promise<void> {
-    for (const [key, status] of this.#waiting) {
+  /** Tries nothing again; resolves when the writes in progress are done. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#writing.values());
+  }
+
+  async #writeAll(key: string): Promise<void> {
+    const backoff = new Backoff({ initialMs: STATUS_RETRY_INITIAL_MS, maxMs: STATUS_RETRY_MAX_MS });
+    for (;;) {
+      const status = this.#waiting.get(key);
+      if (status === undefined) break;
       this.#waiting.delete(key);
-      const { kind, namespace, name, conditions, generation } = status;
-      try {
-        await this.#writer.setConditions({ kind, namespace, name }, conditions, generation);
-      } catch (error) {
-        this.#logger.warn("status not written", { object: key, why: describeError(error) });
+      if (await this.#writeOne(key, status)) {
+        backoff.reset();
+        continue;
       }
+      if (this.#closing.signal.aborted) break;
+      if (!this.#waiting.has(key)) this.#waiting.set(key, status);
+      const options = { signal: this.#closing.signal, ref: false };
+      await sleep(backoff.next(), undefined, options).catch(() => this.#waiting.delete(key));
     }
   }
+
+  async #writeOne(key: string, status: ObjectStatus): Promise<boolean> {
+    const { kind, namespace, name, generation } = status;
+    const conditions = status.conditions.map(newCondition);
+    const content = JSON.stringify([generation, conditions]);
+    if (this.#written.get(key) === content) return true;
+    try {
+      await this.#deps.writer.setConditions({ kind, namespace, name }, conditions, generation);
+      this.#written.set(key, content);
+      return true;
+    } catch (error) {
+      this.#deps.logger.warn("status not written; trying again", {
+        key,
+        why: describeError(error),
+      });
+      return false;
+    }
+  }
+}
+
+function keyOf(object: Pick<ObjectStatus, "kind" | "namespace" | "name">): string {
+  return `${object.kind}/${object.namespace}/${object.name}`;
+}
+
+function newCondition(condition: ObjectStatus["conditions"][number]): NewCondition {
+  const { type, status, reason, message } = condition;
+  return {
+    type,
+    status,
+    ...(reason !== undefined && { reason }),
+    ...(message !== undefined && { message }),
+  };
 }

@@ -14,6 +14,7 @@ import type {
 } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { DATAPLANE_MODE_LABEL } from "./enrolment.ts";
+import { serviceAccountOf } from "./pod-facts.ts";
 import { ownAddresses, PodStore } from "./pod-store.ts";
 import { localityOf } from "./pod-workload.ts";
 import { PolicyIndex, type PolicyKind } from "./policies/index.ts";
@@ -29,6 +30,14 @@ interface Dirty {
   readonly pods: Set<string>;
   readonly services: Set<string>;
   readonly slices: Set<string>;
+}
+
+/** Which pod, where, as whom: what callers are checked against. */
+export interface PodPlace {
+  readonly uid: string;
+  /** "" while it is not scheduled. */
+  readonly node: string;
+  readonly serviceAccount: string;
 }
 
 export class Registry {
@@ -78,11 +87,12 @@ export class Registry {
     return { ...this.#table.takeChanges(), statuses: inOrder, problems };
   }
 
-  /** The pod that has this name now, with the node it runs on. */
-  findPod(namespace: string, name: string): { uid: string; node: string } | undefined {
+  /** The pod that has this name now. */
+  findPod(namespace: string, name: string): PodPlace | undefined {
     const pod = this.#pods.get(`${namespace}/${name}`);
-    const { uid } = pod?.metadata ?? {};
-    return uid === undefined ? undefined : { uid, node: pod?.spec.nodeName ?? "" };
+    if (pod === undefined) return undefined;
+    const { nodeName: node = "" } = pod.spec;
+    return { uid: pod.metadata.uid ?? "", node, serviceAccount: serviceAccountOf(pod) };
   }
 
   /**
@@ -92,8 +102,8 @@ export class Registry {
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
     for (const key of this.#pods.onNode(node)) {
       const pod = this.#pods.get(key);
-      if (pod?.metadata.namespace !== namespace || ownAddresses(pod).length === 0) continue;
-      if ((pod.spec.serviceAccountName ?? "default") === serviceAccount) return true;
+      if (pod === undefined || pod.metadata.namespace !== namespace) continue;
+      if (ownAddresses(pod).length > 0 && serviceAccountOf(pod) === serviceAccount) return true;
     }
     return false;
   }

@@ -8,19 +8,17 @@ import type { CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/capture-rpc.ts";
+import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import type { Caller, TokenReviewer } from "../ca/token-review.ts";
 import { REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
+import type { Registry } from "../registry/registry.ts";
 
 export interface CaptureReportsDeps {
   readonly tokens: TokenReviewer;
   readonly writer: StatusWriter;
   readonly logger: Logger;
   readonly isNodeProxy: (caller: Caller) => boolean;
-  /** The pod that has this name now; undefined where there is none. */
-  readonly findPod: (
-    namespace: string,
-    name: string,
-  ) => { readonly uid: string; readonly node: string } | undefined;
+  readonly registry: Pick<Registry, "findPod" | "resources">;
 }
 
 /** The annotation's values. Source: istio/api annotations.yaml. */
@@ -54,7 +52,7 @@ export class CaptureReports {
       caller = await this.#deps.tokens.review(call.metadata.get("authorization")[0]?.toString());
     } catch (error) {
       this.#deps.logger.warn("capture report refused", { why: describeError(error) });
-      callback({ code: status.UNAUTHENTICATED, details: "authentication failure" });
+      callback({ code: status.UNAUTHENTICATED, details: "request authenticate failure" });
       return;
     }
     const { node, pods } = call.request;
@@ -71,13 +69,23 @@ export class CaptureReports {
     }
   }
 
+  /**
+   * An old pod of the same name says nothing of the new one, and one that is not to be captured (any
+   * more) cannot become so by a report that comes late.
+   */
+  #counts(node: string, { uid, namespace, name, state }: PodReport): boolean {
+    const { registry } = this.#deps;
+    const pod = registry.findPod(namespace, name);
+    if (pod?.uid !== uid || pod.node !== node) return false;
+    return state === "disabled" || registry.resources.get(CAPTURED_POD_TYPE, uid) !== undefined;
+  }
+
   async #write(node: string, report: PodReport): Promise<void> {
-    const { writer, logger, findPod } = this.#deps;
-    const { uid, namespace, name, state, message } = report;
-    const pod = findPod(namespace, name);
-    // An old pod of the same name says nothing of the new one.
-    if (pod?.node !== node || pod.uid !== uid) {
-      logger.debug("report about a pod that is not there", { node, pod: `${namespace}/${name}` });
+    const { writer, logger } = this.#deps;
+    const { namespace, name, state, message } = report;
+    if (!this.#counts(node, report)) {
+      const pod = `${namespace}/${name}`;
+      logger.debug("report about a pod that is not there to capture", { node, pod, state });
       return;
     }
     await writer.setPodAnnotation(namespace, name, REDIRECTION_ANNOTATION, ANNOTATION[state]);

@@ -1,17 +1,22 @@
 /**
- * One resource type on one delta xDS stream: what the client asked for, what it holds, what it has to be
- * told next. Free of I/O: requests go in, responses come out. One response is under way at a time; what
- * changes meanwhile is coalesced by name, so a slow client costs names, not messages.
+ * One resource type on one delta xDS stream: what the client asked for and what it has to be told next.
+ * Free of I/O: requests go in, responses come out. One response is under way at a time; what changes
+ * meanwhile is coalesced by name, so a slow client costs names, not messages.
+ *
+ * A stream that wants everything holds everything that is not pending: nothing is remembered per
+ * resource, which keeps a thousand proxies of a large mesh cheap. The price is that a resource which
+ * came and went between two responses is named as removed to a client that never had it.
  */
-import type { DeltaDiscoveryRequest, DiscoveryResource } from "#common/xds/discovery-rpc.ts";
+import type { DeltaDiscoveryRequest } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
-import { RESOURCES_PER_RESPONSE, SUBSCRIPTIONS_PER_STREAM } from "../limits.ts";
-import type { Resource, ResourceCache } from "./resource-cache.ts";
+import { RESPONSE_BYTES, SUBSCRIPTIONS_PER_STREAM } from "../limits.ts";
+import type { PublishedResource } from "../registry/registry-update.ts";
+import type { ResourceView } from "../registry/resource-table.ts";
 
 const WILDCARD = "*";
 
 export interface PendingResponse {
-  readonly resources: readonly DiscoveryResource[];
+  readonly resources: readonly PublishedResource[];
   readonly removedResources: readonly string[];
 }
 
@@ -21,121 +26,159 @@ export interface RequestOutcome {
 }
 
 export class Subscription {
-  readonly #cache: ResourceCache;
+  readonly #view: ResourceView;
   readonly #typeUrl: TypeUrl;
-  readonly #visible: (resource: Resource) => boolean;
+  readonly #node: string;
   #wildcard = false;
   /** Subscribed by name or alias. */
   readonly #names = new Set<string>();
-  /** What the client holds: name to version. */
-  readonly #held = new Map<string, string>();
+  /** Real names that were sent because a name was subscribed. */
+  readonly #held = new Set<string>();
+  /** Names to tell about: what is there now is sent, what is not is removed. */
   readonly #pending = new Set<string>();
-  /** Asked for by name and not there: answered as removed, once. */
-  readonly #absent = new Set<string>();
   #outstanding: string | undefined;
   #started = false;
-  #answerDue = false;
+  #answered = false;
 
-  constructor(cache: ResourceCache, typeUrl: TypeUrl, visible: (resource: Resource) => boolean) {
-    this.#cache = cache;
+  /** `node` sees the resources that are scoped to it, and none that are scoped to others. */
+  constructor(view: ResourceView, typeUrl: TypeUrl, node: string) {
+    this.#view = view;
     this.#typeUrl = typeUrl;
-    this.#visible = visible;
+    this.#node = node;
   }
 
-  get size(): number {
-    return this.#names.size;
-  }
-
+  /** More names than one stream may subscribe to. */
   get overLimit(): boolean {
     return this.#names.size > SUBSCRIPTIONS_PER_STREAM;
   }
 
-  /** Takes a request of this type. */
+  /** For /debug/syncz. */
+  get state(): { readonly synced: boolean; readonly wildcard: boolean; readonly pending: number } {
+    return {
+      synced: this.#answered && this.#outstanding === undefined && this.#pending.size === 0,
+      wildcard: this.#wildcard,
+      pending: this.#pending.size,
+    };
+  }
+
+  /** Takes a request of this type: a subscription, an acknowledgement, or both. */
   request(request: DeltaDiscoveryRequest): RequestOutcome {
     const answers = request.responseNonce !== "" && request.responseNonce === this.#outstanding;
     if (answers) this.#outstanding = undefined;
-    if (!this.#started) this.#start(request);
-    else this.#subscribe(request.subscribe);
-    this.#unsubscribe(request.unsubscribe);
+    const { subscribe, unsubscribe } = request;
+    if (this.#started) this.#subscribe(subscribe);
+    else this.#start(subscribe, unsubscribe, request.initialResourceVersions);
+    this.#unsubscribe(unsubscribe);
     return { rejected: answers ? request.errorDetail?.message : undefined };
   }
 
-  /** Resources of this type changed or went. */
-  changed(names: readonly string[]): void {
+  /** The resource was published, changed, or withdrawn. */
+  changed(resource: PublishedResource): void {
     if (!this.#started) return;
-    for (const name of names) if (this.#concerns(name)) this.#pending.add(name);
+    const { name, aliases } = resource;
+    const concerns =
+      (this.#wildcard && this.#isVisible(resource)) ||
+      this.#held.has(name) ||
+      this.#names.has(name) ||
+      (this.#names.size > 0 && aliases.some((alias) => this.#names.has(alias)));
+    if (concerns) this.#pending.add(name);
   }
 
   /** The next response, or undefined while one is under way or there is nothing to say. */
   take(nonce: string): PendingResponse | undefined {
-    if (this.#outstanding !== undefined || !this.#started) return undefined;
-    if (this.#pending.size === 0 && this.#absent.size === 0 && !this.#answerDue) return undefined;
-    const response = this.#build();
-    const empty = response.resources.length === 0 && response.removedResources.length === 0;
-    if (empty && !this.#answerDue) return undefined;
-    this.#answerDue = false;
+    if (!this.#started || this.#outstanding !== undefined) return undefined;
+    if (this.#pending.size === 0 && this.#answered) return undefined;
+    const response = this.#build(this.#answered ? RESPONSE_BYTES : Number.POSITIVE_INFINITY);
+    this.#answered = true;
     this.#outstanding = nonce;
     return response;
   }
 
-  /** The first request of a type: no names is the old form of "everything". */
-  #start(request: DeltaDiscoveryRequest): void {
+  /**
+   * The first request of a type. No names is the old form of "everything"; everything in both lists is
+   * how a client says that it will ask for what it needs.
+   */
+  #start(
+    subscribe: readonly string[],
+    unsubscribe: readonly string[],
+    initialResourceVersions: ReadonlyMap<string, string>,
+  ): void {
     this.#started = true;
-    this.#answerDue = true;
-    for (const [name, version] of request.initialResourceVersions) this.#held.set(name, version);
-    if (request.subscribe.length === 0) this.#subscribe([WILDCARD]);
-    else this.#subscribe(request.subscribe);
-    for (const name of this.#held.keys()) this.#pending.add(name);
+    const wanted = subscribe.length === 0 ? [WILDCARD] : subscribe;
+    const onDemand = unsubscribe.includes(WILDCARD);
+    this.#subscribe(wanted.filter((name) => name !== WILDCARD || !onDemand));
+    for (const [name, version] of initialResourceVersions) {
+      if (this.#visible(name)?.version === version) this.#pending.delete(name);
+      else this.#pending.add(name);
+      if (!this.#wildcard) this.#held.add(name);
+    }
   }
 
   #subscribe(names: readonly string[]): void {
     for (const name of names) {
-      if (name === WILDCARD) {
+      if (name !== WILDCARD) this.#subscribeTo(name);
+      else if (!this.#wildcard) {
         this.#wildcard = true;
-        for (const every of this.#cache.names(this.#typeUrl)) this.#pending.add(every);
-        continue;
+        for (const resource of this.#view.all(this.#typeUrl)) {
+          if (this.#isVisible(resource)) this.#pending.add(resource.name);
+        }
       }
-      this.#names.add(name);
-      const found = this.#cache.resolve(this.#typeUrl, name);
-      // A client that asks again wants it again, whatever it was sent before.
-      for (const real of found) this.#held.delete(real);
-      for (const real of found) this.#pending.add(real);
-      if (found.length === 0) this.#absent.add(name);
     }
+  }
+
+  /** A client that asks again is told again; a name that is not there is answered as removed. */
+  #subscribeTo(name: string): void {
+    this.#names.add(name);
+    const found = this.#view.lookup(this.#typeUrl, name);
+    for (const resource of found) this.#pending.add(resource.name);
+    if (found.length === 0) this.#pending.add(name);
   }
 
   #unsubscribe(names: readonly string[]): void {
     for (const name of names) {
-      if (name !== WILDCARD) {
-        this.#names.delete(name);
-        continue;
+      if (name === WILDCARD) this.#unsubscribeWildcard();
+      else if (this.#names.delete(name)) {
+        for (const { name: real, aliases } of this.#view.lookup(this.#typeUrl, name)) {
+          const named = this.#names.has(real) || aliases.some((alias) => this.#names.has(alias));
+          if (!named) this.#held.delete(real);
+        }
       }
-      this.#wildcard = false;
-      for (const pending of this.#pending)
-        if (!this.#concerns(pending)) this.#pending.delete(pending);
     }
   }
 
-  #concerns(name: string): boolean {
-    if (this.#wildcard || this.#names.has(name) || this.#held.has(name)) return true;
-    const aliases = this.#cache.get(this.#typeUrl, name)?.aliases ?? [];
-    return aliases.some((alias) => this.#names.has(alias));
+  /** What was pending only because everything was wanted is not wanted any more. */
+  #unsubscribeWildcard(): void {
+    if (!this.#wildcard) return;
+    this.#wildcard = false;
+    this.#pending.clear();
+    for (const name of this.#names) this.#subscribeTo(name);
   }
 
-  #build(): PendingResponse {
-    const resources: DiscoveryResource[] = [];
-    const removedResources = [...this.#absent];
-    this.#absent.clear();
+  #isVisible(resource: PublishedResource): boolean {
+    return resource.node === undefined || resource.node === this.#node;
+  }
+
+  #visible(name: string): PublishedResource | undefined {
+    const resource = this.#view.get(this.#typeUrl, name);
+    return resource !== undefined && this.#isVisible(resource) ? resource : undefined;
+  }
+
+  #build(maxBytes: number): PendingResponse {
+    const resources: PublishedResource[] = [];
+    const removedResources: string[] = [];
+    let bytes = 0;
     for (const name of this.#pending) {
-      if (resources.length >= RESOURCES_PER_RESPONSE) break;
+      if (bytes >= maxBytes) break;
       this.#pending.delete(name);
-      const resource = this.#cache.get(this.#typeUrl, name);
-      if (resource === undefined || !this.#visible(resource)) {
-        if (this.#held.delete(name)) removedResources.push(name);
-      } else if (this.#held.get(name) !== resource.version) {
-        this.#held.set(name, resource.version);
-        resources.push({ ...resource, typeUrl: this.#typeUrl });
+      const resource = this.#visible(name);
+      if (resource === undefined) {
+        this.#held.delete(name);
+        removedResources.push(name);
+        continue;
       }
+      bytes += resource.value.length;
+      if (!this.#wildcard) this.#held.add(name);
+      resources.push(resource);
     }
     return { resources, removedResources };
   }

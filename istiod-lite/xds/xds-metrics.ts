@@ -1,5 +1,5 @@
-/** istiod's xDS metrics, under istiod's names. */
-import { Counter, Gauge, type Registry } from "prom-client";
+/** istiod's xDS metrics, under istiod's names where it has one. */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,
@@ -14,31 +14,47 @@ const SHORT_NAMES: Readonly<Record<TypeUrl, string>> = {
   [CAPTURED_POD_TYPE]: "capture",
 };
 
+// From a change of one pod in a small mesh to a full push in a large one.
+const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5];
+
 export class XdsMetrics {
   readonly #connected: Gauge;
   readonly #pushes: Counter;
   readonly #resources: Counter;
   readonly #rejects: Counter;
+  readonly #refusals: Counter;
+  readonly #pushTime: Histogram;
+  readonly #convergence: Histogram;
 
   constructor(registry: Registry) {
     const registers = [registry];
+    const labelNames = ["type"];
+    const counter = (name: string, help: string, labels: string[]) =>
+      new Counter({ name, help, labelNames: labels, registers });
     this.#connected = new Gauge({ name: "pilot_xds", help: "Connected proxies", registers });
-    this.#pushes = new Counter({
-      name: "pilot_xds_pushes",
-      help: "xDS responses sent",
-      labelNames: ["type"],
+    this.#pushes = counter("pilot_xds_pushes", "xDS responses sent", labelNames);
+    this.#resources = counter(
+      "ambient_xds_resources_sent_total",
+      "Resources and removals sent in xDS responses",
+      labelNames,
+    );
+    this.#rejects = counter(
+      "pilot_total_xds_rejects",
+      "xDS responses that proxies refused",
+      labelNames,
+    );
+    this.#refusals = counter("ambient_xds_refusals_total", "xDS streams refused", ["reason"]);
+    this.#pushTime = new Histogram({
+      name: "pilot_xds_push_time",
+      help: "Seconds spent making and queueing one xDS response",
+      labelNames,
+      buckets: SECONDS,
       registers,
     });
-    this.#resources = new Counter({
-      name: "ambient_xds_resources_sent_total",
-      help: "Resources sent in xDS responses",
-      labelNames: ["type"],
-      registers,
-    });
-    this.#rejects = new Counter({
-      name: "pilot_total_xds_rejects",
-      help: "xDS responses that proxies refused",
-      labelNames: ["type"],
+    this.#convergence = new Histogram({
+      name: "pilot_proxy_convergence_time",
+      help: "Seconds from a configuration change to its push being queued for every ready proxy",
+      buckets: SECONDS,
       registers,
     });
   }
@@ -47,13 +63,22 @@ export class XdsMetrics {
     this.#connected.set(count);
   }
 
-  pushed(typeUrl: TypeUrl, resources: number): void {
+  pushed(typeUrl: TypeUrl, resources: number, seconds: number): void {
     const type = SHORT_NAMES[typeUrl];
     this.#pushes.inc({ type });
     this.#resources.inc({ type }, resources);
+    this.#pushTime.observe({ type }, seconds);
+  }
+
+  converged(seconds: number): void {
+    this.#convergence.observe(seconds);
   }
 
   rejected(typeUrl: TypeUrl): void {
     this.#rejects.inc({ type: SHORT_NAMES[typeUrl] });
+  }
+
+  refused(reason: "unauthenticated" | "denied"): void {
+    this.#refusals.inc({ reason });
   }
 }

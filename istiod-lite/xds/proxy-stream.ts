@@ -1,0 +1,185 @@
+/** One connected proxy: its subscriptions by type, and the responses on their way to it. */
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { describeError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  DiscoveryNode,
+} from "#common/xds/discovery-rpc.ts";
+import { CAPTURED_POD_TYPE, isTypeUrl, type TypeUrl } from "#common/xds/type-urls.ts";
+import type { Caller } from "../ca/token-review.ts";
+import type { PublishedResource } from "../registry/registry-update.ts";
+import type { ResourceView } from "../registry/resource-table.ts";
+import { Subscription } from "./subscription.ts";
+import type { XdsMetrics } from "./xds-metrics.ts";
+
+export type ProxyCall = ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+
+export interface ProxyStreamDeps {
+  readonly resources: ResourceView;
+  readonly metrics: XdsMetrics;
+  readonly logger: Logger;
+  readonly isNodeProxy: (caller: Caller) => boolean;
+}
+
+/** One line of /debug/syncz. */
+export interface ProxyStatus {
+  readonly proxy: string;
+  readonly node: string;
+  /** `<namespace>/<service account>` of the token. */
+  readonly account: string;
+  readonly peer: string;
+  /** RFC 3339. */
+  readonly connectedAt: string;
+  readonly types: readonly {
+    readonly typeUrl: string;
+    /** Everything there is to say has been said and acknowledged. */
+    readonly synced: boolean;
+    readonly wildcard: boolean;
+    /** Names that wait for the acknowledgement of the response before. */
+    readonly pending: number;
+    /** What the proxy refused last, "" if nothing. */
+    readonly lastRejection: string;
+  }[];
+}
+
+interface Subscribed {
+  readonly subscription: Subscription;
+  lastRejection: string;
+}
+
+export class ProxyStream {
+  readonly #call: ProxyCall;
+  readonly #caller: Caller;
+  readonly #deps: ProxyStreamDeps;
+  readonly #types = new Map<TypeUrl, Subscribed>();
+  readonly #connectedAt = new Date();
+  #id = "";
+  #node = "";
+  #nonce = 0;
+  #ended = false;
+
+  constructor(call: ProxyCall, caller: Caller, deps: ProxyStreamDeps) {
+    this.#call = call;
+    this.#caller = caller;
+    this.#deps = deps;
+  }
+
+  /** The proxy's node id, "" before its first request. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Takes a request in. A defect of ours ends this stream, not the process. */
+  request(request: DeltaDiscoveryRequest): void {
+    if (this.#ended) return;
+    try {
+      this.#take(request);
+    } catch (error) {
+      this.#deps.logger.error("xDS request failed", { proxy: this.#id, why: describeError(error) });
+      this.end(status.INTERNAL, "internal error");
+    }
+  }
+
+  changed(resources: readonly PublishedResource[]): void {
+    for (const resource of resources) {
+      this.#types.get(resource.typeUrl)?.subscription.changed(resource);
+    }
+  }
+
+  /** Sends what is to be said in each type that has no response under way. */
+  push(): void {
+    for (const [typeUrl, { subscription }] of this.#types) this.#push(typeUrl, subscription);
+  }
+
+  end(code: status, details: string): void {
+    this.#ended = true;
+    endStream(this.#call, code, details);
+  }
+
+  status(): ProxyStatus {
+    return {
+      proxy: this.#id,
+      node: this.#node,
+      account: `${this.#caller.namespace}/${this.#caller.serviceAccount}`,
+      peer: this.#call.getPeer(),
+      connectedAt: this.#connectedAt.toISOString(),
+      types: [...this.#types].map(([typeUrl, { subscription, lastRejection }]) => ({
+        typeUrl,
+        ...subscription.state,
+        lastRejection,
+      })),
+    };
+  }
+
+  #take(request: DeltaDiscoveryRequest): void {
+    const { typeUrl, node } = request;
+    if (node !== undefined) this.#identify(node);
+    if (!isTypeUrl(typeUrl)) {
+      this.#deps.logger.warn("unknown resource type asked for", { proxy: this.#id, typeUrl });
+      return;
+    }
+    const subscribed = this.#subscribed(typeUrl);
+    if (subscribed === undefined) return;
+    const { subscription } = subscribed;
+    const { rejected } = subscription.request(request);
+    if (rejected !== undefined) {
+      subscribed.lastRejection = rejected;
+      this.#deps.metrics.rejected(typeUrl);
+      const fields = { proxy: this.#id, typeUrl, why: rejected };
+      this.#deps.logger.warn("proxy refused resources; it keeps their last good version", fields);
+    }
+    if (subscription.overLimit) {
+      this.end(status.RESOURCE_EXHAUSTED, "too many resources subscribed by name");
+    } else {
+      this.#push(typeUrl, subscription);
+    }
+  }
+
+  /** The first word on who this is counts: what the stream may see depends on it. */
+  #identify(node: DiscoveryNode): void {
+    if (this.#id !== "") return;
+    const name = node.metadata.NODE_NAME;
+    this.#id = node.id;
+    this.#node = typeof name === "string" ? name : "";
+    this.#deps.logger.info("proxy connected", { proxy: this.#id, peer: this.#call.getPeer() });
+  }
+
+  /** The pods of a node are for that node's own proxy only, as its token says. */
+  #subscribed(typeUrl: TypeUrl): Subscribed | undefined {
+    const known = this.#types.get(typeUrl);
+    if (known !== undefined) return known;
+    const { isNodeProxy, logger, metrics, resources } = this.#deps;
+    const mayCapture = isNodeProxy(this.#caller) && this.#caller.node === this.#node;
+    if (typeUrl === CAPTURED_POD_TYPE && !mayCapture) {
+      const account = `${this.#caller.namespace}/${this.#caller.serviceAccount}`;
+      const why = `${account} on node ${this.#caller.node ?? "?"} is not the proxy of ${this.#node}`;
+      metrics.refused("denied");
+      logger.warn("xDS caller refused", { proxy: this.#id, peer: this.#call.getPeer(), why });
+      this.end(status.PERMISSION_DENIED, "not the proxy of this node");
+      return undefined;
+    }
+    const subscription = new Subscription(resources, typeUrl, this.#node);
+    const subscribed = { subscription, lastRejection: "" };
+    this.#types.set(typeUrl, subscribed);
+    return subscribed;
+  }
+
+  #push(typeUrl: TypeUrl, subscription: Subscription): void {
+    if (this.#ended) return;
+    const startedAt = performance.now();
+    const nonce = String(this.#nonce + 1);
+    const response = subscription.take(nonce);
+    if (response === undefined) return;
+    this.#nonce++;
+    this.#call.write({ typeUrl, nonce, systemVersionInfo: "", ...response });
+    const count = response.resources.length + response.removedResources.length;
+    this.#deps.metrics.pushed(typeUrl, count, (performance.now() - startedAt) / 1000);
+  }
+}
+
+/** Ends a stream with a status: grpc-js takes it from an error event. */
+export function endStream(call: ProxyCall, code: status, details: string): void {
+  call.emit("error", { code, details });
+}
