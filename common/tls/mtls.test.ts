@@ -276,6 +276,17 @@ test("a server of another identity than expected never gets a byte", async () =>
   assert.equal(received, "");
 });
 
+test("a wrong server is refused before the connection counts as secure", async () => {
+  const server = await listen(mtlsServerOptions(good));
+  const { port } = server.address() as AddressInfo;
+  const expected = new Set([makeIdentity(TD, "default", "other").uri]);
+  const options = mtlsClientOptions(createWorkloadSecureContext(good), expected, TD);
+  const socket = tls.connect({ ...options, host: "127.0.0.1", port });
+  socket.once("secureConnect", () => assert.fail("secureConnect fired"));
+  const error = await new Promise<Error>((resolve) => socket.once("error", resolve));
+  assert.equal(describeHandshakeFailure(error).reason, "identity-mismatch");
+});
+
 test("no expected identity at all accepts no server", async () => {
   const { client, received } = await connect({ expected: new Set() });
   refused(client, "identity-mismatch", /expected/);
