@@ -12,7 +12,6 @@ import {
   policy,
   policyRef,
   SourceFixture,
-  shop,
 } from "#istiod-lite/config/source-fixture.ts";
 
 test("a pod's annotation comes back in the change stream, and goes again", async (t) => {
