@@ -47,7 +47,7 @@ install_packages() {
   packages_current && { exec 9<&-; return; }
   log=$(mktemp)
   if ! (npm_ci) </dev/null >"$log" 2>&1 9<&-; then
-    tail -n 20 "$log" >&2
+    grep -v '^npm warn' "$log" | head -n 20 >&2
     rm -f "$log"
     fail "npm ci failed, as shown above: it needs to write $root and to reach the npm registry" \
       "(npm config get registry); then run this again"
