@@ -64,3 +64,6 @@ export const START_PATIENCE_MS = 15_000;
 /** How often the start is looked at, and how often what it waits for is said. */
 export const START_POLL_MS = 20;
 export const START_PROGRESS_MS = 2_000;
+
+/** How often a pod that waits for its capture is looked at. */
+export const CAPTURE_POLL_MS = 20;

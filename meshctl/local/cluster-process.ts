@@ -5,7 +5,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MeshError } from "#common/runtime/errors.ts";
 import { CLUSTER_START_TIMEOUT_MS } from "#meshctl/limits.ts";
-import { type ClusterSettings, SETTINGS_OPTION } from "#meshctl/local/cluster-settings.ts";
+import {
+  type ClusterSettings,
+  type InitialFiles,
+  SETTINGS_OPTION,
+} from "#meshctl/local/cluster-settings.ts";
 import { ControlClient } from "#meshctl/local/control-client.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
 import { findClusters } from "#meshctl/local/find-clusters.ts";
@@ -29,9 +33,13 @@ export interface ClusterProcess {
 export async function startClusterProcess(
   settings: ClusterSettings,
   onEvent: (event: ClusterEvent) => void,
+  files?: InitialFiles,
 ): Promise<ClusterProcess> {
   await checkPreconditions(settings);
-  const child = spawnInit(settings);
+  const child = spawnInit({ ...settings, ...(files === undefined ? {} : { filesOnStdin: true }) });
+  if (files !== undefined) child.stdin?.write(`${JSON.stringify(files)}\n`);
+  // An init that ended early says why by itself.
+  child.stdin?.on("error", () => undefined);
   const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
   try {
     await untilReady(child, onEvent);

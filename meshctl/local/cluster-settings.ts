@@ -5,13 +5,20 @@ export interface ClusterSettings {
   readonly name: string;
   /** The user's folder as typed, relative to the working directory; absent for a folder of its own. */
   readonly folder?: string;
+  /** The init first reads `InitialFiles` from its input, for the folder of its own. */
+  readonly filesOnStdin?: boolean;
   /** False: no istiod-lite, no ztunnels; only nodes, pods and services. */
   readonly mesh: boolean;
   /** The init outlives the process that started it. */
   readonly detached: boolean;
+  /** False: pods begin before their traffic is captured, for peers that do not report capture. */
+  readonly failClosed?: boolean;
   readonly ztunnel?: MeshProcessSettings;
   readonly istiod?: MeshProcessSettings;
 }
+
+/** File names and contents. */
+export type InitialFiles = Readonly<Record<string, string>>;
 
 /** Changes to how a program of the mesh is run, for tests and benchmarks. */
 export interface MeshProcessSettings {

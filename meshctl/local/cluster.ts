@@ -18,6 +18,7 @@ import {
 } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { DNS_SERVICE_IP, withBuiltIns } from "#meshctl/local/built-in-objects.ts";
+import { asksForCapture, isCaptured } from "#meshctl/local/capture-gate.ts";
 import { describeChange } from "#meshctl/local/describe-change.ts";
 import { DnsServer } from "#meshctl/local/dns-server.ts";
 import { buildZone } from "#meshctl/local/dns-zone.ts";
@@ -40,6 +41,8 @@ export interface ClusterOptions {
   readonly events: EventLog;
   /** Whether istiod-lite and the ztunnels belong to this cluster. */
   readonly mesh: boolean;
+  /** Pods of the mesh begin only once their traffic is captured. */
+  readonly failClosed: boolean;
   /** Pods that something else runs (the ztunnels), as they are published. */
   readonly extraPods: (nodes: readonly ClusterNode[]) => readonly Pod[];
   /** Called after every step with the nodes there are. */
@@ -74,6 +77,7 @@ export class Cluster {
       paths,
       dnsIp: DNS_SERVICE_IP,
       machineMounts: machineMounts(readFileSync("/proc/self/mountinfo", "utf8")),
+      mayBegin: (pod) => this.#mayBegin(pod),
       onChange: () => this.requestReconcile(),
       say: (text) => options.events.emit({ kind: "change", text }),
     });
@@ -204,6 +208,14 @@ export class Cluster {
       const text = describeChange(before.get(key), object);
       this.#options.events.emit({ kind: "change", text });
     }
+  }
+
+  async #mayBegin(pod: Pod): Promise<boolean> {
+    if (!this.#options.failClosed) return true;
+    const namespace = this.#wanted
+      .filter(isKind("Namespace"))
+      .find(({ metadata }) => metadata.name === pod.metadata.namespace);
+    return !asksForCapture(pod, namespace) || isCaptured(await this.publisher.overlay(pod));
   }
 
   #configMap(namespace: string, name: string): ConfigMap | undefined {

@@ -1,11 +1,13 @@
 /** The cluster's init: prepares its private files, brings everything up, and ends when its owner does. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { watchFolder } from "#common/kubernetes/watch-folder.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { CLUSTER_TMPFS_SIZE } from "#meshctl/limits.ts";
 import { Cluster } from "#meshctl/local/cluster.ts";
-import type { ClusterSettings } from "#meshctl/local/cluster-settings.ts";
+import type { ClusterSettings, InitialFiles } from "#meshctl/local/cluster-settings.ts";
 import { ControlServer } from "#meshctl/local/control-server.ts";
 import { EventLog } from "#meshctl/local/events.ts";
 import { limitLogs } from "#meshctl/local/log-limiter.ts";
@@ -21,9 +23,12 @@ export async function runInit(settings: ClusterSettings): Promise<void> {
   // Whoever reads the events may be gone: a detached cluster goes on without.
   process.stdout.on("error", () => undefined);
   events.listen((event) => void process.stdout.write(`${JSON.stringify(event)}\n`));
-  exitWithOwner(settings);
+  const files = exitWithOwner(settings);
   try {
     const paths = prepareFiles(settings);
+    for (const [name, content] of Object.entries(await files)) {
+      writeFileSync(join(paths.folder, name), content);
+    }
     await bringUp(settings, paths, events);
   } catch (error) {
     const hint = error instanceof MeshError && error.hint !== undefined ? { hint: error.hint } : {};
@@ -32,14 +37,19 @@ export async function runInit(settings: ClusterSettings): Promise<void> {
   }
 }
 
-/** The owner holds the other end of standard input: when it is gone, however, the input ends. */
-function exitWithOwner(settings: ClusterSettings): void {
+/**
+ * The owner holds the other end of standard input: when it is gone, however, the input ends. Resolves
+ * with the files that the owner sends first, if it does.
+ */
+function exitWithOwner(settings: ClusterSettings): Promise<InitialFiles> {
   process.on("SIGTERM", () => process.exit(0));
   process.on("SIGINT", () => process.exit(0));
-  if (settings.detached) return;
+  if (settings.detached) return Promise.resolve({});
   process.stdin.on("end", () => process.exit(0));
   process.stdin.on("error", () => process.exit(0));
-  process.stdin.resume();
+  const lines = createInterface({ input: process.stdin });
+  if (settings.filesOnStdin !== true) return Promise.resolve({});
+  return new Promise((resolve) => void lines.once("line", (line) => resolve(JSON.parse(line))));
 }
 
 function prepareFiles(settings: ClusterSettings): ClusterPaths {
@@ -75,6 +85,7 @@ async function bringUp(
     paths,
     events,
     mesh: settings.mesh,
+    failClosed: settings.mesh && settings.failClosed !== false,
     extraPods: () => mesh?.pods() ?? [],
     onNodes: (nodes) => mesh?.syncNodes(nodes),
   });

@@ -37,6 +37,7 @@ export interface PodManagerDeps {
   readonly paths: ClusterPaths;
   readonly dnsIp: IpAddress;
   readonly machineMounts: readonly string[];
+  readonly mayBegin: (pod: Pod) => Promise<boolean>;
   /** A pod's status changed, or a pod is gone. */
   readonly onChange: () => void;
   readonly say: (line: string) => void;
@@ -203,7 +204,7 @@ export class PodManager {
   }
 
   #makeRuntime(entry: PodEntry, node: ClusterNode): PodRuntime {
-    const { sys, paths, dnsIp, machineMounts, configMap } = this.#deps;
+    const { sys, paths, dnsIp, machineMounts, mayBegin, configMap } = this.#deps;
     const { uid = "", namespace = "default" } = entry.pod.metadata;
     const place = {
       node: node.wiring,
@@ -213,13 +214,17 @@ export class PodManager {
       dnsIp,
       paths,
       machineMounts,
+      mayBegin,
       configMap: (name: string) => configMap(namespace, name),
     };
     return new PodRuntime(entry.pod, uid, place, this.#deps.onChange);
   }
 
   #start(runtime: PodRuntime): void {
-    void this.#starting.run(() => runtime.start()).then(() => this.#deps.onChange());
+    void this.#starting
+      .run(() => runtime.prepare())
+      .then(() => runtime.begin())
+      .then(() => this.#deps.onChange());
   }
 
   #terminate(key: string, entry: PodEntry, graceSeconds?: number): void {

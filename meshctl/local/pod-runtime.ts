@@ -1,10 +1,12 @@
 /** One pod on its node: sandbox, containers, status; what a kubelet does. */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfigMap, Container, Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import {
+  CAPTURE_POLL_MS,
   CONTAINER_BACKOFF_INITIAL_MS,
   CONTAINER_BACKOFF_MAX_MS,
   TERMINATION_GRACE_SECONDS,
@@ -31,6 +33,8 @@ export interface PodPlace {
   readonly paths: ClusterPaths;
   readonly machineMounts: readonly string[];
   readonly configMap: (name: string) => ConfigMap | undefined;
+  /** Whether the pod's programs may begin: not before the mesh has its traffic, if it is to have it. */
+  readonly mayBegin: (pod: Pod) => Promise<boolean>;
 }
 
 type Blocked = { readonly reason: string; readonly message: string };
@@ -65,9 +69,9 @@ export class PodRuntime {
     this.#pod = { ...this.#pod, metadata };
   }
 
-  /** Never throws: what goes wrong is in the status. */
-  async start(): Promise<void> {
-    this.#startTime = new Date();
+  /** Makes the pod's network and files. Never throws: what goes wrong is in the status. */
+  async prepare(): Promise<void> {
+    this.#startTime ??= new Date();
     const { pod } = this;
     const dir = this.#dir;
     try {
@@ -79,15 +83,32 @@ export class PodRuntime {
       if (this.#stopping) return await sandbox.destroy();
       this.#sandbox = sandbox;
       await this.#announceSandbox(sandbox);
-      this.#blocked = undefined;
-      this.#startContainers(sandbox);
       this.#onChange();
     } catch (error) {
       this.#block("FailedCreatePodSandBox", describeError(error));
     }
   }
 
-  /** Whether `start` gave up on something that may have come since. */
+  /**
+   * Starts the containers of a pod that was prepared, once they may begin. A pod whose traffic nobody
+   * captures waits rather than runs open, as with Istio's CNI plugin.
+   */
+  async begin(): Promise<void> {
+    const sandbox = this.#sandbox;
+    if (sandbox === undefined) return;
+    while (!(await this.place.mayBegin(this.#pod))) {
+      if (this.#stopping) return;
+      const message = `waiting for ztunnel on ${this.place.node.name} to capture its traffic`;
+      if (this.#blocked?.message !== message) this.#block("ContainerCreating", message);
+      await sleep(CAPTURE_POLL_MS);
+    }
+    if (this.#stopping) return;
+    this.#blocked = undefined;
+    this.#startContainers(sandbox);
+    this.#onChange();
+  }
+
+  /** Whether `prepare` gave up on something that may have come since. */
   get startFailed(): boolean {
     return this.#sandbox === undefined && this.#blocked?.message !== "starting";
   }

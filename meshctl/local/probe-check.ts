@@ -1,12 +1,13 @@
 /** One look at a container, as a kubelet takes it: HTTP and TCP from the node's own network. */
 import { spawn } from "node:child_process";
 import { request } from "node:http";
-import { Socket, type SocketConstructorOpts } from "node:net";
+import type { Socket } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import type { Container, Probe } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { PROBE_RESPONSE_MAX_BYTES } from "#meshctl/limits.ts";
+import { connectFrom } from "#meshctl/local/netns-socket.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 export type ProbeOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
@@ -125,9 +126,5 @@ function httpProbe(get: HttpGet, target: ProbeTarget, signal: AbortSignal): Prom
 
 /** A socket that belongs to the node's network, on its way to the pod. */
 function connectFromNode(port: number, { ip, netns, sys }: ProbeTarget): Socket {
-  const family = ip.includes(":") ? "ipv6" : "ipv4";
-  const fd = sys.inNetns(netns, () => sys.openTcpSocket({ family, mark: 0 }));
-  // manualStart keeps Node from reading a socket that is not connected yet; it has no type of its own.
-  const socket = new Socket({ fd, manualStart: true } as SocketConstructorOpts);
-  return socket.connect({ host: ip, port });
+  return connectFrom(sys, netns, ip, port);
 }
