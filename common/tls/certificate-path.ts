@@ -32,13 +32,14 @@ export function findPath(
     path.push(current);
     const child = current;
     const below = path.filter((one) => one.ca).length;
-    const issuer = [...roots, ...candidates].find((one) => isIssuer(one, child, below));
+    const unused = candidates.filter((one) => !path.some((used) => used.raw.equals(one.raw)));
+    const issuer = [...roots, ...unused].find((one) => isIssuer(one, child, below));
     if (issuer === undefined) {
       return { ok: false, message: `no issuer of ${describeCertificate(current)} leads to a root` };
     }
     current = issuer;
   }
-  return { ok: false, message: "the certificate chain is too long or runs in a circle" };
+  return { ok: false, message: "the certificate chain is too long" };
 }
 
 /** Subject, or the names where that is empty, for messages. */

@@ -3,7 +3,7 @@
  * secret `cacerts`), or a root of our own (root-cert.pem, root-key.pem) that is made on the first start.
  * What is found is checked before anything is signed with it, and errors name the file.
  */
-import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, randomUUID, type X509Certificate } from "node:crypto";
 import { link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
@@ -96,9 +96,8 @@ async function createRoot(dir: string, trustDomain: string, now: number): Promis
 }
 
 async function writeNewFile(path: string, content: string, mode: number): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    await rm(temporary, { force: true });
     await using file = await open(temporary, "wx", mode);
     await file.writeFile(content);
     await file.sync();

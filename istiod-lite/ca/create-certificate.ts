@@ -162,7 +162,12 @@ function sign(
 }
 
 function internal(error: unknown): Refusal {
-  return new Refusal(status.INTERNAL, "certificate could not be issued", describeError(error), error);
+  return new Refusal(
+    status.INTERNAL,
+    "certificate could not be issued",
+    describeError(error),
+    error,
+  );
 }
 
 function describeCaller(caller: Caller): string {
