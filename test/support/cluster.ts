@@ -9,19 +9,19 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
-import type { KubernetesKind, KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
+import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { ServiceAccountClaims } from "#common/tls/service-account-token.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
 import type { MeshProcessSettings } from "#meshctl/local/cluster-settings.ts";
-import type { ControlClient } from "#meshctl/local/control-client.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import { enterNetns, enterPod } from "#meshctl/local/enter.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
 import { ISTIOD, ztunnelName } from "#meshctl/local/mesh-programs.ts";
+import { ClusterView, redirectionOf, splitReference } from "#test/support/cluster-view.ts";
 import { MeshProgram, ZtunnelProgram } from "#test/support/mesh-program.ts";
 import { type RunOptions, type RunResult, run } from "#test/support/run.ts";
+
+export { redirectionOf };
 
 export interface ClusterOptions {
   /** YAML text (any number of documents) or objects; nodes node1 and node2 unless there are others. */
@@ -37,13 +37,6 @@ export interface ClusterOptions {
   readonly allowUnready?: boolean;
 }
 
-/** What `waitFor` looks at, and how long. */
-export interface WaitOptions {
-  readonly timeoutMs?: number;
-}
-
-const POLL_MS = 20;
-const WAIT_TIMEOUT_MS = 10_000;
 let clusters = 0;
 
 /** Resolves when the mesh is up and every pod is ready. Throws if the objects have errors. */
@@ -71,16 +64,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   }
 }
 
-export class TestCluster implements AsyncDisposable {
-  readonly client: ControlClient;
+export class TestCluster extends ClusterView implements AsyncDisposable {
   /** Everything that `meshctl up` would have printed. */
   readonly events: readonly ClusterEvent[];
   readonly istiod: MeshProgram;
   readonly #process: ClusterProcess;
 
   constructor(started: ClusterProcess, events: readonly ClusterEvent[]) {
+    super(started.client);
     this.#process = started;
-    this.client = started.client;
     this.events = events;
     this.istiod = new MeshProgram(started.client, ISTIOD);
   }
@@ -129,90 +121,6 @@ export class TestCluster implements AsyncDisposable {
       const pod = await this.find("Pod", reference);
       return pod === undefined || pod.metadata.uid !== uid;
     });
-  }
-
-  /** All objects of a kind with what istiod-lite wrote about them. */
-  async list<Kind extends KubernetesKind>(
-    kind: Kind,
-    namespace?: string,
-  ): Promise<readonly Extract<KubernetesObject, { kind: Kind }>[]> {
-    const { items } = await this.client.objects(kind, namespace);
-    return items.filter((item): item is Extract<KubernetesObject, { kind: Kind }> => {
-      return item.kind === kind;
-    });
-  }
-
-  /** `reference` is `namespace/name`, or a name for a cluster-scoped kind or in `default`. */
-  async find<Kind extends KubernetesKind>(
-    kind: Kind,
-    reference: string,
-  ): Promise<Extract<KubernetesObject, { kind: Kind }> | undefined> {
-    const [namespace = "default", name] = splitReference(reference);
-    const all = await this.list(kind);
-    return all.find(
-      ({ metadata }) => metadata.name === name && (metadata.namespace ?? namespace) === namespace,
-    );
-  }
-
-  /** A pod by `namespace/name`, or one of a Deployment by `namespace/deployment`. Throws if none. */
-  async pod(reference: string): Promise<Pod> {
-    const [namespace = "default", name] = splitReference(reference);
-    const pods = await this.list("Pod", namespace);
-    const exact = pods.find((pod) => pod.metadata.name === name);
-    const owned = pods.filter((pod) => ownerOf(pod) === name);
-    const pod = exact ?? owned.find(isReady) ?? owned[0];
-    if (pod !== undefined) return pod;
-    throw new Error(
-      `no pod ${reference}; there are ${pods.map((p) => p.metadata.name).join(", ")}`,
-    );
-  }
-
-  /** The pods of a Deployment, `namespace/deployment`, without those on their way out. */
-  async podsOf(deployment: string): Promise<readonly Pod[]> {
-    const [namespace = "default", name] = splitReference(deployment);
-    const pods = await this.list("Pod", namespace);
-    return pods.filter((p) => ownerOf(p) === name && p.metadata.deletionTimestamp === undefined);
-  }
-
-  /** The pod's address of that family. */
-  async podIp(reference: string, family: "ipv4" | "ipv6" = "ipv4"): Promise<string> {
-    const { status } = await this.pod(reference);
-    const ip = status?.podIPs?.find((entry) => entry.ip.includes(":") === (family === "ipv6"))?.ip;
-    if (ip === undefined) throw new Error(`pod ${reference} has no ${family} address`);
-    return ip;
-  }
-
-  /** Waits until a pod is as the condition says; a Deployment's pod is chosen anew each time. */
-  waitFor(
-    reference: string,
-    condition: (pod: Pod) => boolean,
-    options: WaitOptions = {},
-  ): Promise<void> {
-    return this.until(
-      `pod ${reference} meets its condition`,
-      async () => condition(await this.pod(reference)),
-      options,
-    );
-  }
-
-  /** Waits until something holds; throws with the last state of the cluster's problems otherwise. */
-  async until(
-    what: string,
-    holds: () => Promise<boolean> | boolean,
-    { timeoutMs = WAIT_TIMEOUT_MS }: WaitOptions = {},
-  ): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    let cause: unknown;
-    while (Date.now() < deadline) {
-      try {
-        if (await holds()) return;
-        cause = undefined;
-      } catch (error) {
-        cause = error;
-      }
-      await sleep(POLL_MS);
-    }
-    throw new Error(`after ${timeoutMs} ms it does not hold that ${what}`, { cause });
   }
 
   /** Runs a command in a pod as its (first) container runs. Does not throw for a status other than 0. */
@@ -289,25 +197,6 @@ export class TestCluster implements AsyncDisposable {
     return this.client.token(claims);
   }
 
-  /** Throws if the folder has errors (warnings are fine). */
-  async checkProblems(): Promise<void> {
-    const { problems } = await this.client.info();
-    const errors = problems.filter((line) => /:\d+: error: /.test(line));
-    if (errors.length > 0) throw new Error(`the objects have errors:\n${errors.join("\n")}`);
-  }
-
-  /** Throws if there is a pod that is neither ready nor over. */
-  async checkReady(): Promise<void> {
-    const pods = await this.list("Pod");
-    const unready = pods.filter((pod) => !isReady(pod) && pod.status?.phase !== "Succeeded");
-    if (unready.length === 0) return;
-    const lines = unready.map((pod) => {
-      const why = pod.status?.conditions?.find(({ type }) => type === "Ready")?.message;
-      return `${pod.metadata.namespace}/${pod.metadata.name}: ${why}`;
-    });
-    throw new Error(`these pods are not ready:\n${lines.join("\n")}`);
-  }
-
   get #proc(): string {
     return `/proc/${this.initPid}/root/proc`;
   }
@@ -336,23 +225,6 @@ export class TestCluster implements AsyncDisposable {
     if (node === undefined) throw new Error(`no node ${name}`);
     return node.pid;
   }
-}
-
-/** The state of the pod's capture: `enabled`, `pending`, or undefined. */
-export function redirectionOf(pod: Pod): string | undefined {
-  return pod.metadata.annotations?.["ambient.istio.io/redirection"];
-}
-
-/** The Deployment that a pod belongs to. */
-function ownerOf(pod: Pod): string | undefined {
-  const owner = pod.metadata.ownerReferences?.find(({ kind }) => kind === "ReplicaSet");
-  return owner?.name.replace(/-[^-]+$/, "");
-}
-
-function splitReference(reference: string): [string | undefined, string] {
-  const slash = reference.indexOf("/");
-  if (slash < 0) return [undefined, reference];
-  return [reference.slice(0, slash), reference.slice(slash + 1)];
 }
 
 /** One file per object, so that each can be replaced and removed by itself. */
