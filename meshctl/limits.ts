@@ -67,3 +67,11 @@ export const START_PROGRESS_MS = 2_000;
 
 /** How often a pod that waits for its capture is looked at. */
 export const CAPTURE_POLL_MS = 20;
+
+// --- demo ------------------------------------------------------------------------------------------
+
+/** One command of the demo; after it the command counts as failed. */
+export const DEMO_COMMAND_TIMEOUT_MS = 15_000;
+
+/** What the demo waits for has to come true within this; else it ends and says what did not. */
+export const DEMO_WAIT_MS = 20_000;

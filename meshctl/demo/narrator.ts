@@ -1,0 +1,86 @@
+/** How the tour is told: chapters, the commands that are run, their output, and what was proved. */
+import { MeshError } from "#common/runtime/errors.ts";
+import type { CommandResult, Stage } from "./stage.ts";
+
+/** Lines shown of one command's output; the rest is counted. */
+const MAX_LINES = 12;
+const MAX_COLUMNS = 400;
+
+export class Narrator {
+  readonly #stage: Stage;
+  readonly #print: (text: string) => void;
+  readonly #bold: (text: string) => string;
+  #chapters = 0;
+  #proved = 0;
+
+  constructor(stage: Stage, print: (text: string) => void, color: boolean) {
+    this.#stage = stage;
+    this.#print = print;
+    this.#bold = color ? (text) => `\u001b[1m${text}\u001b[0m` : (text) => text;
+  }
+
+  get proved(): number {
+    return this.#proved;
+  }
+
+  chapter(title: string): void {
+    this.#chapters++;
+    this.#print(`\n${this.#bold(`${this.#chapters}. ${title}`)}\n`);
+  }
+
+  say(text: string): void {
+    this.#print(`   ${text}\n`);
+  }
+
+  /** Runs `meshctl ARGS` and shows both the command and what it printed. */
+  async meshctl(...args: string[]): Promise<CommandResult> {
+    this.#command(["meshctl", ...args]);
+    return this.#show(await this.#stage.meshctl(args));
+  }
+
+  /** Runs a command in a node's network and shows the lines of its output that `filter` takes. */
+  async onNode(
+    node: string,
+    argv: readonly string[],
+    filter: (line: string) => boolean,
+  ): Promise<CommandResult> {
+    this.#command([`(on ${node})`, ...argv]);
+    const { exitCode, output } = await this.#stage.onNode(node, argv);
+    return this.#show({ exitCode, output: output.split("\n").filter(filter).join("\n") });
+  }
+
+  /** Shows lines that came from elsewhere, e.g. a log or a packet capture. */
+  lines(source: string, lines: readonly string[]): void {
+    this.#command([source]);
+    this.#show({ exitCode: 0, output: lines.join("\n") });
+  }
+
+  /** States what was just seen. Throws MeshError DEMO_CLAIM_FAILED where it was not. */
+  proves(claim: string, holds: boolean): void {
+    if (!holds) {
+      throw new MeshError(
+        "DEMO_CLAIM_FAILED",
+        `this should have been seen, and was not: ${claim}`,
+        {
+          hint: "this is a bug: please report it with the output above",
+        },
+      );
+    }
+    this.#proved++;
+    this.#print(`   ${this.#bold("=>")} ${claim}\n`);
+  }
+
+  #command(argv: readonly string[]): void {
+    const words = argv.map((word) => (/^[\w@%+=:,./()-]+( .*)?$/.test(word) ? word : `'${word}'`));
+    this.#print(`   $ ${words.join(" ")}\n`);
+  }
+
+  #show(result: CommandResult): CommandResult {
+    const lines = result.output.trimEnd().split("\n");
+    for (const line of lines.slice(0, MAX_LINES)) {
+      this.#print(`     ${line.slice(0, MAX_COLUMNS)}\n`);
+    }
+    if (lines.length > MAX_LINES) this.#print(`     … ${lines.length - MAX_LINES} more lines\n`);
+    return result;
+  }
+}
