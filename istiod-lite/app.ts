@@ -1,36 +1,25 @@
 /** istiod-lite put together: configuration in, resources and certificates out. */
-import { Server as GrpcServer, type Server, ServerCredentials } from "@grpc/grpc-js";
-import { Registry as MetricsRegistry } from "prom-client";
+import type { Server as GrpcServer } from "@grpc/grpc-js";
+import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
-import { MeshError } from "#common/runtime/errors.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
-import { CaptureService } from "#common/xds/capture-rpc.ts";
-import { IstioCertificateService } from "#common/xds/citadel-rpc.ts";
-import { AggregatedDiscoveryService } from "#common/xds/discovery-rpc.ts";
 import { loadCertificateAuthority } from "./ca/ca-files.ts";
 import type { CertificateAuthority } from "./ca/certificate-authority.ts";
-import { createCertificateService } from "./ca/create-certificate.ts";
 import { JwksFile } from "./ca/jwks-file.ts";
 import { type Caller, JwksTokenReviewer } from "./ca/token-review.ts";
 import { createSource } from "./config/create-source.ts";
 import type { ConfigSource, StatusWriter } from "./config/source.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
 import { answerDebug } from "./debug.ts";
-import { KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS, REQUEST_BYTES } from "./limits.ts";
+import { bindGrpc, createGrpcServer, shutDown } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
 import { AdsServer } from "./xds/ads-server.ts";
-import { CaptureReports } from "./xds/capture-reports.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
 
-/** The names under which proxies know the control plane. */
-const SERVER_NAMES = ["istiod", "istiod-lite"].flatMap((name) => [
-  `${name}.istio-system.svc.cluster.local`,
-  `${name}.istio-system.svc`,
-  `${name}.istio-system`,
-]);
+/** Source: Istio's chart, pilot.trustedZtunnelName. */
 const ZTUNNEL_ACCOUNT = "ztunnel";
 
 export class Istiod {
@@ -43,9 +32,10 @@ export class Istiod {
   readonly #metrics = new MetricsRegistry();
   readonly #statuses: PolicyStatusController;
   readonly #ads: AdsServer;
-  readonly #grpc: Server;
+  readonly #grpc: GrpcServer;
   #debug: RunningServer | undefined;
-  #synced = false;
+  #xdsPort = 0;
+  #ready = false;
 
   private constructor(options: IstiodOptions, logger: Logger, authority: CertificateAuthority) {
     this.#options = options;
@@ -68,48 +58,76 @@ export class Istiod {
     });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     const isNodeProxy = (caller: Caller): boolean => this.#isNodeProxy(caller);
+    collectDefaultMetrics({ register: this.#metrics });
     this.#ads = new AdsServer({
       resources: this.#registry.resources,
       tokens,
       isNodeProxy,
-      metrics: new XdsMetrics(this.#metrics),
+      metrics: new XdsMetrics(this.#metrics, this.#registry.resources),
       logger: logger.scope("ads"),
     });
-    this.#grpc = this.#createGrpcServer(logger, tokens, isNodeProxy);
+    this.#grpc = createGrpcServer({
+      ads: this.#ads,
+      authority,
+      registry: this.#registry,
+      tokens,
+      isNodeProxy,
+      writer: this.#writer,
+      trustDomain,
+      logger,
+    });
   }
 
-  /** Loads the CA, reads all configuration, then serves. Rejects where one of them cannot be done. */
+  /**
+   * Loads the CA, reads all configuration, then serves. Rejects where one of them cannot be done.
+   */
   static async start(options: IstiodOptions, write: (line: string) => void): Promise<Istiod> {
     const { logLevel, logFormat, caDir, trustDomain } = options;
     const logger = createLogger({ level: logLevel, format: logFormat, write });
     const authority = await loadCertificateAuthority({ dir: caDir, trustDomain });
     const istiod = new Istiod(options, logger, authority);
-    await istiod.#start();
-    return istiod;
+    try {
+      await istiod.#start();
+      return istiod;
+    } catch (error) {
+      await istiod.close();
+      throw error;
+    }
   }
 
+  /** The ports that were bound: those of the options, unless these were 0. */
+  get ports(): { readonly xds: number; readonly debug: number } {
+    return { xds: this.#xdsPort, debug: this.#debug?.port ?? 0 };
+  }
+
+  /** Ends streams so that proxies reconnect elsewhere, gives calls a moment, then cuts them. */
   async close(): Promise<void> {
+    this.#ready = false;
     await this.#source.close();
     this.#ads.close();
-    this.#grpc.forceShutdown();
+    await shutDown(this.#grpc);
     await this.#statuses.close();
     await this.#debug?.close();
   }
 
   async #start(): Promise<void> {
-    // Proxies are let in only when everything is known: none of them may take a half for the whole.
-    await this.#source.start((changes) => this.#apply(changes));
-    this.#synced = true;
-    await this.#bindGrpc();
-    this.#debug = await serveHttp({ port: this.#options.debugPort }, (query) =>
+    const { debugPort, listen: host } = this.#options;
+    this.#debug = await serveHttp({ host, port: debugPort }, (query) =>
       answerDebug(query, {
-        ready: () => this.#synced,
+        ready: () => this.#ready,
         metrics: this.#metrics,
         view: this.#registry.resources,
         proxies: () => this.#ads.status(),
       }),
     );
-    this.#logger.info("istiod-lite serves", { xdsPort: this.#options.xdsPort });
+    // Proxies are let in only when everything is known: none of them may take a half for the whole.
+    await this.#source.start((changes) => this.#apply(changes));
+    this.#xdsPort = await bindGrpc(this.#grpc, this.#authority, this.#options);
+    this.#ready = true;
+    this.#logger.info("istiod-lite serves", {
+      xdsPort: this.#xdsPort,
+      debugPort: this.ports.debug,
+    });
   }
 
   #apply(changes: readonly ObjectChange[]): void {
@@ -120,65 +138,20 @@ export class Istiod {
       this.#logger.warn("object kept out of the mesh", { object, why: message });
     }
     this.#statuses.write(statuses);
+    for (const { key, kind, object } of changes) {
+      if (object === undefined && kind === "AuthorizationPolicy") this.#statuses.forget(key);
+    }
   }
 
-  #createGrpcServer(
-    logger: Logger,
-    tokens: JwksTokenReviewer,
-    isNodeProxy: (caller: Caller) => boolean,
-  ): Server {
-    const server = new GrpcServer({
-      "grpc.max_receive_message_length": REQUEST_BYTES,
-      "grpc.max_send_message_length": -1,
-      "grpc.keepalive_time_ms": KEEPALIVE_MS,
-      "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
-    });
-    server.addService(AggregatedDiscoveryService, this.#ads.implementation);
-    const reports = new CaptureReports({
-      tokens,
-      isNodeProxy,
-      writer: this.#writer,
-      logger: logger.scope("capture"),
-      registry: this.#registry,
-    });
-    server.addService(CaptureService, reports.implementation);
-    const certificates = createCertificateService({
-      authority: this.#authority,
-      tokens,
-      isNodeProxy,
-      nodeIdentities: {
-        runsOnNode: (identity, node) =>
-          identity.trustDomain === this.#options.trustDomain &&
-          this.#registry.runsOnNode(node, identity.namespace, identity.serviceAccount),
-      },
-      logger: logger.scope("ca"),
-      trustDomain: this.#options.trustDomain,
-    });
-    server.addService(IstioCertificateService, { ...certificates });
-    return server;
-  }
-
-  async #bindGrpc(): Promise<void> {
-    const { certChainPem, privateKeyPem } = this.#authority.issueServer([
-      ...SERVER_NAMES,
-      "localhost",
-    ]);
-    const credentials = ServerCredentials.createSsl(
-      null,
-      [{ cert_chain: Buffer.from(certChainPem), private_key: Buffer.from(privateKeyPem) }],
-      false,
-    );
-    const address = `[::]:${this.#options.xdsPort}`;
-    await new Promise<void>((resolve, reject) => {
-      this.#grpc.bindAsync(address, credentials, (error) => {
-        if (error === null) return resolve();
-        const hint = "is another istiod-lite running? --xds-port takes another port";
-        reject(new MeshError("BIND_FAILED", `cannot listen on ${address}`, { cause: error, hint }));
-      });
-    });
-  }
-
-  #isNodeProxy({ namespace, serviceAccount }: Caller): boolean {
-    return namespace === this.#options.rootNamespace && serviceAccount === ZTUNNEL_ACCOUNT;
+  /**
+   * ztunnel's account, and a pod of it that runs where the token says: a token outlives its pod,
+   * and a copied one must not make a node of another.
+   */
+  #isNodeProxy({ namespace, serviceAccount, node, podName, podUid }: Caller): boolean {
+    if (namespace !== this.#options.rootNamespace || serviceAccount !== ZTUNNEL_ACCOUNT)
+      return false;
+    const pod = podName === undefined ? undefined : this.#registry.findPod(namespace, podName);
+    if (pod === undefined || node === undefined) return false;
+    return pod.uid === podUid && pod.node === node && pod.serviceAccount === serviceAccount;
   }
 }

@@ -1,6 +1,8 @@
 /** Every bound of istiod-lite, and what happens at it. */
 
-/** Changes are gathered this long before they are pushed: a rollout is a few pushes, not hundreds. */
+/**
+ * Changes are gathered this long before they are pushed: a rollout is a few pushes, not hundreds.
+ */
 export const PUSH_DEBOUNCE_MS = 10;
 
 /**
@@ -9,7 +11,9 @@ export const PUSH_DEBOUNCE_MS = 10;
  */
 export const RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** Names one stream may subscribe to by name; beyond it the stream is ended with RESOURCE_EXHAUSTED. */
+/**
+ * Names one stream may subscribe to by name; beyond it the stream is ended with RESOURCE_EXHAUSTED.
+ */
 export const SUBSCRIPTIONS_PER_STREAM = 50_000;
 
 /** Largest message taken from a proxy (a reconnect lists every name it holds). */
@@ -20,8 +24,8 @@ export const KEEPALIVE_MS = 30_000;
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
 
 /**
- * A connection ends gracefully after this age, so that proxies spread over the replicas again and prove
- * themselves anew. Source: istiod's keepaliveMaxServerConnectionAge of 30 min.
+ * A connection ends gracefully after this age, so that proxies spread over the replicas again and
+ * prove themselves anew. Source: istiod's keepaliveMaxServerConnectionAge of 30 min.
  */
 export const CONNECTION_AGE_MS = 30 * 60_000;
 export const CONNECTION_AGE_GRACE_MS = 10_000;
@@ -33,10 +37,13 @@ export const SHUTDOWN_GRACE_MS = 1_000;
 export const STATUS_RETRY_INITIAL_MS = 500;
 export const STATUS_RETRY_MAX_MS = 60_000;
 
-/** Resources written to a reader of /debug/registryz at a time, between which others get their turn. */
+/**
+ * Resources written to a reader of /debug/registryz at a time, between which others get their turn.
+ */
 export const DEBUG_RESOURCES_PER_CHUNK = 100;
 
-// --- certificates and tokens -------------------------------------------------------------------------
+// --- certificates and tokens
+// -------------------------------------------------------------------------
 
 /** Lifetime of a workload's certificate where the caller names none, and the longest there is. */
 export const WORKLOAD_CERTIFICATE_TTL_S = 24 * 3_600;
@@ -56,10 +63,15 @@ export const CA_FILE_BYTES = 1024 * 1024;
 /** A bearer token longer than this is refused unread. Kubernetes' tokens are about 1.2 KiB. */
 export const TOKEN_BYTES = 16 * 1024;
 
-/** Verified tokens remembered; at the bound the oldest is forgotten, and verified again when it returns. */
+/**
+ * Verified tokens remembered; at the bound the oldest is forgotten, and verified again when it
+ * returns.
+ */
 export const TOKEN_CACHE_ENTRIES = 10_000;
 
-/** A verified token is believed this long without looking again (and never beyond its own expiry). */
+/**
+ * A verified token is believed this long without looking again (and never beyond its own expiry).
+ */
 export const TOKEN_CACHE_MS = 60_000;
 
 /** Clocks of the token's issuer and ours may differ by this much. */
@@ -70,8 +82,8 @@ export const JWKS_RECHECK_MS = 1_000;
 export const JWKS_BYTES = 1024 * 1024;
 
 /**
- * Certificates one caller may ask for at once, and per second after; beyond it RESOURCE_EXHAUSTED. A node
- * with 250 pods, each its own identity, starts within the burst.
+ * Certificates one caller may ask for at once, and per second after; beyond it RESOURCE_EXHAUSTED.
+ * A node with 250 pods, each its own identity, starts within the burst.
  */
 export const CERTIFICATE_BURST_PER_CALLER = 500;
 export const CERTIFICATE_RATE_PER_CALLER_S = 20;
@@ -79,7 +91,8 @@ export const CERTIFICATE_RATE_PER_CALLER_S = 20;
 /** Callers whose rate is remembered; at the bound the one that asked longest ago is forgotten. */
 export const CERTIFICATE_CALLERS = 10_000;
 
-// --- status --------------------------------------------------------------------------------------------
+// --- status
+// --------------------------------------------------------------------------------------------
 
 /** Events kept of one object of a folder source; at the bound the oldest is dropped. */
 export const MAX_EVENTS_PER_OBJECT = 20;
@@ -87,7 +100,8 @@ export const MAX_EVENTS_PER_OBJECT = 20;
 /** An Event's message is cut here. Source: Kubernetes' own bound for Event messages. */
 export const MAX_EVENT_MESSAGE_LENGTH = 1_024;
 
-// --- policy statuses ---------------------------------------------------------------------------------
+// --- policy statuses
+// ---------------------------------------------------------------------------------
 
 /** Issues told in full in a policy's condition; the others are counted, for a status is no log. */
 export const POLICY_ISSUES_TOLD = 8;

@@ -1,5 +1,7 @@
 /** istiod-lite's command line. */
+import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { parseIp } from "#common/model/ip.ts";
 import { ISTIOD_DEBUG_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
@@ -9,6 +11,8 @@ export interface IstiodOptions {
   readonly source: string;
   /** Where statuses are written; by default beside the source. */
   readonly overlay?: string;
+  /** The address of both ports; "::" is every address, IPv4 and IPv6. */
+  readonly listen: string;
   readonly xdsPort: number;
   readonly debugPort: number;
   /** Holds the CA: its own root, made at the first start, or a plugged-in one. */
@@ -34,6 +38,7 @@ export function parseOptions(
     .version(VERSION)
     .requiredOption("--source <spec>", "where configuration comes from: folder:PATH")
     .option("--overlay <path>", "where statuses are written (default: beside the source)")
+    .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
     .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)
     .requiredOption("--ca-dir <path>", "the CA's files: made there, or plugged in")
@@ -51,4 +56,14 @@ function port(text: string): number {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (number <= 65_535) return number;
   throw new InvalidArgumentError("a port is a number from 0 to 65535");
+}
+
+function address(text: string): string {
+  if (parseIp(text) !== undefined) return text;
+  throw new InvalidArgumentError("an address is an IPv4 or IPv6 address");
+}
+
+/** Every address. Where the kernel has no IPv6 ("ipv6.disable=1"), every IPv4 address. */
+function defaultListen(): string {
+  return existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0";
 }

@@ -1,7 +1,7 @@
 /**
- * Writes what the registry says about policies into their status. Each object has at most one write in
- * progress and one waiting, the newest; a write that fails is tried again until it succeeds or is
- * overtaken. What was written last is not written again, so that our own write, coming back as a
+ * Writes what the registry says about policies into their status. Each object has at most one write
+ * in progress and one waiting, the newest; a write that fails is tried again until it succeeds or
+ * is overtaken. What was written last is not written again, so that our own write, coming back as a
  * change of the object, ends there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,10 +40,13 @@ export class PolicyStatusController {
     }
   }
 
-  /** Forgets an object that is gone, so that one that comes back under its name is written afresh. */
-  forget(object: Pick<ObjectStatus, "kind" | "namespace" | "name">): void {
-    this.#waiting.delete(keyOf(object));
-    this.#written.delete(keyOf(object));
+  /**
+   * Forgets an object that is gone (`<kind>/<namespace>/<name>`), so that one that comes back under
+   * its name is written afresh.
+   */
+  forget(key: string): void {
+    this.#waiting.delete(key);
+    this.#written.delete(key);
   }
 
   /** Tries nothing again; resolves when the writes in progress are done. */

@@ -22,7 +22,9 @@ export interface AdsServerDeps {
 export class AdsServer {
   readonly #deps: AdsServerDeps;
   readonly #streams = new Set<ProxyStream>();
-  /** What changed since the last push; the last state of each counts, and is looked up when sent. */
+  /**
+   * What changed since the last push; the last state of each counts, and is looked up when sent.
+   */
   #changes: PublishedResource[] = [];
   #changedAt = 0;
   #pushTimer: NodeJS.Timeout | undefined;
@@ -39,7 +41,9 @@ export class AdsServer {
     >;
   } = { deltaAggregatedResources: (call) => void this.#accept(call) };
 
-  /** Tells every proxy that it concerns, PUSH_DEBOUNCE_MS from the first of a burst of updates on. */
+  /**
+   * Tells every proxy that it concerns, PUSH_DEBOUNCE_MS from the first of a burst of updates on.
+   */
   push(update: Pick<RegistryUpdate, "changed" | "removed">): void {
     if (update.changed.length === 0 && update.removed.length === 0) return;
     for (const resource of update.changed) this.#changes.push(resource);
@@ -77,7 +81,8 @@ export class AdsServer {
   }
 
   #serve(call: ProxyCall, caller: Caller): void {
-    // What is gathered concerns the streams there are; a new one starts from the state as it is now.
+    // What is gathered concerns the streams there are; a new one starts from the state as it is
+    // now.
     this.#distribute();
     const stream = new ProxyStream(call, caller, this.#deps);
     this.#streams.add(stream);

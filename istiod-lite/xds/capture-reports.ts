@@ -1,6 +1,6 @@
 /**
- * What ztunnels report of their pods, written where users look: the pod's annotation and its Events.
- * A report counts only for pods of the caller's own node.
+ * What ztunnels report of their pods, written where users look: the pod's annotation and its
+ * Events. A report counts only for pods of the caller's own node.
  */
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
@@ -70,8 +70,8 @@ export class CaptureReports {
   }
 
   /**
-   * An old pod of the same name says nothing of the new one, and one that is not to be captured (any
-   * more) cannot become so by a report that comes late.
+   * An old pod of the same name says nothing of the new one, and one that is not to be captured
+   * (any more) cannot become so by a report that comes late.
    */
   #counts(node: string, { uid, namespace, name, state }: PodReport): boolean {
     const { registry } = this.#deps;

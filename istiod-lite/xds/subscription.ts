@@ -1,11 +1,11 @@
 /**
- * One resource type on one delta xDS stream: what the client asked for and what it has to be told next.
- * Free of I/O: requests go in, responses come out. One response is under way at a time; what changes
- * meanwhile is coalesced by name, so a slow client costs names, not messages.
+ * One resource type on one delta xDS stream: what the client asked for and what it has to be told
+ * next. Free of I/O: requests go in, responses come out. One response is under way at a time; what
+ * changes meanwhile is coalesced by name, so a slow client costs names, not messages.
  *
  * A stream that wants everything holds everything that is not pending: nothing is remembered per
- * resource, which keeps a thousand proxies of a large mesh cheap. The price is that a resource which
- * came and went between two responses is named as removed to a client that never had it.
+ * resource, which keeps a thousand proxies of a large mesh cheap. The price is that a resource
+ * which came and went between two responses is named as removed to a client that never had it.
  */
 import type { DeltaDiscoveryRequest } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
@@ -95,8 +95,8 @@ export class Subscription {
   }
 
   /**
-   * The first request of a type. No names is the old form of "everything"; everything in both lists is
-   * how a client says that it will ask for what it needs.
+   * The first request of a type. No names is the old form of "everything"; everything in both lists
+   * is how a client says that it will ask for what it needs.
    */
   #start(
     subscribe: readonly string[],

@@ -4,8 +4,10 @@ import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,
   CAPTURED_POD_TYPE,
+  TYPE_URLS,
   type TypeUrl,
 } from "#common/xds/type-urls.ts";
+import type { ResourceView } from "../registry/resource-table.ts";
 
 /** istiod's short names of types, as its `type` label has them. */
 const SHORT_NAMES: Readonly<Record<TypeUrl, string>> = {
@@ -26,7 +28,8 @@ export class XdsMetrics {
   readonly #pushTime: Histogram;
   readonly #convergence: Histogram;
 
-  constructor(registry: Registry) {
+  /** Counts what is published of each type when the metrics are read. */
+  constructor(registry: Registry, resources: Pick<ResourceView, "count">) {
     const registers = [registry];
     const labelNames = ["type"];
     const counter = (name: string, help: string, labels: string[]) =>
@@ -44,6 +47,15 @@ export class XdsMetrics {
       labelNames,
     );
     this.#refusals = counter("ambient_xds_refusals_total", "xDS streams refused", ["reason"]);
+    new Gauge({
+      name: "ambient_xds_resources",
+      help: "Resources published",
+      labelNames,
+      registers,
+      collect() {
+        for (const type of TYPE_URLS) this.set({ type: SHORT_NAMES[type] }, resources.count(type));
+      },
+    });
     this.#pushTime = new Histogram({
       name: "pilot_xds_push_time",
       help: "Seconds spent making and queueing one xDS response",
