@@ -22,8 +22,9 @@ const KIND_ORDER: readonly KubernetesKind[] = [
 ];
 
 /**
- * Deletions first (dependents before what they refer to), then additions and changes, by kind and key:
- * the same inputs give the same changes in the same order. Of two objects with one key the first counts.
+ * Deletions first (dependents before what they refer to), then additions and changes, by kind and
+ * key: the same inputs give the same changes in the same order. Of two objects with one key the
+ * first counts.
  */
 export function diffObjects(
   before: Iterable<KubernetesObject>,

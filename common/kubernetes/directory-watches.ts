@@ -1,6 +1,6 @@
 /**
- * One file system watch per directory of a tree. Node's own recursive watch holds a watch per file and
- * loses track of directories that are replaced; this one is told which directories there are.
+ * One file system watch per directory of a tree. Node's own recursive watch holds a watch per file
+ * and loses track of directories that are replaced; this one is told which directories there are.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { describeFileError } from "#common/kubernetes/read-file.ts";
@@ -28,7 +28,10 @@ export class DirectoryWatches {
     return first;
   }
 
-  /** Watches a directory unless this very one (by `identity`) is watched; `key` is its name in events. */
+  /**
+   * Watches a directory unless this very one (by `identity`) is watched; `key` is its name in
+   * events.
+   */
   ensure(key: string, path: string, identity: string): void {
     if (this.#watches.get(key)?.identity === identity) return;
     this.#close(key);

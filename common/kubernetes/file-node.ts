@@ -1,6 +1,6 @@
 /**
- * One file of a watched folder: whether it has to be read again, whether its writer has finished, and which
- * version of its content is in force.
+ * One file of a watched folder: whether it has to be read again, whether its writer has finished,
+ * and which version of its content is in force.
  */
 import { hash } from "node:crypto";
 import type { BigIntStats } from "node:fs";

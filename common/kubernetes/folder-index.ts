@@ -1,6 +1,6 @@
 /**
- * The content of a folder tree in memory, brought up to date path by path: a file that did not change is
- * not read again, and what cannot be read for a moment is not taken for deleted.
+ * The content of a folder tree in memory, brought up to date path by path: a file that did not
+ * change is not read again, and what cannot be read for a moment is not taken for deleted.
  */
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir, stat } from "node:fs/promises";
@@ -68,8 +68,9 @@ export class FolderIndex {
   }
 
   /**
-   * Looks at the given paths inside the folder ("" is all of it) and at everything below them. Returns the
-   * files that have to be looked at again soon, of which there are none unless they shall `settle`.
+   * Looks at the given paths inside the folder ("" is all of it) and at everything below them.
+   * Returns the files that have to be looked at again soon, of which there are none unless they
+   * shall `settle`.
    */
   async refresh(paths: Iterable<string>, settle: boolean): Promise<readonly string[]> {
     const unsettled: string[] = [];

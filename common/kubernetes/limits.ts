@@ -1,6 +1,11 @@
-/** The bounds of reading configuration: how much of a folder, a file and a document is looked at. */
+/**
+ * The bounds of reading configuration: how much of a folder, a file and a document is looked at.
+ */
 
-/** A larger file is refused whole. Etcd refuses objects above 1.5 MiB, so no single object needs more. */
+/**
+ * A larger file is refused whole. Etcd refuses objects above 1.5 MiB, so no single object needs
+ * more.
+ */
 export const MAX_FILE_BYTES = 1024 * 1024;
 
 /** Files beyond this count are not read; one problem says so. */
@@ -12,7 +17,9 @@ export const MAX_DIRECTORIES = 2_000;
 /** Directories nested deeper are not entered; a problem names them. */
 export const MAX_FOLDER_DEPTH = 16;
 
-/** Nodes (scalars, lists, maps) of one document with its aliases expanded; beyond it, it is refused. */
+/**
+ * Nodes (scalars, lists, maps) of one document with its aliases expanded; beyond it, it is refused.
+ */
 export const MAX_DOCUMENT_NODES = 100_000;
 
 /** Nesting of one document with its aliases expanded; beyond it, the document is refused. */

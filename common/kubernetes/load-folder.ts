@@ -6,9 +6,9 @@ import type { LoadResult } from "#common/kubernetes/load-result.ts";
 export type { LoadedObject, LoadResult } from "#common/kubernetes/load-result.ts";
 
 /**
- * Reads `*.yaml`, `*.yml` and `*.json` below a folder (files that begin with a dot or end with `~` are
- * skipped, symbolic links followed). Never throws for what it finds there: everything wrong is a problem
- * of the result.
+ * Reads `*.yaml`, `*.yml` and `*.json` below a folder (files that begin with a dot or end with `~`
+ * are skipped, symbolic links followed). Never throws for what it finds there: everything wrong is
+ * a problem of the result.
  */
 export async function loadFolder(folder: string): Promise<LoadResult> {
   const index = new FolderIndex(folder, { now: Date.now });

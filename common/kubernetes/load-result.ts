@@ -12,17 +12,21 @@ export interface LoadedObject {
 
 export interface LoadResult {
   /**
-   * The objects in force, by file name and place in the file; one per object key. Objects of a file that
-   * did not change since the last result are the very same (`===`) values.
+   * The objects in force, by file name and place in the file; one per object key. Objects of a file
+   * that did not change since the last result are the very same (`===`) values.
    */
   readonly objects: readonly LoadedObject[];
   /** By file, line and column. */
   readonly problems: readonly Problem[];
   /**
-   * Files that have errors now and whose last good version is in force instead, sorted. Always empty for
+   * Files that have errors now and whose last good version is in force instead, sorted. Always
+   * empty for
    * `loadFolder`, which has no past: there the valid objects of a broken file count.
    */
   readonly staleFiles: readonly string[];
-  /** False while the folder itself is missing or unreadable: the last known objects are then in force. */
+  /**
+   * False while the folder itself is missing or unreadable: the last known objects are then in
+   * force.
+   */
   readonly folderReadable: boolean;
 }

@@ -1,4 +1,6 @@
-/** From the text of one file to its typed objects: parse, validate, and give every issue its place. */
+/**
+ * From the text of one file to its typed objects: parse, validate, and give every issue its place.
+ */
 import type { LoadedObject } from "#common/kubernetes/load-result.ts";
 import { parseYaml } from "#common/kubernetes/parse-yaml.ts";
 import type { Problem } from "#common/kubernetes/problem.ts";

@@ -1,6 +1,7 @@
 /**
- * The Kubernetes objects that the mesh reads, in the API's own JSON shape: what a folder of YAML and an
- * API server both deliver. Only fields that something reads are typed; validators check exactly these.
+ * The Kubernetes objects that the mesh reads, in the API's own JSON shape: what a folder of YAML
+ * and an API server both deliver. Only fields that something reads are typed; validators check
+ * exactly these.
  */
 
 export interface OwnerReference {
@@ -289,7 +290,9 @@ export type KubernetesObject =
 
 export type KubernetesKind = KubernetesObject["kind"];
 
-/** `<kind>/<namespace>/<name>`, the namespace empty for cluster-scoped kinds: unique in one cluster. */
+/**
+ * `<kind>/<namespace>/<name>`, the namespace empty for cluster-scoped kinds: unique in one cluster.
+ */
 export function objectKey(object: {
   readonly kind: string;
   readonly metadata: { readonly namespace?: string; readonly name: string };

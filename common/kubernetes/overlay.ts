@@ -1,6 +1,7 @@
 /**
- * What istiod-lite writes back to objects that live in a folder: annotations, conditions and Events, in one
- * small JSON file per object beside the folder, so that the user's own files are never touched.
+ * What istiod-lite writes back to objects that live in a folder: annotations, conditions and
+ * Events, in one small JSON file per object beside the folder, so that the user's own files are
+ * never touched.
  */
 import type { Condition, KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
 
@@ -17,7 +18,9 @@ export interface OverlayEvent {
 
 export interface Overlay {
   readonly metadata: {
-    /** Of the object it belongs to: an object of the same name that came later has no part in it. */
+    /**
+     * Of the object it belongs to: an object of the same name that came later has no part in it.
+     */
     readonly uid?: string;
     /** Null takes an annotation away that the object itself has. */
     readonly annotations?: Readonly<Record<string, string | null>>;
@@ -27,7 +30,9 @@ export interface Overlay {
   readonly events?: readonly OverlayEvent[];
 }
 
-/** The file of an object's overlay, relative to the overlay folder. `objects/` uses the same layout. */
+/**
+ * The file of an object's overlay, relative to the overlay folder. `objects/` uses the same layout.
+ */
 export function overlayPath(kind: KubernetesKind, namespace: string, name: string): string {
   return `${kind}/${namespace === "" ? "_" : namespace}/${name}.json`;
 }
@@ -48,7 +53,9 @@ export function belongsTo(overlay: Overlay, object: KubernetesObject): boolean {
   return overlay.metadata.uid === object.metadata.uid;
 }
 
-/** The object as an API server would show it. Returns the object itself if there is nothing to add. */
+/**
+ * The object as an API server would show it. Returns the object itself if there is nothing to add.
+ */
 export function applyOverlay(object: KubernetesObject, overlay: Overlay): KubernetesObject {
   const annotations = Object.entries(overlay.metadata.annotations ?? {});
   const conditions = overlay.status?.conditions ?? [];

@@ -1,6 +1,7 @@
 /**
- * Reads the text of a file (YAML of many documents, or JSON, which is YAML) into plain values that know
- * their places. Errors are collected, so that one look at a file shows everything that is wrong with it.
+ * Reads the text of a file (YAML of many documents, or JSON, which is YAML) into plain values that
+ * know their places. Errors are collected, so that one look at a file shows everything that is
+ * wrong with it.
  */
 import { type Document, LineCounter, parseAllDocuments } from "yaml";
 import {
@@ -26,7 +27,10 @@ export interface ParsedDocument {
 }
 
 export interface ParsedFile {
-  /** One per document; the items of a `kind: List` count as documents. Those with errors are missing. */
+  /**
+   * One per document; the items of a `kind: List` count as documents. Those with errors are
+   * missing.
+   */
   readonly documents: readonly ParsedDocument[];
   readonly problems: readonly Problem[];
 }

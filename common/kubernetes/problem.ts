@@ -5,13 +5,17 @@ export type Severity = "error" | "warning";
 /** A problem at a place in a file. An error keeps the object out; a warning does not. */
 export interface Problem {
   readonly severity: Severity;
-  /** The path of the file (or folder) as a person would type it from where the loader was started. */
+  /**
+   * The path of the file (or folder) as a person would type it from where the loader was started.
+   */
   readonly file: string;
   /** From 1; 1 when the problem concerns the file as a whole. */
   readonly line: number;
   /** From 1. */
   readonly column: number;
-  /** E.g. `spec.rules[0].from[1].source.ipBlocks[0]`; empty when it concerns the file as a whole. */
+  /**
+   * E.g. `spec.rules[0].from[1].source.ipBlocks[0]`; empty when it concerns the file as a whole.
+   */
   readonly field: string;
   readonly message: string;
   /** What to write instead, or what to do next. */

@@ -1,8 +1,9 @@
 /** "Did you mean": the known word that a misspelt one is close to. */
 
 /**
- * The candidate that differs from `word` by letter case only, or by few edits: one for words of four or
- * five letters, two up to ten, three beyond. Undefined when nothing is that close, or `word` is a candidate.
+ * The candidate that differs from `word` by letter case only, or by few edits: one for words of
+ * four or five letters, two up to ten, three beyond. Undefined when nothing is that close, or
+ * `word` is a candidate.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

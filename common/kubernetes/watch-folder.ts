@@ -1,6 +1,6 @@
 /**
- * Watches a folder of Kubernetes YAML. File events say where to look, never what happened; a slow poll
- * finds what events missed. A broken file keeps its last good version in force.
+ * Watches a folder of Kubernetes YAML. File events say where to look, never what happened; a slow
+ * poll finds what events missed. A broken file keeps its last good version in force.
  */
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -21,16 +21,19 @@ export type { LoadedObject, LoadResult } from "#common/kubernetes/load-result.ts
 export interface FolderWatcher {
   /** The last result that was delivered. */
   readonly result: LoadResult;
-  /** Looks at the whole folder now, without waiting for an event; `onResult` is called first if it differs. */
+  /**
+   * Looks at the whole folder now, without waiting for an event; `onResult` is called first if it
+   * differs.
+   */
   refresh(): Promise<LoadResult>;
   /** No call of `onResult` follows. */
   close(): Promise<void>;
 }
 
 /**
- * Calls `onResult` with the content of the folder, then whenever objects or problems changed. Resolves
- * after the first call, also when the folder does not exist yet (`folderReadable` is then false). A folder
- * that vanishes later keeps its last content in force until it is back.
+ * Calls `onResult` with the content of the folder, then whenever objects or problems changed.
+ * Resolves after the first call, also when the folder does not exist yet (`folderReadable` is then
+ * false). A folder that vanishes later keeps its last content in force until it is back.
  */
 export async function watchFolder(
   folder: string,

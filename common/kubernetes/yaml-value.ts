@@ -244,7 +244,9 @@ function keyText(pair: Pair<ParsedNode, ParsedNode | null>): string | undefined 
   return typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;
 }
 
-/** People look for `key: value` at the value, for a block that begins on the next line at the key. */
+/**
+ * People look for `key: value` at the value, for a block that begins on the next line at the key.
+ */
 function pairOffset(pair: Pair<ParsedNode, ParsedNode | null>): number {
   const { key, value } = pair;
   const scalar = value !== null && isScalar(value) && value.value !== null;

@@ -21,8 +21,8 @@ export interface SourceAndWriter {
 }
 
 /**
- * `folder:PATH` reads the objects of the folder PATH (relative to the working directory) and writes back
- * to `overlay`. Throws MeshError SOURCE_INVALID for anything else.
+ * `folder:PATH` reads the objects of the folder PATH (relative to the working directory) and writes
+ * back to `overlay`. Throws MeshError SOURCE_INVALID for anything else.
  */
 export function createSource(spec: string, { logger, now, overlay }: SourceDeps): SourceAndWriter {
   const path = /^folder:(.+)$/s.exec(spec)?.[1];

@@ -41,7 +41,8 @@ test("a folder that does not exist yet is waited for, one that vanishes deletes 
   const objects = join(fixture.state, "objects");
   rmSync(objects, { recursive: true });
   const starting = fixture.start(t);
-  await sleep(100);
+  const waiting = await Promise.race([starting, sleep(100, "waiting")]);
+  assert.equal(waiting, "waiting");
   assert.match(fixture.lines.join(), /does not exist \(create it\)/);
   fixture.publish(shop);
   const { batches, until } = await starting;

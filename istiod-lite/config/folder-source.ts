@@ -1,6 +1,6 @@
 /**
- * Configuration from a folder of Kubernetes objects, one cluster's worth, with what was written back to
- * them laid over: the same change stream that an API server would give.
+ * Configuration from a folder of Kubernetes objects, one cluster's worth, with what was written
+ * back to them laid over: the same change stream that an API server would give.
  */
 import { isDeepStrictEqual } from "node:util";
 import { diffObjects } from "#common/kubernetes/diff-objects.ts";

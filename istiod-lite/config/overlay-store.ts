@@ -1,6 +1,7 @@
 /**
- * The overlays of a folder source: in memory, and as files that outlive the process. This process is their
- * only writer; what it writes comes back to readers through `onChange`, after it is on disk.
+ * The overlays of a folder source: in memory, and as files that outlive the process. This process
+ * is their only writer; what it writes comes back to readers through `onChange`, after it is on
+ * disk.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -35,8 +36,8 @@ export class OverlayStore {
   }
 
   /**
-   * Reads what a previous process left behind. What does not read as an overlay is skipped; the first write
-   * to its object replaces it.
+   * Reads what a previous process left behind. What does not read as an overlay is skipped; the
+   * first write to its object replaces it.
    */
   async load(): Promise<void> {
     const names = await readdir(this.#folder, { recursive: true }).catch(() => []);
@@ -54,8 +55,8 @@ export class OverlayStore {
   }
 
   /**
-   * Replaces an overlay by what `change` makes of the present one; undefined leaves everything as it is.
-   * Throws MeshError if the file cannot be written; the overlay is then unchanged.
+   * Replaces an overlay by what `change` makes of the present one; undefined leaves everything as
+   * it is. Throws MeshError if the file cannot be written; the overlay is then unchanged.
    */
   async update(
     reference: ObjectReference,

@@ -1,4 +1,6 @@
-/** A state folder as meshctl publishes it, and an istiod-lite's view of it, for tests of the source. */
+/**
+ * A state folder as meshctl publishes it, and an istiod-lite's view of it, for tests of the source.
+ */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,14 +1,14 @@
 /**
- * Where configuration comes from and where results go back to: the two interfaces that a folder and an
- * API server both implement, so that everything behind them works the same on either.
+ * Where configuration comes from and where results go back to: the two interfaces that a folder and
+ * an API server both implement, so that everything behind them works the same on either.
  */
 import type { Condition, KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts";
 
 export interface ConfigSource {
   /**
-   * Starts watching. The first call of `onChange` delivers every object there is (perhaps none); later
-   * calls deliver what changed since, never an empty list. Resolves after the first delivery. Calls do
-   * not overlap. Throws MeshError if called twice.
+   * Starts watching. The first call of `onChange` delivers every object there is (perhaps none);
+   * later calls deliver what changed since, never an empty list. Resolves after the first delivery.
+   * Calls do not overlap. Throws MeshError if called twice.
    */
   start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void>;
   /** Stops watching; no call of `onChange` follows. */
@@ -36,8 +36,8 @@ export type NewCondition = Pick<Condition, "type" | "status" | "reason" | "messa
 /** Writes to the `status` and the annotations of objects, never to their `spec`. */
 export interface StatusWriter {
   /**
-   * Sets one annotation of a pod, or removes it when `value` is undefined. A pod that does not exist (any
-   * more) is no error: there is nothing left to write to.
+   * Sets one annotation of a pod, or removes it when `value` is undefined. A pod that does not
+   * exist (any more) is no error: there is nothing left to write to.
    */
   setPodAnnotation(
     namespace: string,
@@ -46,8 +46,8 @@ export interface StatusWriter {
     value: string | undefined,
   ): Promise<void>;
   /**
-   * Sets the given conditions, by type; conditions of other types stay. `lastTransitionTime` moves only
-   * when the status of a condition does. Nothing is written when nothing changes.
+   * Sets the given conditions, by type; conditions of other types stay. `lastTransitionTime` moves
+   * only when the status of a condition does. Nothing is written when nothing changes.
    */
   setConditions(
     object: ObjectReference,
@@ -58,5 +58,7 @@ export interface StatusWriter {
   recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
 }
 
-/** The annotation that says whether a pod's traffic is captured. Source: istio/api annotations.yaml. */
+/**
+ * The annotation that says whether a pod's traffic is captured. Source: istio/api annotations.yaml.
+ */
 export const REDIRECTION_ANNOTATION = "ambient.istio.io/redirection";

@@ -1,7 +1,7 @@
 /**
  * AuthorizationPolicy. What could be misread here widens access, so everything unknown, empty or
- * unparsable is an error. Sources: istio/api security/v1beta1/authorization_policy.proto and the checks of
- * Istio's own admission (pkg/config/validation).
+ * unparsable is an error. Sources: istio/api security/v1beta1/authorization_policy.proto and the
+ * checks of Istio's own admission (pkg/config/validation).
  */
 import type {
   AuthorizationPolicy,
@@ -34,7 +34,9 @@ import {
 const values = (check: TextCheck): Schema => list(text(all(notEmpty, check)), { min: 1 });
 const anyText: TextCheck = () => undefined;
 
-/** `*` means anything at one end only; elsewhere it is an ordinary character that no identity holds. */
+/**
+ * `*` means anything at one end only; elsewhere it is an ordinary character that no identity holds.
+ */
 const wildcardAtEnd: TextCheck = (value) => {
   if (!value.slice(1, -1).includes("*") && !/^\*.+\*$/.test(value)) return undefined;
   const message = `${JSON.stringify(value)} has a * that is neither only first nor only last: it never matches`;

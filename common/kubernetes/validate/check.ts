@@ -1,4 +1,7 @@
-/** Applies a schema to a JSON value: rebuilds the value with defaults, without nulls, and collects issues. */
+/**
+ * Applies a schema to a JSON value: rebuilds the value with defaults, without nulls, and collects
+ * issues.
+ */
 import { MAX_DOCUMENT_PROBLEMS } from "#common/kubernetes/limits.ts";
 import type { FieldPath, Issue, Severity } from "#common/kubernetes/problem.ts";
 import { suggest } from "#common/kubernetes/suggest.ts";

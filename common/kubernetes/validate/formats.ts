@@ -1,6 +1,7 @@
 /**
- * The syntaxes of names and addresses inside objects. Sources: RFC 1123 section 2.1 and RFC 1035 section
- * 2.3.1 as Kubernetes narrows them ("Object Names and IDs", "Labels and Selectors" in its documentation).
+ * The syntaxes of names and addresses inside objects. Sources: RFC 1123 section 2.1 and RFC 1035
+ * section 2.3.1 as Kubernetes narrows them ("Object Names and IDs", "Labels and Selectors" in its
+ * documentation).
  */
 
 import type { Refusal, TextCheck } from "#common/kubernetes/validate/schema.ts";

@@ -4,8 +4,9 @@ import { labelKey, labelValue } from "#common/kubernetes/validate/formats.ts";
 import { map, type Schema, strictObject, text } from "#common/kubernetes/validate/schema.ts";
 
 /**
- * Labels that no object can carry are refused: such a policy would silently apply to nothing. An empty
- * selector is legal and applies to the whole namespace, which is hardly what its writer meant.
+ * Labels that no object can carry are refused: such a policy would silently apply to nothing. An
+ * empty selector is legal and applies to the whole namespace, which is hardly what its writer
+ * meant.
  */
 export const selector: Schema = strictObject<LabelSelector>(
   { matchLabels: map(text(labelValue), labelKey) },

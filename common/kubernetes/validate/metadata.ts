@@ -1,4 +1,7 @@
-/** The parts that objects of every kind share: metadata, conditions, selectors; and how a kind is declared. */
+/**
+ * The parts that objects of every kind share: metadata, conditions, selectors; and how a kind is
+ * declared.
+ */
 import type { KubernetesKind, ObjectMeta } from "#common/kubernetes/objects.ts";
 import { suggest } from "#common/kubernetes/suggest.ts";
 import {
@@ -121,7 +124,9 @@ function metadata(name: TextCheck, namespaced: boolean): Schema {
   );
 }
 
-/** Labels of the mesh that a pod, a service or a namespace can carry. Source: istio/api labels.yaml. */
+/**
+ * Labels of the mesh that a pod, a service or a namespace can carry. Source: istio/api labels.yaml.
+ */
 const MESH_LABELS = [
   "istio.io/dataplane-mode",
   "istio.io/use-waypoint",

@@ -1,4 +1,7 @@
-/** PeerAuthentication. Source: istio/api security/v1beta1/peer_authentication.proto and Istio's admission. */
+/**
+ * PeerAuthentication. Source: istio/api security/v1beta1/peer_authentication.proto and Istio's
+ * admission.
+ */
 import type { PeerAuthentication } from "#common/kubernetes/objects.ts";
 import { dnsSubdomain, portText } from "#common/kubernetes/validate/formats.ts";
 import { selector } from "#common/kubernetes/validate/istio-selector.ts";

@@ -1,6 +1,6 @@
 /**
- * The words in which the shape of a kind is declared. A schema is plain data (plus small functions for
- * what data cannot say); `check.ts` applies it.
+ * The words in which the shape of a kind is declared. A schema is plain data (plus small functions
+ * for what data cannot say); `check.ts` applies it.
  */
 import type { FieldPath, Severity } from "#common/kubernetes/problem.ts";
 
@@ -62,7 +62,9 @@ export interface ObjectSchema {
   readonly type: "object";
   readonly fields: Readonly<Record<string, Schema>>;
   readonly required: readonly string[];
-  /** Strict objects refuse unknown fields and nulls; others pass them by and treat null as absent. */
+  /**
+   * Strict objects refuse unknown fields and nulls; others pass them by and treat null as absent.
+   */
   readonly strict: boolean;
   /** Real fields that nothing reads but that look like misspellings of fields that are read. */
   readonly unread: readonly string[];

@@ -193,8 +193,9 @@ function endpointAddress(address: string, type: EndpointSlice["addressType"]): R
 }
 
 /**
- * Addresses that mean another host at every place, so that an EndpointSlice must not name them: who may
- * write one could otherwise reach what listens on a node only. Source: Kubernetes' own API validation.
+ * Addresses that mean another host at every place, so that an EndpointSlice must not name them: who
+ * may write one could otherwise reach what listens on a node only. Source: Kubernetes' own API
+ * validation.
  */
 const FORBIDDEN: readonly (readonly [string, string])[] = [
   ["0.0.0.0/32", "unspecified"],

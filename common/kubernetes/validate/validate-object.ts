@@ -67,7 +67,9 @@ export function isNamespaced(kind: KubernetesKind): boolean {
   return KINDS[kind].namespaced;
 }
 
-/** A known kind in a group of Kubernetes or Istio itself is that kind, with its version mistaken. */
+/**
+ * A known kind in a group of Kubernetes or Istio itself is that kind, with its version mistaken.
+ */
 function findKind(kind: string, apiVersion: string): KindDefinition | undefined {
   if (!Object.hasOwn(KINDS, kind)) return undefined;
   const definition = KINDS[kind as KubernetesKind];
