@@ -4,7 +4,7 @@ import type { CommandResult, Stage } from "./stage.ts";
 
 /** Lines shown of one command's output; the rest is counted. */
 const MAX_LINES = 12;
-const MAX_COLUMNS = 400;
+const MAX_COLUMNS = 110;
 
 export class Narrator {
   readonly #stage: Stage;
@@ -77,10 +77,22 @@ export class Narrator {
 
   #show(result: CommandResult): CommandResult {
     const lines = result.output.trimEnd().split("\n");
-    for (const line of lines.slice(0, MAX_LINES)) {
-      this.#print(`     ${line.slice(0, MAX_COLUMNS)}\n`);
-    }
+    for (const line of lines.slice(0, MAX_LINES).flatMap(wrap)) this.#print(`     ${line}\n`);
     if (lines.length > MAX_LINES) this.#print(`     … ${lines.length - MAX_LINES} more lines\n`);
     return result;
   }
+}
+
+/** A long line in pieces, broken at spaces, the later ones indented. */
+function wrap(line: string): string[] {
+  const pieces: string[] = [];
+  let current = "";
+  for (const word of line.replaceAll("\t", " ").split(/(?<= )/)) {
+    if (current.trim() !== "" && current.length + word.length > MAX_COLUMNS) {
+      pieces.push(current.trimEnd());
+      current = "    ";
+    }
+    current += word;
+  }
+  return [...pieces, current.trimEnd()];
 }
