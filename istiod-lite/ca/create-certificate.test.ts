@@ -230,7 +230,7 @@ test("callers that are not proven hear no more than that", async () => {
     refusedWith(answer, status.UNAUTHENTICATED, /^request authenticate failure$/);
   }
   assert.match(lines.join(""), /no authorization header/);
-  assert.match(lines.join(""), /unexpected "aud" claim/);
+  assert.match(lines.join(""), /unexpected \\"aud\\" claim value"\n/);
 });
 
 test("requests with an unusable key are refused as such", async () => {

@@ -85,7 +85,9 @@ export class JwksTokenReviewer implements TokenReviewer {
         requiredClaims: ["exp", "sub", "iss", "aud"],
       });
       return payload;
-    } catch (cause) {
+    } catch (error) {
+      // jose hangs the whole payload on its errors as their cause: only the text goes on.
+      const cause = error instanceof Error ? error.message : error;
       throw new MeshError("UNAUTHENTICATED", "the token was not accepted", { cause });
     }
   }
