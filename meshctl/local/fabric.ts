@@ -29,6 +29,10 @@ const NODE_SETTINGS = [
   ["ipv4/conf/default/send_redirects", "0"],
   ["ipv6/conf/all/accept_dad", "0"],
   ["ipv6/conf/default/accept_dad", "0"],
+  // Bridges only bridge: services are translated where packets are routed, once, and nowhere else.
+  ["bridge/bridge-nf-call-iptables", "0"],
+  ["bridge/bridge-nf-call-ip6tables", "0"],
+  ["bridge/bridge-nf-call-arptables", "0"],
 ] as const;
 
 const SETTINGS_SCRIPT = NODE_SETTINGS.map(
