@@ -59,7 +59,7 @@ test("hidden files and what editors leave behind are skipped", async (t) => {
   assert.deepEqual(await load(folder), { keys: [], problems: [] });
 });
 
-test("a folder that does not exist, and a file in its place, are problems and no objects", async (t) => {
+test("a missing folder, and a file in its place, are problems and no objects", async (t) => {
   const folder = temporaryFolder(t);
   const missing = await loadFolder(join(folder, "none"));
   assert.equal(missing.folderReadable, false);
@@ -72,7 +72,7 @@ test("a folder that does not exist, and a file in its place, are problems and no
   assert.match(file.problems.map(formatProblem).join(), /is no folder/);
 });
 
-test("of two objects with one key the first counts, and the second is told where the first is", async (t) => {
+test("of two objects with one key the first counts; the second is told where it is", async (t) => {
   const folder = temporaryFolder(t);
   write(folder, "a.yaml", namespaceYaml("x", "{from: a}"));
   write(folder, "b.yaml", `# two\n${namespaceYaml("x", "{from: b}")}`);
@@ -82,14 +82,15 @@ test("of two objects with one key the first counts, and the second is told where
     [{ from: "a" }],
   );
   assert.deepEqual((await load(folder)).problems, [
-    `b.yaml:2:1: error: metadata.name: Namespace x exists already, in ${folder}/a.yaml:1 (the first one counts: remove one of the two)`,
+    `b.yaml:2:1: error: metadata.name: Namespace x exists already, in ${folder}/a.yaml:1 ` +
+      "(the first one counts: remove one of the two)",
   ]);
 });
 
 test("a namespace that does not exist is warned of once; the built-in ones exist", async (t) => {
   const folder = temporaryFolder(t);
   const account = (name: string, namespace: string) =>
-    `apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: ${name}, namespace: ${namespace}}\n---\n`;
+    `{apiVersion: v1, kind: ServiceAccount, metadata: ${JSON.stringify({ name, namespace })}}\n---\n`;
   const objects = [
     account("a", "default"),
     account("a", "istio-system"),
@@ -105,7 +106,7 @@ test("a namespace that does not exist is warned of once; the built-in ones exist
   assert.equal(problems.length, 1);
   assert.match(
     problems[0] ?? "",
-    /^a\.yaml:13:1: warning: metadata\.namespace: there is no Namespace shop/,
+    /^a\.yaml:7:1: warning: metadata\.namespace: there is no Namespace shop/,
   );
 });
 
@@ -120,7 +121,7 @@ test("a kind that nothing reads is warned of once in the whole folder", async (t
   });
 });
 
-test("several problems of several files are reported together, and the good objects count", async (t) => {
+test("problems of several files are reported together; the good objects count", async (t) => {
   const folder = temporaryFolder(t);
   write(
     folder,
@@ -202,7 +203,11 @@ test("a file and a folder without permission are reported, the rest is read", as
 function loadAsNobody(folder: string): { keys: string[]; problems: string[] } {
   const script = `
     const { loadFolder } = await import(${JSON.stringify(import.meta.resolve("./load-folder.ts"))});
-    if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
+    if (process.getuid() === 0) {
+      process.setgroups([]);
+      process.setgid(65534);
+      process.setuid(65534);
+    }
     const { objects, problems } = await loadFolder(${JSON.stringify(folder)});
     console.log(JSON.stringify({
       keys: objects.map(({ object }) => object.kind + "//" + object.metadata.name),
@@ -220,4 +225,10 @@ test("an empty folder is readable and holds nothing", async (t) => {
   const { objects, problems, folderReadable } = await loadFolder(folder);
   assert.deepEqual([objects, problems, folderReadable], [[], [], true]);
   rmSync(folder, { recursive: true });
+});
+
+test("objects with all the fields that a cluster fills in pass without a word", async () => {
+  const { keys, problems } = await load(join(import.meta.dirname, "testdata"));
+  assert.equal(keys.length, 8);
+  assert.deepEqual(problems, []);
 });

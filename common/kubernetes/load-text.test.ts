@@ -34,39 +34,15 @@ test("objects come back as they were written, in YAML and in both forms of JSON"
   );
 });
 
+/** Pieces that mean something to YAML or to Kubernetes, to be put together in any way. */
+const SCRAPS = [
+  ..."a: \n{}[]#\"'|>\t\0?,".split(""),
+  ...["- ", "&x", "*x", "<<", "!t ", "---\n"],
+  ...["kind: Pod\n", "apiVersion: v1\n", "metadata:\n", "  name: x\n"],
+];
+
 test("no text whatever makes the loader throw", () => {
-  const soup = fc.array(
-    fc.constantFrom(
-      "a",
-      ":",
-      " ",
-      "\n",
-      "- ",
-      "{",
-      "}",
-      "[",
-      "]",
-      "&x",
-      "*x",
-      "<<",
-      "!t ",
-      "#",
-      '"',
-      "'",
-      "|",
-      ">",
-      "---\n",
-      "kind: Pod\n",
-      "apiVersion: v1\n",
-      "metadata:\n",
-      "  name: x\n",
-      "\t",
-      "\0",
-      "?",
-      ",",
-    ),
-    { maxLength: 60 },
-  );
+  const soup = fc.array(fc.constantFrom(...SCRAPS), { maxLength: 60 });
   fc.assert(
     fc.property(soup, (parts) => {
       const content = loadText(parts.join(""), "f.yaml");

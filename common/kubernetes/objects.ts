@@ -3,6 +3,7 @@
  * and an API server both deliver. Only fields that something reads are typed; validators check
  * exactly these.
  */
+import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -35,7 +36,8 @@ export interface Condition {
   readonly lastTransitionTime?: string;
 }
 
-interface Base<ApiVersion extends string, Kind extends string> {
+/** What every object begins with. */
+export interface Base<ApiVersion extends string, Kind extends string> {
   readonly apiVersion: ApiVersion;
   readonly kind: Kind;
   readonly metadata: ObjectMeta;
@@ -206,75 +208,16 @@ export interface EndpointSlice extends Base<"discovery.k8s.io/v1", "EndpointSlic
   }[];
 }
 
-export interface PolicySource {
-  readonly principals?: readonly string[];
-  readonly notPrincipals?: readonly string[];
-  readonly namespaces?: readonly string[];
-  readonly notNamespaces?: readonly string[];
-  readonly serviceAccounts?: readonly string[];
-  readonly notServiceAccounts?: readonly string[];
-  readonly ipBlocks?: readonly string[];
-  readonly notIpBlocks?: readonly string[];
-  readonly requestPrincipals?: readonly string[];
-  readonly notRequestPrincipals?: readonly string[];
-  readonly remoteIpBlocks?: readonly string[];
-  readonly notRemoteIpBlocks?: readonly string[];
-}
-
-export interface PolicyOperation {
-  readonly ports?: readonly string[];
-  readonly notPorts?: readonly string[];
-  readonly hosts?: readonly string[];
-  readonly notHosts?: readonly string[];
-  readonly methods?: readonly string[];
-  readonly notMethods?: readonly string[];
-  readonly paths?: readonly string[];
-  readonly notPaths?: readonly string[];
-}
-
-export interface PolicyCondition {
-  readonly key: string;
-  readonly values?: readonly string[];
-  readonly notValues?: readonly string[];
-}
-
-export interface PolicyRule {
-  readonly from?: readonly { readonly source?: PolicySource }[];
-  readonly to?: readonly { readonly operation?: PolicyOperation }[];
-  readonly when?: readonly PolicyCondition[];
-}
-
-export interface PolicyTargetRef {
-  readonly group?: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly namespace?: string;
-}
-
-export interface AuthorizationPolicy
-  extends Base<"security.istio.io/v1" | "security.istio.io/v1beta1", "AuthorizationPolicy"> {
-  readonly spec?: {
-    readonly selector?: LabelSelector;
-    readonly targetRef?: PolicyTargetRef;
-    readonly targetRefs?: readonly PolicyTargetRef[];
-    readonly rules?: readonly PolicyRule[];
-    /** ALLOW unless said otherwise. */
-    readonly action?: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
-  };
-  readonly status?: { readonly conditions?: readonly Condition[] };
-}
-
-export type MtlsMode = "UNSET" | "DISABLE" | "PERMISSIVE" | "STRICT";
-
-export interface PeerAuthentication
-  extends Base<"security.istio.io/v1" | "security.istio.io/v1beta1", "PeerAuthentication"> {
-  readonly spec?: {
-    readonly selector?: LabelSelector;
-    readonly mtls?: { readonly mode?: MtlsMode };
-    /** By container port. */
-    readonly portLevelMtls?: Readonly<Record<string, { readonly mode?: MtlsMode }>>;
-  };
-}
+export type {
+  AuthorizationPolicy,
+  MtlsMode,
+  PeerAuthentication,
+  PolicyCondition,
+  PolicyOperation,
+  PolicyRule,
+  PolicySource,
+  PolicyTargetRef,
+} from "#common/kubernetes/policy-objects.ts";
 
 export type KubernetesObject =
   | Node

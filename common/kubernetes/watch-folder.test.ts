@@ -193,7 +193,7 @@ test("objects of files that did not change stay the very same values", async (t)
   assert.equal(after.objects.filter((entry) => !before.has(entry)).length, 1);
 });
 
-test("a folder that vanishes keeps its content in force, and is followed when it is back", async (t) => {
+test("a folder that vanishes keeps its content in force until it is back", async (t) => {
   const parent = temporaryFolder(t);
   const folder = join(parent, "objects");
   write(folder, "sub/a.yaml", namespaceYaml("a"));

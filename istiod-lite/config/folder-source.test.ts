@@ -36,7 +36,7 @@ test("an empty folder is a first delivery of nothing", async (t) => {
   assert.deepEqual(batches, [[]]);
 });
 
-test("a folder that does not exist yet is waited for, one that vanishes deletes nothing", async (t) => {
+test("a missing folder is waited for, one that vanishes deletes nothing", async (t) => {
   const fixture = new SourceFixture(t);
   const objects = join(fixture.state, "objects");
   rmSync(objects, { recursive: true });
@@ -95,7 +95,7 @@ test("a pod of the same name that came later has no part in the old pod's overla
   });
 });
 
-test("the overlay of an object that is gone is removed, also one from before the start", async (t) => {
+test("the overlay of an object that is gone is removed, at the start too", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));
   fixture.publish(shop);
@@ -110,7 +110,7 @@ test("the overlay of an object that is gone is removed, also one from before the
   assert.deepEqual(readdirSync(dirname(orphan)), []);
 });
 
-test("overlays survive a restart; files that are none are replaced by the next write", async (t) => {
+test("overlays survive a restart; broken ones are replaced by the next write", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));
   fixture.publish(pod("b"));

@@ -29,7 +29,7 @@ test("a pod's annotation comes back in the change stream, and goes again", async
   assert.deepEqual(annotationsOf(state()), {}, "also one that the object has itself");
 });
 
-test("conditions replace those of their type and keep the time of the last transition", async (t) => {
+test("conditions replace those of their type and keep their transition time", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(policy("p"));
   const { statusWriter, state } = await fixture.start(t);

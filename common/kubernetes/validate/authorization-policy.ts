@@ -39,7 +39,7 @@ const anyText: TextCheck = () => undefined;
  */
 const wildcardAtEnd: TextCheck = (value) => {
   if (!value.slice(1, -1).includes("*") && !/^\*.+\*$/.test(value)) return undefined;
-  const message = `${JSON.stringify(value)} has a * that is neither only first nor only last: it never matches`;
+  const message = `${JSON.stringify(value)} never matches: its * is not at one end only`;
   return { message, hint: "write an exact value, prefix*, *suffix or *" };
 };
 

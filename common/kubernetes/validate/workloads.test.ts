@@ -68,9 +68,7 @@ testWrong([
   [
     "a command that is no list",
     container({ command: "sleep" }),
-    [
-      /^error spec\.containers\[0\]\.command: must be a list, not the text "sleep" \(write \["sleep"\]\)/,
-    ],
+    [/^error spec\.containers\[0\]\.command: must be a list, .* "sleep" \(write \["sleep"\]\)/],
   ],
   ["port 0", container({ ports: [{ containerPort: 0 }] }), [/0 is not between 1 and 65535/]],
   ["port 65536", container({ ports: [{ containerPort: 65_536 }] }), [/65536 is not between/]],
@@ -109,9 +107,7 @@ testWrong([
   [
     "a probe of an unknown port",
     container({ readinessProbe: { tcpSocket: { port: "web" } } }),
-    [
-      /^warning spec\.containers\[0\]\.readinessProbe\.tcpSocket\.port: the container has no port named web/,
-    ],
+    [/^warning spec\.containers\[0\]\.readinessProbe\.tcpSocket\.port: .* has no port named web/],
   ],
   [
     "a liveness probe with two successes",
