@@ -5,6 +5,8 @@ import type { CommandResult, Stage } from "./stage.ts";
 /** Lines shown of one command's output; the rest is counted. */
 const MAX_LINES = 12;
 const MAX_COLUMNS = 110;
+/** Rows of tables are left whole up to this width. */
+const WRAP_FROM_COLUMNS = 170;
 
 export class Narrator {
   readonly #stage: Stage;
@@ -85,6 +87,7 @@ export class Narrator {
 
 /** A long line in pieces, broken at spaces, the later ones indented. */
 function wrap(line: string): string[] {
+  if (line.length <= WRAP_FROM_COLUMNS) return [line];
   const pieces: string[] = [];
   let current = "";
   for (const word of line.replaceAll("\t", " ").split(/(?<= )/)) {
