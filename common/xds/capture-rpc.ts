@@ -1,4 +1,6 @@
-/** Our capture report service as grpc-js wants it, for client and server, with the model's types. */
+/**
+ * Our capture report service as grpc-js wants it, for client and server, with the model's types.
+ */
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MethodDefinition } from "@grpc/grpc-js";

@@ -1,6 +1,6 @@
 /**
- * istio.security.Authorization from the wire. A policy that this version cannot represent exactly is
- * refused as a whole: dropping a part of a match could let more through than its author meant.
+ * istio.security.Authorization from the wire. A policy that this version cannot represent exactly
+ * is refused as a whole: dropping a part of a match could let more through than its author meant.
  */
 import type {
   Authorization,
@@ -94,7 +94,8 @@ function decodeCidr(message: wire.Address, key: string): Cidr {
   refuseUnknown(message, key, "an address");
   const bytes = ipToBytes(decodeIp(message.address, `an address of policy ${key}`));
   // An IPv4-mapped block becomes the IPv4 block it stands for: peers are un-mapped before they are
-  // looked at, so the 16-byte form would never match. One wider than ::ffff:0:0/96 is no IPv4 block.
+  // looked at, so the 16-byte form would never match. One wider than ::ffff:0:0/96 is no IPv4
+  // block.
   const length = message.length - (message.address.length - bytes.length) * 8;
   if (length < 0 || length > bytes.length * 8) {
     throw invalidResource(

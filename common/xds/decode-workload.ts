@@ -1,10 +1,12 @@
-/** istio.workload.Address from the wire: workloads and services, with the wire's defaults filled in. */
+/**
+ * istio.workload.Address from the wire: workloads and services, with the wire's defaults filled in.
+ */
 import type { GatewayAddress, ServiceAddress } from "#common/model/address.ts";
 import { DEFAULT_TRUST_DOMAIN } from "#common/model/identity.ts";
 import { ipToBytes } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
 import type { LoadBalancing, MeshAddress, Service, ServicePort } from "#common/model/service.ts";
-import type { Workload } from "#common/model/workload.ts";
+import type { Locality, Workload } from "#common/model/workload.ts";
 import {
   decodeIp,
   decodeMessage,
@@ -29,8 +31,9 @@ import {
 } from "./workload-enums.ts";
 
 /**
- * Parses one Address resource. Throws MeshError INVALID_RESOURCE for anything that this version cannot
- * represent exactly: unknown enum numbers, LEGACY_ISTIO_MTLS, addresses of other than 4 or 16 bytes.
+ * Parses one Address resource. Throws MeshError INVALID_RESOURCE for anything that this version
+ * cannot represent exactly: unknown enum numbers, LEGACY_ISTIO_MTLS, addresses of other than 4 or
+ * 16 bytes.
  */
 export function decodeAddress(bytes: Uint8Array): MeshAddress {
   const { type } = decodeMessage(wire.AddressSchema, bytes);
@@ -43,7 +46,7 @@ export function decodeAddress(bytes: Uint8Array): MeshAddress {
 
 function decodeWorkload(message: wire.Workload): Workload {
   const uid = requiredText(message.uid, "the workload's uid");
-  const { waypoint, networkGateway, locality } = message;
+  const { waypoint, networkGateway } = message;
   const tunnel = decodeApplicationTunnel(message.applicationTunnel);
   return {
     uid,
@@ -73,14 +76,15 @@ function decodeWorkload(message: wire.Workload): Workload {
     authorizationPolicies: message.authorizationPolicies,
     status: enumName(WORKLOAD_STATUSES, message.status, "workload status"),
     clusterId: message.clusterId,
-    locality: {
-      region: locality?.region ?? "",
-      zone: locality?.zone ?? "",
-      subzone: locality?.subzone ?? "",
-    },
+    locality: decodeLocality(message.locality),
     networkMode: enumName(NETWORK_MODES, message.networkMode, "network mode"),
     capacity: message.capacity ?? 1,
   };
+}
+
+function decodeLocality(locality: wire.Locality | undefined): Locality {
+  const { region = "", zone = "", subzone = "" } = locality ?? {};
+  return { region, zone, subzone };
 }
 
 function decodeTunnelProtocol(number: wire.TunnelProtocol): Workload["tunnelProtocol"] {

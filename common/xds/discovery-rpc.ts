@@ -1,6 +1,7 @@
 /**
- * The delta xDS stream as grpc-js wants it, for `client.makeBidiStreamRequest` and `server.addService`.
- * Requests and responses are plain objects: the generated messages stay in this file.
+ * The delta xDS stream as grpc-js wants it, for `client.makeBidiStreamRequest` and
+ * `server.addService`. Requests and responses are plain objects: the generated messages stay in
+ * this file.
  */
 
 import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
@@ -74,8 +75,8 @@ function parseRequest(bytes: Uint8Array): DeltaDiscoveryRequest {
 }
 
 /**
- * Resources are encoded apart and appended: in protobuf, joined encodings of a message are the encoding
- * of the joined message. So a resource that goes to a thousand proxies is encoded once.
+ * Resources are encoded apart and appended: in protobuf, joined encodings of a message are the
+ * encoding of the joined message. So a resource that goes to a thousand proxies is encoded once.
  */
 function serializeResponse(response: DeltaDiscoveryResponse): Buffer {
   const rest = create(wire.DeltaDiscoveryResponseSchema, {

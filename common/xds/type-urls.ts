@@ -1,4 +1,6 @@
-/** The xDS resource types of the mesh. Source: istio/ztunnel src/xds/types.rs; capture.Pod is ours. */
+/**
+ * The xDS resource types of the mesh. Source: istio/ztunnel src/xds/types.rs; capture.Pod is ours.
+ */
 
 export const ADDRESS_TYPE = "type.googleapis.com/istio.workload.Address";
 export const AUTHORIZATION_TYPE = "type.googleapis.com/istio.security.Authorization";

@@ -15,7 +15,9 @@ export type Enrolment =
   | { readonly enrolled: true }
   | { readonly enrolled: false; readonly reason: string };
 
-/** Whether the labels ask for capture and nothing forbids it. Addresses and node are not looked at. */
+/**
+ * Whether the labels ask for capture and nothing forbids it. Addresses and node are not looked at.
+ */
 export function enrolmentOf(
   pod: Pod,
   namespace: Namespace | undefined,

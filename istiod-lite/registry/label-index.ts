@@ -1,6 +1,6 @@
 /**
- * Which pods a selector selects and which selectors select a pod, inside one namespace each, without
- * looking at every pod or every selector: both are filed under single `key=value` pairs.
+ * Which pods a selector selects and which selectors select a pod, inside one namespace each,
+ * without looking at every pod or every selector: both are filed under single `key=value` pairs.
  */
 import { addToSet, deleteFromSet } from "./multi-map.ts";
 

@@ -1,4 +1,6 @@
-/** Maps from a key to a set of values that never keep an empty set: the shape of every index here. */
+/**
+ * Maps from a key to a set of values that never keep an empty set: the shape of every index here.
+ */
 
 export function addToSet<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   const values = map.get(key);

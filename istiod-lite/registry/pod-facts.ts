@@ -9,7 +9,9 @@ export function namespacedName(object: {
   return `${object.metadata.namespace ?? "default"}/${object.metadata.name}`;
 }
 
-/** A pod that has run to its end keeps its record and its address in the API, but not in the mesh. */
+/**
+ * A pod that has run to its end keeps its record and its address in the API, but not in the mesh.
+ */
 export function isTerminal(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
@@ -21,7 +23,10 @@ export function isHealthy(pod: Pod): boolean {
   return ready?.status === "True";
 }
 
-/** The pod's addresses in the order of `status.podIPs`, each once; texts that are no address are skipped. */
+/**
+ * The pod's addresses in the order of `status.podIPs`, each once; texts that are no address are
+ * skipped.
+ */
 export function podAddresses(pod: Pod): readonly IpAddress[] {
   const { podIPs, podIP } = pod.status ?? {};
   const texts = podIPs?.map(({ ip }) => ip) ?? (podIP === undefined ? [] : [podIP]);

@@ -31,7 +31,10 @@ export class PodStore {
     return this.#byNode.get(node) ?? NONE;
   }
 
-  /** Pods that own the address: not those that share their node's, nor those that have run to their end. */
+  /**
+   * Pods that own the address: not those that share their node's, nor those that have run to their
+   * end.
+   */
   atAddress(ip: IpAddress): ReadonlySet<string> {
     return this.#byAddress.get(ip) ?? NONE;
   }

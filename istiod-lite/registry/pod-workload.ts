@@ -70,7 +70,9 @@ export function localityOf(node: Node | undefined): Locality {
   };
 }
 
-/** `<network>/<ip>` of each address. A host-network pod has none: its address is the node's (F37). */
+/**
+ * `<network>/<ip>` of each address. A host-network pod has none: its address is the node's (F37).
+ */
 export function workloadAliases(workload: Workload): readonly string[] {
   if (workload.networkMode === "host-network") return [];
   const { network } = workload;

@@ -1,4 +1,7 @@
-/** Derives the resources of one object from the stores and publishes them, replacing its former ones. */
+/**
+ * Derives the resources of one object from the stores and publishes them, replacing its former
+ * ones.
+ */
 import type { Namespace, Node, Pod } from "#common/kubernetes/objects.ts";
 import { networkAddressKey, serviceKey } from "#common/model/address.ts";
 import { type Authorization, policyKey } from "#common/model/authorization.ts";

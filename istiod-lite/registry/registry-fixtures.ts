@@ -1,4 +1,6 @@
-/** Objects for the tests of the registry and of the xDS server, with only what a test cares about. */
+/**
+ * Objects for the tests of the registry and of the xDS server, with only what a test cares about.
+ */
 import assert from "node:assert/strict";
 import {
   type KubernetesObject,

@@ -7,7 +7,10 @@ export interface RegistryOptions {
   readonly rootNamespace: string;
   /** The cluster's DNS domain: services are `<name>.<namespace>.svc.<domain>`. */
   readonly clusterDomain: string;
-  /** Pods of these namespaces are never captured (ambient.md F4); istio-cni's default is kube-system. */
+  /**
+   * Pods of these namespaces are never captured (ambient.md F4); istio-cni's default is
+   * kube-system.
+   */
   readonly excludedNamespaces: readonly string[];
   /** False: nobody is told to use HBONE; Istio's PILOT_ENABLE_SENDING_HBONE. */
   readonly hbone: boolean;

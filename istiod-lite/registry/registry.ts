@@ -1,7 +1,7 @@
 /**
- * The registry: from Kubernetes objects to what the proxies are told, incrementally. Pure: no clock, no
- * sockets. A change marks what depends on it, and only that is derived again; whatever comes out with
- * the same bytes as before is not a change.
+ * The registry: from Kubernetes objects to what the proxies are told, incrementally. Pure: no
+ * clock, no sockets. A change marks what depends on it, and only that is derived again; whatever
+ * comes out with the same bytes as before is not a change.
  */
 import type {
   EndpointSlice,
@@ -96,8 +96,8 @@ export class Registry {
   }
 
   /**
-   * Whether a pod of this service account runs on the node with an address of its own: what a node's
-   * proxy may ask certificates for.
+   * Whether a pod of this service account runs on the node with an address of its own: what a
+   * node's proxy may ask certificates for.
    */
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
     for (const key of this.#pods.onNode(node)) {
@@ -237,7 +237,9 @@ function asKind<Kind extends KubernetesObject["kind"]>(
   return object as Extract<KubernetesObject, { kind: Kind }>;
 }
 
-/** One bad object must not stop the others: the validator lets none through, but that is not here. */
+/**
+ * One bad object must not stop the others: the validator lets none through, but that is not here.
+ */
 function attempt(problems: RegistryProblem[], object: string, step: () => void): void {
   try {
     step();

@@ -1,4 +1,7 @@
-/** Everything that is published right now, by type, name and alias, and what changed since it was asked. */
+/**
+ * Everything that is published right now, by type, name and alias, and what changed since it was
+ * asked.
+ */
 import { hash } from "node:crypto";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";

@@ -1,4 +1,6 @@
-/** Service ports: which of them the mesh carries, what they speak, and where they lead in one pod. */
+/**
+ * Service ports: which of them the mesh carries, what they speak, and where they lead in one pod.
+ */
 import type { KubeService, KubeServicePort, Pod } from "#common/kubernetes/objects.ts";
 import type { AppProtocol, ServicePort } from "#common/model/service.ts";
 
@@ -17,7 +19,10 @@ export function declaredPort(port: KubeServicePort): ServicePort {
   };
 }
 
-/** The ports under which the pod serves the service; one whose name the pod does not know is left out. */
+/**
+ * The ports under which the pod serves the service; one whose name the pod does not know is left
+ * out.
+ */
 export function portsInPod(service: KubeService, pod: Pod): readonly ServicePort[] {
   return tcpPorts(service).flatMap((port) => {
     const { targetPort = port.port } = port;

@@ -1,4 +1,7 @@
-/** The Services of the cluster and the EndpointSlices of those without a selector, with their indexes. */
+/**
+ * The Services of the cluster and the EndpointSlices of those without a selector, with their
+ * indexes.
+ */
 import type { EndpointSlice, KubeService } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { LabelIndex, type Labels, selectorMatches } from "./label-index.ts";

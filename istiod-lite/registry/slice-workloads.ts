@@ -1,7 +1,7 @@
 /**
- * EndpointSlices of Services without a selector: the endpoints their author wrote down. An address that
- * is a pod's is that pod, so that no slice can give a pod a second record without its identity; any
- * other address becomes a workload of its own.
+ * EndpointSlices of Services without a selector: the endpoints their author wrote down. An address
+ * that is a pod's is that pod, so that no slice can give a pod a second record without its
+ * identity; any other address becomes a workload of its own.
  */
 import type { EndpointSlice, KubeService } from "#common/kubernetes/objects.ts";
 import { type IpAddress, ipToBytes, parseIp } from "#common/model/ip.ts";
@@ -26,7 +26,10 @@ export function sliceService(slice: EndpointSlice): string | undefined {
   return name === undefined ? undefined : `${slice.metadata.namespace ?? "default"}/${name}`;
 }
 
-/** The slice's endpoints by address, each once; names and addresses no endpoint may have are left out. */
+/**
+ * The slice's endpoints by address, each once; names and addresses no endpoint may have are left
+ * out.
+ */
 export function sliceEndpoints(slice: EndpointSlice): readonly SliceEndpoint[] {
   if (slice.addressType === "FQDN") return [];
   const endpoints = new Map<IpAddress, SliceEndpoint>();

@@ -7,13 +7,14 @@ export interface WorkloadName {
   readonly type: WorkloadType;
 }
 
-// A CronJob names its Jobs after the time they were due, in minutes (eight digits) or seconds (ten).
+// A CronJob names its Jobs after the time they were due, in minutes (eight digits) or seconds
+// (ten).
 const CRON_JOB_RUN = /^(.+)-\d{8,10}$/;
 
 /**
- * The workload that a pod belongs to, from its controller: the Deployment behind a ReplicaSet (whose name
- * ends in the pod's template hash), the CronJob behind a Job, any other controller by its own name, or
- * the pod itself. Source: istio/istio pkg/kube GetWorkloadMetaFromPod.
+ * The workload that a pod belongs to, from its controller: the Deployment behind a ReplicaSet
+ * (whose name ends in the pod's template hash), the CronJob behind a Job, any other controller by
+ * its own name, or the pod itself. Source: istio/istio pkg/kube GetWorkloadMetaFromPod.
  */
 export function workloadNameOf(pod: Pod): WorkloadName {
   const owners = pod.metadata.ownerReferences ?? [];

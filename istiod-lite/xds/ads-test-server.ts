@@ -1,4 +1,6 @@
-/** An AdsServer over real gRPC for tests, with tokens signed here, and a raw client to speak to it. */
+/**
+ * An AdsServer over real gRPC for tests, with tokens signed here, and a raw client to speak to it.
+ */
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -28,7 +28,6 @@ export class XdsMetrics {
   readonly #pushTime: Histogram;
   readonly #convergence: Histogram;
 
-  /** Counts what is published of each type when the metrics are read. */
   constructor(registry: Registry, resources: Pick<ResourceView, "count">) {
     const registers = [registry];
     const labelNames = ["type"];
@@ -47,15 +46,7 @@ export class XdsMetrics {
       labelNames,
     );
     this.#refusals = counter("ambient_xds_refusals_total", "xDS streams refused", ["reason"]);
-    new Gauge({
-      name: "ambient_xds_resources",
-      help: "Resources published",
-      labelNames,
-      registers,
-      collect() {
-        for (const type of TYPE_URLS) this.set({ type: SHORT_NAMES[type] }, resources.count(type));
-      },
-    });
+    countResources(registry, resources);
     this.#pushTime = new Histogram({
       name: "pilot_xds_push_time",
       help: "Seconds spent making and queueing one xDS response",
@@ -93,4 +84,17 @@ export class XdsMetrics {
   refused(reason: "unauthenticated" | "denied"): void {
     this.#refusals.inc({ reason });
   }
+}
+
+/** Counts what is published of each type whenever the metrics are read. */
+function countResources(registry: Registry, resources: Pick<ResourceView, "count">): void {
+  new Gauge({
+    name: "ambient_xds_resources",
+    help: "Resources published",
+    labelNames: ["type"],
+    registers: [registry],
+    collect() {
+      for (const type of TYPE_URLS) this.set({ type: SHORT_NAMES[type] }, resources.count(type));
+    },
+  });
 }
