@@ -50,7 +50,7 @@ export function uncommentedLimits({ path, source }: ParsedFile): string[] {
       const fields = fieldsOf(declaration?.initializer);
       return fields.length > 0 ? fields : [statement];
     })
-    .filter((entry) => !hasCommentAbove(source, entry))
+    .filter((entry) => !isCommented(source, entry))
     .map((entry) => {
       const [text = ""] = entry.getText(source).split("\n");
       const line = lineOf(source, entry.getStart(source));
@@ -66,9 +66,10 @@ function fieldsOf(value: Node | undefined): readonly Node[] {
   return "expression" in value ? fieldsOf(value.expression as Node) : [];
 }
 
-function hasCommentAbove(source: SourceFile, node: Node): boolean {
-  const before = source.text.slice(node.pos, node.getStart(source));
-  // What stands behind the previous entry, on its line, is about that one.
-  const own = node.pos === 0 ? before : before.slice(before.indexOf("\n") + 1);
-  return /\/\*|\/\//.test(own);
+/** Entries without an empty line between them share the comment above the first. */
+function isCommented(source: SourceFile, node: Node): boolean {
+  const lines = source.text.slice(0, node.getStart(source)).split("\n").slice(0, -1);
+  const blockStart = lines.findLastIndex((line) => line.trim() === "") + 1;
+  const above = lines.slice(blockStart).join("\n");
+  return /^\s*(\/\*|\/\/)/.test(above) || /\{\s*\n\s*(\/\*|\/\/)/.test(above);
 }
