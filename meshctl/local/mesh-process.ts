@@ -94,7 +94,7 @@ export class MeshProcess {
     if (container === undefined || ip === undefined) {
       throw new TypeError("a program of the mesh has a container and an address");
     }
-    const env = { PATH: CONTAINER_PATH, HOME: "/root", ...this.env };
+    const env = { PATH: CONTAINER_PATH, HOME: "/root", ...compileCache(), ...this.env };
     const own = containerArgv(container) ?? [];
     const argv = [
       ...(spec.settings.command === undefined
@@ -124,4 +124,10 @@ export class MeshProcess {
       onChange: spec.onChange,
     });
   }
+}
+
+/** Where Node keeps compiled code, if whoever started the cluster has a place: it halves a start. */
+function compileCache(): Readonly<Record<string, string>> {
+  const { NODE_COMPILE_CACHE } = process.env;
+  return NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
 }
