@@ -10,6 +10,9 @@ interface UpOptions {
   readonly mesh: boolean;
 }
 
+/** A shell's status for a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
 export function addUp(program: Command): void {
   program
     .command("up")
@@ -33,7 +36,8 @@ async function up(folder: string, options: UpOptions): Promise<void> {
   const interrupted = untilInterrupted();
   const starting = startClusterProcess({ name, folder, mesh, detached: detach }, printEvent);
   const cluster = await Promise.race([starting, interrupted]);
-  if (cluster === undefined) return;
+  // What there is of it goes with this process.
+  if (cluster === undefined) process.exit(INTERRUPTED);
   print(nextSteps(name));
   if (detach) {
     cluster.release();
@@ -63,7 +67,7 @@ function untilInterrupted(): Promise<undefined> {
     const stop = () => {
       resolve(undefined);
       // A second Ctrl-C does not wait.
-      process.once("SIGINT", () => process.exit(130));
+      process.once("SIGINT", () => process.exit(INTERRUPTED));
     };
     process.once("SIGINT", stop);
     process.once("SIGTERM", stop);

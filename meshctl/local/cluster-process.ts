@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MeshError } from "#common/runtime/errors.ts";
-import { CLUSTER_START_TIMEOUT_MS } from "#meshctl/limits.ts";
+import { CLUSTER_START_TIMEOUT_MS, ORDERLY_STOP_MS } from "#meshctl/limits.ts";
 import {
   type ClusterSettings,
   type InitialFiles,
@@ -141,8 +141,13 @@ async function findInit(name: string): Promise<number> {
   throw new MeshError("START_FAILED", `cluster ${name} ended as soon as it was ready`);
 }
 
-/** The init ends when its input does; if it cannot any more, the kernel helps. */
+/** The init ends when its input does, and is reaped by unshare; if it is stuck, the kernel ends it. */
 async function stopInit(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const kill = () => void child.kill("SIGKILL");
+  if (child.stdin === null) kill();
+  else child.stdin.end();
+  const timer = setTimeout(kill, ORDERLY_STOP_MS);
   await ended;
+  clearTimeout(timer);
 }

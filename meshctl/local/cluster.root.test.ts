@@ -96,7 +96,10 @@ describe("a cluster without the mesh", () => {
   });
 
   test("connects pods on one node and across nodes, and shows the server the client's own address", async () => {
-    const [ipv4, ipv6] = [await cluster.podIp("shop/client"), await cluster.podIp("shop/client", "ipv6")];
+    const [ipv4, ipv6] = [
+      await cluster.podIp("shop/client"),
+      await cluster.podIp("shop/client", "ipv6"),
+    ];
     const pods = await cluster.podsOf("shop/web");
     assert.deepEqual(new Set(pods.map((pod) => pod.spec.nodeName)), new Set(["node1", "node2"]));
     for (const pod of pods) {
@@ -163,7 +166,12 @@ describe("a cluster without the mesh", () => {
 
   test("says that a name outside the cluster does not exist", async () => {
     const begun = Date.now();
-    const { code } = await cluster.exec("shop/client", ["curl", "-sS", "-m5", "http://example.com/"]);
+    const { code } = await cluster.exec("shop/client", [
+      "curl",
+      "-sS",
+      "-m5",
+      "http://example.com/",
+    ]);
     assert.equal(code, 6); // curl's status for a name that does not resolve
     assert.ok(Date.now() - begun < 2000, "the answer comes at once");
   });
@@ -184,7 +192,8 @@ describe("a cluster without the mesh", () => {
   });
 
   test("gives pods their own files, host name, process numbers and root", async () => {
-    const write = "echo mine > /etc/ambient-test && hostname && cat /etc/hosts && echo $$ && ls /run";
+    const write =
+      "echo mine > /etc/ambient-test && hostname && cat /etc/hosts && echo $$ && ls /run";
     const { stdout } = await cluster.exec("shop/client", ["sh", "-c", write]);
     assert.match(stdout, /^client\n/);
     assert.match(stdout, /10\.244\.1\.\d+ client/);
@@ -233,7 +242,15 @@ describe("a cluster without the mesh", () => {
     await cluster.waitFor("shop/probed", (pod) => pod.status?.phase === "Running");
     const url = async (path: string) => `http://${await cluster.podIp("shop/probed")}:8080${path}`;
     const curl = async (path: string) =>
-      cluster.exec("shop/client", ["curl", "-sS", "-m3", "--retry-connrefused", "--retry", "9", await url(path)]);
+      cluster.exec("shop/client", [
+        "curl",
+        "-sS",
+        "-m3",
+        "--retry-connrefused",
+        "--retry",
+        "9",
+        await url(path),
+      ]);
     await curl("/");
     assert.equal(isReady(await cluster.pod("shop/probed")), false);
     await curl("/ok");
@@ -308,8 +325,12 @@ describe("a cluster without the mesh", () => {
     const template = { ...spec.template, metadata: { labels: { app: "web", version: "2" } } };
     await cluster.apply({ ...plain, spec: { ...spec, replicas: 2, template } });
     await cluster.until("there are two pods of the new template", async () => {
-      const pods = (await cluster.list("Pod", "shop")).filter((p) => p.metadata.labels?.app === "web");
-      return pods.length === 2 && pods.every((p) => p.metadata.labels?.version === "2" && isReady(p));
+      const pods = (await cluster.list("Pod", "shop")).filter(
+        (p) => p.metadata.labels?.app === "web",
+      );
+      return (
+        pods.length === 2 && pods.every((p) => p.metadata.labels?.version === "2" && isReady(p))
+      );
     });
     await fetch("http://web/");
   });
