@@ -89,8 +89,10 @@ test("of two objects with one key the first counts; the second is told where it 
 
 test("a namespace that does not exist is warned of once; the built-in ones exist", async (t) => {
   const folder = temporaryFolder(t);
-  const account = (name: string, namespace: string) =>
-    `{apiVersion: v1, kind: ServiceAccount, metadata: ${JSON.stringify({ name, namespace })}}\n---\n`;
+  const account = (name: string, namespace: string) => {
+    const metadata = JSON.stringify({ name, namespace });
+    return `{apiVersion: v1, kind: ServiceAccount, metadata: ${metadata}}\n---\n`;
+  };
   const objects = [
     account("a", "default"),
     account("a", "istio-system"),

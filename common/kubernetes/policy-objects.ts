@@ -1,4 +1,4 @@
-/** Istio's security policies in the API's own JSON shape. Part of `objects.ts`, which exports them too. */
+/** Istio's security policies in the API's own JSON shape; `objects.ts` exports them too. */
 import type { Base, Condition, LabelSelector } from "#common/kubernetes/objects.ts";
 
 export interface PolicySource {
