@@ -1,14 +1,17 @@
 /**
  * Istio's certificate service, asked for one identity at a time on behalf of this node's pods. What comes
- * back is checked before anybody uses it: it must be for the identity and the key that were asked for.
+ * back is checked before anybody uses it: it must be for the identity and the key that were asked for,
+ * and lead to the roots that came with it.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Identity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { findPath } from "#common/tls/certificate-path.ts";
 import { createSigningRequest } from "#common/tls/csr.ts";
 import { readPemCertificates } from "#common/tls/pem.ts";
 import { workloadIdentityOf } from "#common/tls/spiffe-san.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { certificatePem } from "#common/tls/write-certificate.ts";
 import { type CertificateResponse, createCertificate } from "#common/xds/citadel-rpc.ts";
 import type { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { CERTIFICATE_CALL_TIMEOUT_MS } from "../limits.ts";
@@ -16,6 +19,8 @@ import { CERTIFICATE_CALL_TIMEOUT_MS } from "../limits.ts";
 export interface CaClientOptions {
   /** Lifetime asked for; the CA may give less. */
   readonly ttlSeconds: number;
+  /** Default CERTIFICATE_CALL_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
 }
 
 export class CaClient {
@@ -30,11 +35,19 @@ export class CaClient {
     this.#options = options;
   }
 
-  /** A new key with its certificate. Throws MeshError CA_CALL_FAILED or CA_ANSWER_INVALID. */
+  /**
+   * A new key with its certificate. Rejects with MeshError CA_CALL_FAILED (refused, away, too late) or
+   * CA_ANSWER_INVALID (an answer that nobody must use), or as the channel does for its files.
+   */
   async fetch(identity: Identity): Promise<WorkloadCertificate> {
     const { csrPem, privateKeyPem, publicKey } = createSigningRequest(identity);
     const { certChain } = await this.#call(csrPem, identity);
-    return checkedCertificate(identity, publicKey, privateKeyPem, certChain);
+    try {
+      return { identity, privateKeyPem, ...checkedChain(identity, publicKey, certChain) };
+    } catch (cause) {
+      const message = `the answer of the CA at ${this.#channel.url} for ${identity.uri} is unusable`;
+      throw new MeshError("CA_ANSWER_INVALID", message, { cause });
+    }
   }
 
   async #call(csr: string, identity: Identity): Promise<CertificateResponse> {
@@ -47,6 +60,7 @@ export class CaClient {
       validityDurationS: this.#options.ttlSeconds,
       metadata: { ImpersonatedIdentity: identity.uri },
     };
+    const timeoutMs = this.#options.timeoutMs ?? CERTIFICATE_CALL_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
         createCertificate.path,
@@ -54,7 +68,7 @@ export class CaClient {
         createCertificate.responseDeserialize,
         request,
         metadata,
-        { deadline: Date.now() + CERTIFICATE_CALL_TIMEOUT_MS },
+        { deadline: Date.now() + timeoutMs },
         (error, response) => {
           if (error === null && response !== undefined) return resolve(response);
           const message = `the CA at ${this.#channel.url} gave no certificate for ${identity.uri}`;
@@ -65,31 +79,29 @@ export class CaClient {
   }
 }
 
+type CheckedChain = Omit<WorkloadCertificate, "identity" | "privateKeyPem">;
+
 /** Istio's chain: the leaf, intermediates, and the roots as the last element (ambient.md 2.5). */
-function checkedCertificate(
+function checkedChain(
   identity: Identity,
   publicKey: KeyObject,
-  privateKeyPem: string,
   certChain: readonly string[],
-): WorkloadCertificate {
-  const rootsPem = certChain.at(-1);
-  if (rootsPem === undefined || certChain.length < 2) {
-    throw invalid(identity, `${certChain.length} certificates where leaf and root are needed`);
+): CheckedChain {
+  if (certChain.length < 2) {
+    throw invalid(`it has ${certChain.length} elements where leaf and roots are needed`);
   }
-  // One element may hold several certificates: what counts is the text.
-  const certChainPem = certChain.slice(0, -1).map(endLine).join("");
-  const chain = readPemCertificates(certChainPem);
-  const [leaf] = chain;
-  if (leaf === undefined) throw invalid(identity, "no leaf certificate");
+  const roots = readPemCertificates(certChain.at(-1) ?? "");
+  // One element may hold several certificates, so what counts is the text as a whole.
+  const [leaf, ...intermediates] = readPemCertificates(certChain.slice(0, -1).join("\n"));
+  if (leaf === undefined) throw invalid("it holds no certificate");
   checkLeaf(identity, publicKey, leaf);
-  checkChain(identity, chain, readPemCertificates(rootsPem));
+  const verdict = findPath(leaf, intermediates, roots, Date.now());
+  if (!verdict.ok) throw invalid(verdict.message);
   return {
-    identity,
-    certChainPem,
-    privateKeyPem,
-    rootsPem: endLine(rootsPem),
-    notBefore: Date.parse(leaf.validFrom),
-    notAfter: Date.parse(leaf.validTo),
+    certChainPem: verdict.path.map(certificatePem).join(""),
+    rootsPem: roots.map(certificatePem).join(""),
+    notBefore: leaf.validFromDate.getTime(),
+    notAfter: leaf.validToDate.getTime(),
     serial: leaf.serialNumber.toLowerCase(),
   };
 }
@@ -97,32 +109,10 @@ function checkedCertificate(
 function checkLeaf(identity: Identity, publicKey: KeyObject, leaf: X509Certificate): void {
   workloadIdentityOf(leaf.raw, "clientAuth");
   const actual = workloadIdentityOf(leaf.raw, "serverAuth");
-  if (actual.uri !== identity.uri) throw invalid(identity, `a certificate for ${actual.uri}`);
-  if (!leaf.publicKey.equals(publicKey)) throw invalid(identity, "a certificate for another key");
+  if (actual.uri !== identity.uri) throw invalid(`its certificate is for ${actual.uri}`);
+  if (!leaf.publicKey.equals(publicKey)) throw invalid("its certificate is for another key");
 }
 
-/** Each certificate is signed by the next, the last by one of the roots. */
-function checkChain(
-  identity: Identity,
-  chain: readonly X509Certificate[],
-  roots: readonly X509Certificate[],
-): void {
-  chain.forEach((certificate, i) => {
-    const issuer = chain[i + 1];
-    const issuers = issuer === undefined ? roots : [issuer];
-    if (issuers.some((candidate) => isIssuedBy(certificate, candidate))) return;
-    throw invalid(identity, "a chain that does not lead to its own root");
-  });
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-}
-
-function endLine(pem: string): string {
-  return pem.endsWith("\n") ? pem : `${pem}\n`;
-}
-
-function invalid(identity: Identity, what: string): MeshError {
-  return new MeshError("CA_ANSWER_INVALID", `the CA returned ${what} for ${identity.uri}`);
+function invalid(what: string): MeshError {
+  return new MeshError("CA_ANSWER_INVALID", what);
 }
