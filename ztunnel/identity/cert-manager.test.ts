@@ -37,7 +37,10 @@ class FakeClock implements Clock {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-function setUp(respond: (identity: Identity) => Promise<void> = async () => undefined) {
+function setUp(
+  respond: (identity: Identity) => Promise<void> = () => Promise.resolve(),
+  random: () => number = () => 0.5,
+) {
   const clock = new FakeClock();
   const fetches: string[] = [];
   const delivered: WorkloadCertificate[] = [];
@@ -59,7 +62,7 @@ function setUp(respond: (identity: Identity) => Promise<void> = async () => unde
     onCertificate: (certificate) => delivered.push(certificate),
     logger: createLogger({ level: "error", format: "text", write: () => undefined }),
     clock,
-    random: () => 0.5,
+    random,
   });
   return { manager, clock, fetches, delivered };
 }
@@ -130,4 +133,110 @@ test("at most so many certificates are fetched at once", async () => {
   waiting.shift()?.();
   await settled();
   assert.equal(fetches.length, CERTIFICATE_FETCHES + 1);
+});
+
+test("attempts against an absent CA grow from half a second to minutes", async () => {
+  const at: number[] = [];
+  const { manager, clock } = setUp(() => {
+    at.push(clock.now());
+    return Promise.reject(new Error("connection refused"));
+  });
+  manager.retain(WEB);
+  await settled();
+  await clock.advance(DAY_MS / 24);
+  const gaps = at.slice(1).map((time, i) => time - (at[i] ?? 0));
+  assert.ok((gaps[0] ?? 0) >= 250 && (gaps[0] ?? 0) <= 500, `${gaps[0]}`);
+  assert.ok(
+    gaps.every((gap, i) => i === 0 || gap >= (gaps[i - 1] ?? 0)),
+    gaps.join(),
+  );
+  assert.ok((gaps.at(-1) ?? 0) >= 75_000 && (gaps.at(-1) ?? 0) <= 150_000, `${gaps.at(-1)}`);
+});
+
+test("when the CA answers one identity again, those without a certificate are asked for at once", async () => {
+  const away = new Set(["web", "db"]);
+  const { manager, clock, fetches } = setUp((identity) =>
+    away.has(identity.serviceAccount) ? Promise.reject(new Error("away")) : Promise.resolve(),
+  );
+  manager.retain(WEB);
+  manager.retain(makeIdentity("cluster.local", "shop", "db"));
+  await settled();
+  await clock.advance(DAY_MS / 24);
+  away.clear();
+  const before = fetches.length;
+  manager.retain(makeIdentity("cluster.local", "shop", "new"));
+  await settled();
+  assert.deepEqual(fetches.slice(before), ["new", "web", "db"]);
+  await clock.advance(DAY_MS / 8);
+  assert.equal(fetches.length, before + 3, "and no leftover timer asks again");
+});
+
+test("one identity that is refused for good does not make the others ask again", async () => {
+  const { manager, clock, fetches } = setUp((identity) =>
+    identity.serviceAccount === "web" ? Promise.reject(new Error("refused")) : Promise.resolve(),
+  );
+  manager.retain(WEB);
+  manager.retain(makeIdentity("cluster.local", "shop", "db"));
+  await settled();
+  await clock.advance(DAY_MS / 24);
+  assert.equal(fetches.filter((name) => name === "db").length, 1);
+});
+
+test("a certificate that arrives after its last pod has gone is dropped", async () => {
+  let answer: () => void = () => undefined;
+  const { manager, clock, fetches, delivered } = setUp(
+    () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+  );
+  manager.retain(WEB);
+  await settled();
+  manager.release(WEB);
+  answer();
+  await settled();
+  await clock.advance(DAY_MS);
+  assert.equal(delivered.length, 0);
+  assert.equal(fetches.length, 1);
+  assert.deepEqual([...manager.statuses()], []);
+});
+
+test("every renewed certificate is handed on, the old one until then", async () => {
+  const { manager, clock, delivered } = setUp();
+  manager.retain(WEB);
+  await settled();
+  const first = manager.current(WEB);
+  await clock.advance(DAY_MS * 0.6);
+  assert.equal(delivered.length, 2);
+  assert.equal(delivered[0], first);
+  assert.equal(manager.current(WEB), delivered[1]);
+  assert.ok((delivered[1]?.notAfter ?? 0) > (first?.notAfter ?? 0));
+});
+
+test("renewals of many identities are spread in time", async () => {
+  let random = 0;
+  const { manager, clock, fetches } = setUp(undefined, () => {
+    random = (random + 0.37) % 1;
+    return random;
+  });
+  for (let i = 0; i < 20; i++) manager.retain(makeIdentity("cluster.local", "shop", `sa${i}`));
+  await settled();
+  const before = fetches.length;
+  await clock.advance(DAY_MS * 0.45 - 1000);
+  assert.equal(fetches.length, before, "none earlier than a twentieth of its life before half");
+  await clock.advance(DAY_MS * 0.05);
+  const early = fetches.length - before;
+  assert.ok(early > 4 && early < 16, `${early} of 20 in the first half of the window`);
+  await clock.advance(DAY_MS * 0.05 + 2000);
+  assert.equal(fetches.length - before, 20);
+});
+
+test("nothing is fetched after close", async () => {
+  const { manager, clock, fetches } = setUp();
+  manager.retain(WEB);
+  await settled();
+  manager.close();
+  manager.retain(makeIdentity("cluster.local", "shop", "db"));
+  await clock.advance(DAY_MS * 2);
+  assert.equal(fetches.length, 1);
 });

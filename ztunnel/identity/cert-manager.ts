@@ -24,7 +24,7 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = {
   now: Date.now,
   after: (delayMs, callback) => {
-    // A longer delay would overflow to none at all; the callback looks at the clock again.
+    // A longer delay would overflow to none at all; coming 24 days later, the renewal is merely early.
     const timer = setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS));
     timer.unref();
     return () => clearTimeout(timer);
@@ -55,7 +55,8 @@ interface Entry {
   users: number;
   certificate: WorkloadCertificate | undefined;
   error: string | undefined;
-  queued: boolean;
+  /** Waiting for its turn, or being fetched. */
+  busy: boolean;
   cancelTimer: () => void;
 }
 
@@ -64,6 +65,8 @@ export class CertManager {
   readonly #entries = new Map<string, Entry>();
   readonly #queue: Entry[] = [];
   #fetching = 0;
+  /** The last attempt to fetch anything failed. */
+  #failing = false;
   #closed = false;
 
   constructor(deps: CertManagerDeps) {
@@ -112,7 +115,7 @@ export class CertManager {
       users: 0,
       certificate: undefined,
       error: undefined,
-      queued: false,
+      busy: false,
       cancelTimer: () => undefined,
     };
     this.#entries.set(identity.uri, entry);
@@ -121,8 +124,9 @@ export class CertManager {
   }
 
   #enqueue(entry: Entry): void {
-    if (entry.queued || this.#closed) return;
-    entry.queued = true;
+    if (entry.busy || this.#closed) return;
+    entry.busy = true;
+    entry.cancelTimer();
     this.#queue.push(entry);
     this.#pump();
   }
@@ -131,7 +135,6 @@ export class CertManager {
     while (this.#fetching < CERTIFICATE_FETCHES) {
       const entry = this.#queue.shift();
       if (entry === undefined) return;
-      entry.queued = false;
       if (this.#entries.get(entry.identity.uri) !== entry) continue;
       this.#fetching++;
       void this.#fetch(entry).finally(() => {
@@ -144,8 +147,10 @@ export class CertManager {
   async #fetch(entry: Entry): Promise<void> {
     try {
       const certificate = await this.#deps.fetch(entry.identity);
+      entry.busy = false;
       if (this.#entries.get(entry.identity.uri) === entry) this.#fetched(entry, certificate);
     } catch (error) {
+      entry.busy = false;
       this.#failed(entry, describeError(error));
     }
   }
@@ -156,10 +161,21 @@ export class CertManager {
     entry.backoff.reset();
     this.#deps.onCertificate(certificate);
     this.#schedule(entry, this.#renewalDelayMs(certificate));
+    this.#wakeWaiting();
+  }
+
+  /** The CA answers again: pods that have nothing must not sit out the rest of a long back-off. */
+  #wakeWaiting(): void {
+    if (!this.#failing) return;
+    this.#failing = false;
+    for (const entry of this.#entries.values()) {
+      if (!this.#isValid(entry.certificate)) this.#enqueue(entry);
+    }
   }
 
   #failed(entry: Entry, error: string): void {
     entry.error = error;
+    this.#failing = true;
     const delayMs = entry.backoff.next();
     this.#deps.logger.warn("certificate could not be fetched", {
       identity: entry.identity.uri,
