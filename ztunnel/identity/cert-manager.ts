@@ -65,8 +65,6 @@ export class CertManager {
   readonly #entries = new Map<string, Entry>();
   readonly #queue: Entry[] = [];
   #fetching = 0;
-  /** The last attempt to fetch anything failed. */
-  #failing = false;
   #closed = false;
 
   constructor(deps: CertManagerDeps) {
@@ -126,7 +124,6 @@ export class CertManager {
   #enqueue(entry: Entry): void {
     if (entry.busy || this.#closed) return;
     entry.busy = true;
-    entry.cancelTimer();
     this.#queue.push(entry);
     this.#pump();
   }
@@ -164,10 +161,8 @@ export class CertManager {
     this.#wakeWaiting();
   }
 
-  /** The CA answers again: pods that have nothing must not sit out the rest of a long back-off. */
+  /** The CA answers: pods that have nothing must not sit out the rest of a long back-off. */
   #wakeWaiting(): void {
-    if (!this.#failing) return;
-    this.#failing = false;
     for (const entry of this.#entries.values()) {
       if (!this.#isValid(entry.certificate)) this.#enqueue(entry);
     }
@@ -175,7 +170,6 @@ export class CertManager {
 
   #failed(entry: Entry, error: string): void {
     entry.error = error;
-    this.#failing = true;
     const delayMs = entry.backoff.next();
     this.#deps.logger.warn("certificate could not be fetched", {
       identity: entry.identity.uri,
