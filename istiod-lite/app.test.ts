@@ -180,7 +180,7 @@ describe("istiod-lite", () => {
     await stream.nextAcked();
     const { debug } = istiod.ports;
     await istiod.close();
-    assert.equal((await stream.ended).code, status.UNAVAILABLE);
+    assert.equal((await stream.end()).code, status.UNAVAILABLE);
     await assert.rejects(fetch(`http://127.0.0.1:${debug}/healthz/ready`));
   });
 });

@@ -152,7 +152,7 @@ describe("callers", () => {
   const endOf = async (metadata: Metadata) => {
     const stream = new RawStream(server.client(), metadata);
     stream.send();
-    const { code } = await stream.ended;
+    const { code } = await stream.end();
     return [code, stream.responses.length];
   };
 
@@ -186,7 +186,7 @@ describe("callers", () => {
     it(`that are ${who} do not get the node's pods`, async () => {
       const stream = await server.connect(claims);
       stream.send({ typeUrl: CAPTURED_POD_TYPE, nodeName });
-      assert.equal((await stream.ended).code, status.PERMISSION_DENIED);
+      assert.equal((await stream.end()).code, status.PERMISSION_DENIED);
       assert.equal(stream.responses.length, 0);
     });
   }
@@ -203,7 +203,7 @@ describe("callers", () => {
   it("that subscribe to more names than allowed are sent away", async () => {
     const stream = await server.connect();
     stream.send({ subscribe: Array.from({ length: 50_001 }, (_, i) => `n${i}`) });
-    assert.equal((await stream.ended).code, status.RESOURCE_EXHAUSTED);
+    assert.equal((await stream.end()).code, status.RESOURCE_EXHAUSTED);
   });
 
   it("that ask for an unknown type leave the others' service alone", async () => {

@@ -2,6 +2,7 @@
  * An AdsServer over real gRPC for tests, with tokens signed here, and a raw client to speak to it.
  */
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -134,7 +135,7 @@ export class AdsTestServer {
 /** One stream that says exactly what it is told and keeps what it hears. */
 export class RawStream {
   readonly responses: DeltaDiscoveryResponse[] = [];
-  readonly ended: Promise<StatusObject>;
+  readonly #ended: Promise<StatusObject>;
   readonly #stream: ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
   #taken = 0;
 
@@ -150,7 +151,7 @@ export class RawStream {
     this.#stream = stream;
     stream.on("data", (response: DeltaDiscoveryResponse) => void this.responses.push(response));
     stream.on("error", () => undefined);
-    this.ended = new Promise((resolve) => {
+    this.#ended = new Promise((resolve) => {
       stream.on("status", resolve);
     });
   }
@@ -191,12 +192,15 @@ export class RawStream {
     return response;
   }
 
-  cancel(): void {
-    this.#stream.cancel();
+  /** The status with which the stream ended. */
+  async end(timeoutMs = 5_000): Promise<StatusObject> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const late = once(deadline, "abort").then(() => Promise.reject(new Error("it did not end")));
+    return Promise.race([this.#ended, late]);
   }
 
-  pause(): void {
-    this.#stream.pause();
+  cancel(): void {
+    this.#stream.cancel();
   }
 }
 

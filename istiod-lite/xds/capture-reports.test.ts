@@ -91,7 +91,7 @@ describe("a capture report", () => {
     assert.deepEqual(writer.written, []);
   });
 
-  it("cannot enable a pod that is not to be captured, but can say that it no longer is", async () => {
+  it("cannot enable a pod that is not to be captured, only say that it no longer is", async () => {
     server.apply(present(makeNamespace("shop")));
     await send([web]);
     assert.deepEqual(writer.written, []);

@@ -153,8 +153,9 @@ export class ProxyStream {
     const { isNodeProxy, logger, metrics, resources } = this.#deps;
     const mayCapture = isNodeProxy(this.#caller) && this.#caller.node === this.#node;
     if (typeUrl === CAPTURED_POD_TYPE && !mayCapture) {
-      const account = `${this.#caller.namespace}/${this.#caller.serviceAccount}`;
-      const why = `${account} on node ${this.#caller.node ?? "?"} is not the proxy of ${this.#node}`;
+      const { namespace, serviceAccount, node = "?" } = this.#caller;
+      const who = `${namespace}/${serviceAccount} on node ${node}`;
+      const why = `${who} is not the proxy of node ${this.#node}`;
       metrics.refused("denied");
       logger.warn("xDS caller refused", { proxy: this.#id, peer: this.#call.getPeer(), why });
       this.end(status.PERMISSION_DENIED, "not the proxy of this node");

@@ -190,7 +190,7 @@ test("a name asked for again is sent again", () => {
   assert.deepEqual(take("2"), [["a"], []]);
 });
 
-test("the first answer is whole, later ones are bounded and go on after the acknowledgement", () => {
+test("the first answer is whole, later ones are bounded and go on when acknowledged", () => {
   const { publish, take, ack } = open();
   const half = "x".repeat(RESPONSE_BYTES / 2);
   for (const name of ["a", "b", "c"]) publish(name, name + half);
