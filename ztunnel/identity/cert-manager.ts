@@ -158,13 +158,13 @@ export class CertManager {
     entry.backoff.reset();
     this.#deps.onCertificate(certificate);
     this.#schedule(entry, this.#renewalDelayMs(certificate));
-    this.#wakeWaiting();
+    this.#wakeOthers(entry);
   }
 
   /** The CA answers: pods that have nothing must not sit out the rest of a long back-off. */
-  #wakeWaiting(): void {
+  #wakeOthers(fetched: Entry): void {
     for (const entry of this.#entries.values()) {
-      if (!this.#isValid(entry.certificate)) this.#enqueue(entry);
+      if (entry !== fetched && !this.#isValid(entry.certificate)) this.#enqueue(entry);
     }
   }
 
