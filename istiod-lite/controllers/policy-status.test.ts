@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLogger } from "#common/telemetry/logger.ts";
-import type { NewCondition, ObjectReference } from "../config/source.ts";
+import type { EventDetails, NewCondition, ObjectReference } from "../config/source.ts";
 import { STATUS_RETRY_INITIAL_MS } from "../limits.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 import { PolicyStatusController } from "./policy-status.ts";
@@ -17,6 +17,7 @@ function statusOf(message: string, name = "p", generation = 1): ObjectStatus {
     name,
     generation,
     conditions: [condition],
+    warnings: [],
   };
 }
 
@@ -33,7 +34,11 @@ function recorder(failures = 0) {
     if (left-- > 0) throw new Error("disk full");
     written.push(`${name}@${generation} ${conditions[0]?.message}`);
   };
-  return { written, controller: new PolicyStatusController({ writer: { setConditions }, logger }) };
+  const recordEvent = async ({ name }: ObjectReference, { message }: EventDetails) => {
+    written.push(`event ${name}: ${message}`);
+  };
+  const writer = { setConditions, recordEvent };
+  return { written, controller: new PolicyStatusController({ writer, logger }) };
 }
 
 describe("policy statuses", () => {
@@ -80,6 +85,16 @@ describe("policy statuses", () => {
     await sleep(20);
     await controller.close();
     assert.deepEqual(written, ["p@1 a", "p@1 a"]);
+  });
+
+  it("become an Event, once, where there is no condition for them", async () => {
+    const { written, controller } = recorder();
+    const status = { ...statusOf("a"), conditions: [], warnings: ["port 0 is no port"] };
+    controller.write([status]);
+    await sleep(20);
+    controller.write([status]);
+    await controller.close();
+    assert.deepEqual(written, ["event p: port 0 is no port"]);
   });
 
   it("that cannot be written do not keep the process from ending", async () => {

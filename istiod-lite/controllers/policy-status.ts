@@ -1,8 +1,8 @@
 /**
- * Writes what the registry says about policies into their status. Each object has at most one write
- * in progress and one waiting, the newest; a write that fails is tried again until it succeeds or
- * is overtaken. What was written last is not written again, so that our own write, coming back as a
- * change of the object, ends there.
+ * Writes what the registry says about policies into their status, or an Event where none has a
+ * place. Each object has at most one write in progress and one waiting, the newest; a write that
+ * fails is tried again until it succeeds or is overtaken. What was written last is not written
+ * again, so that our own write, coming back as a change of the object, ends there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "#common/runtime/backoff.ts";
@@ -13,7 +13,7 @@ import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 
 export interface PolicyStatusDeps {
-  readonly writer: Pick<StatusWriter, "setConditions">;
+  readonly writer: Pick<StatusWriter, "setConditions" | "recordEvent">;
   readonly logger: Logger;
 }
 
@@ -75,14 +75,21 @@ export class PolicyStatusController {
   async #writeOne(key: string, status: ObjectStatus): Promise<boolean> {
     const { kind, namespace, name, generation } = status;
     const conditions = status.conditions.map(newCondition);
-    const content = JSON.stringify([generation, conditions]);
+    const { warnings } = status;
+    const content = JSON.stringify([generation, conditions, warnings]);
     if (this.#written.get(key) === content) return true;
+    const { writer, logger } = this.#deps;
+    const object = { kind, namespace, name };
     try {
-      await this.#deps.writer.setConditions({ kind, namespace, name }, conditions, generation);
+      if (conditions.length > 0) await writer.setConditions(object, conditions, generation);
+      for (const message of warnings) {
+        logger.warn("policy is not enforced as it is written", { object: key, why: message });
+        await writer.recordEvent(object, { type: "Warning", reason: "NotEnforced", message });
+      }
       this.#written.set(key, content);
       return true;
     } catch (error) {
-      this.#deps.logger.warn("status not written; trying again", {
+      logger.warn("status not written; trying again", {
         key,
         why: describeError(error),
       });

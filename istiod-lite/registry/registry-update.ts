@@ -17,6 +17,8 @@ export interface ObjectStatus {
   readonly name: string;
   readonly generation: number | undefined;
   readonly conditions: readonly Condition[];
+  /** What no condition says: why a PeerAuthentication is not enforced as it is written. */
+  readonly warnings: readonly string[];
 }
 
 /** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */

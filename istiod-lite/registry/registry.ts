@@ -211,7 +211,7 @@ export class Registry {
     statuses: Map<string, ObjectStatus>,
   ): void {
     const policy = asKind(change, kind);
-    const { affected, conditions, removed, upserted } =
+    const { affected, conditions, issues, removed, upserted } =
       policy === undefined ? this.#policies.remove(kind, name) : this.#policies.set(policy);
     this.#publisher.policies(upserted, removed);
     if (affected === "all") {
@@ -219,11 +219,13 @@ export class Registry {
     } else if (affected !== "none") {
       for (const pod of this.#pods.inNamespace(affected.namespace)) dirty.pods.add(pod);
     }
-    if (policy === undefined || conditions.length === 0) statuses.delete(change.key);
-    else {
-      const { generation } = policy.metadata;
-      statuses.set(change.key, { kind, ...name, generation, conditions });
-    }
+    statuses.delete(change.key);
+    if (policy === undefined) return;
+    const { generation } = policy.metadata;
+    // An AuthorizationPolicy's issues are in its condition already.
+    const told = kind === "PeerAuthentication" ? issues : [];
+    const warnings = told.map(({ field, message }) => `spec.${field}: ${message}`);
+    statuses.set(change.key, { kind, ...name, generation, conditions, warnings });
   }
 }
 
