@@ -99,7 +99,7 @@ install_tools() {
     say "missing: $command (package $package): $reason"
   done
   if ! command -v apt-get >/dev/null; then
-    obstacle='has no apt-get to install the commands above: install them with its own package manager'
+    obstacle='there is no apt-get to install the commands above (install them by hand)'
     return 0
   fi
   packages=$(echo "$missing" | cut -d ' ' -f 2 | sort -u | tr '\n' ' ')
@@ -110,7 +110,7 @@ install_tools() {
     say 'Debian packages are in place'
   else
     tail -n 20 "$log" >&2
-    obstacle="could not install ${packages}(apt-get failed, as shown above)"
+    obstacle="apt-get could not install ${packages}(as shown above)"
   fi
   rm -f "$log"
 }
@@ -118,13 +118,13 @@ install_tools() {
 # Sets $obstacle to what keeps this machine from making nodes and pods, if anything does.
 prepare_system() {
   if [ "$(uname -s)" != Linux ]; then
-    obstacle="is $(uname -s), and nodes and pods are Linux network namespaces"
+    obstacle="this is $(uname -s), and nodes and pods are network namespaces of Linux"
   elif [ "$(id -u)" != 0 ]; then
-    obstacle='runs this without root, and making network namespaces and nft rules needs root (try sudo)'
+    obstacle='network namespaces and nft rules need root (try sudo)'
   else
     install_tools
     if [ -z "$obstacle" ] && ! unshare --net --mount --pid --fork true 2>/dev/null; then
-      obstacle='gives root no right to make namespaces (in a container: start it with --privileged)'
+      obstacle='root may not make namespaces here (a container needs --privileged)'
     fi
   fi
 }
@@ -139,8 +139,8 @@ export PATH
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
 [ "$mode" = node ] || prepare_system
 if [ "$mode" = root ] && [ -n "$obstacle" ]; then
-  if [ "${REQUIRE_ROOT:-}" = 1 ]; then fail "cannot run here: this machine $obstacle"; fi
-  say "this machine $obstacle; running the unit tests instead, which need neither"
+  if [ "${REQUIRE_ROOT:-}" = 1 ]; then fail "cannot run here: $obstacle"; fi
+  say "$obstacle; running the unit tests instead, which need none of that"
   set -- node "$root/tools/run-tests.ts" --unit
 fi
 exec "$@"

@@ -138,7 +138,7 @@ function plan(): Suite[] {
   const namespaced = values.unit ? [] : files.filter(needsRoot);
   const obstacles = namespaced.length > 0 ? namespaceObstacles() : [];
   if (obstacles.length === 0) return suitesOf(unit, namespaced);
-  const reason = `this machine ${obstacles.join("; it ")}`;
+  const reason = obstacles.join("; ");
   if (process.env.REQUIRE_ROOT === "1" || values.namespaced) {
     usageError(`The namespaced tests cannot run: ${reason}.`);
   }

@@ -26,21 +26,22 @@ export function readSystemTools(
 }
 
 /**
- * Every reason why nodes and pods cannot be made here, each as the end of "this machine ...".
- * Empty when they can.
+ * Every reason why nodes and pods cannot be made here; empty when they can.
  */
 export function namespaceObstacles(): string[] {
   if (process.platform !== "linux") {
-    return [`is ${process.platform}, and nodes and pods are Linux network namespaces`];
+    return [`this is ${process.platform}, and nodes and pods are network namespaces of Linux`];
   }
   if (process.getuid?.() !== 0) {
-    return ["runs this without root, which network namespaces and nft rules need (try sudo)"];
+    return ["network namespaces and nft rules need root (try sudo)"];
   }
   const obstacles = readSystemTools()
     .filter((tool) => !isOnPath(tool.command))
-    .map((tool) => `lacks ${tool.command} (package ${tool.debianPackage}), which ${tool.reason}`);
+    .map(
+      (tool) => `${tool.command} is missing (package ${tool.debianPackage}), which ${tool.reason}`,
+    );
   if (isOnPath("unshare") && !mayMakeNamespaces()) {
-    obstacles.push("gives root no right to make namespaces (a container needs --privileged)");
+    obstacles.push("root may not make namespaces here (a container needs --privileged)");
   }
   return obstacles;
 }
