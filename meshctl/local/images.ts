@@ -49,7 +49,14 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
   ["curl/curl", CURL],
   ["nicolaka/netshoot", SHELL],
   ["networkstatic/iperf3", { entrypoint: ["iperf3"], args: [] }],
-  ["istio/ztunnel", { entrypoint: [NODE_BINARY, join(REPOSITORY, "ztunnel/main.ts")], args: [] }],
+  [
+    "istio/ztunnel",
+    // V8 would let the young generation grow to 40 MB, which never come back; docs/decisions/memory.md.
+    {
+      entrypoint: [NODE_BINARY, "--max-semi-space-size=2", join(REPOSITORY, "ztunnel/main.ts")],
+      args: [],
+    },
+  ],
   ["istio/pilot", { entrypoint: [NODE_BINARY, join(REPOSITORY, "istiod-lite/main.ts")], args: [] }],
   ["pause", { entrypoint: [], args: ["sleep", "infinity"] }],
 ]);
