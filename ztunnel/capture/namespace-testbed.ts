@@ -52,6 +52,8 @@ export class NamespaceTestbed {
     const sys = createLinuxSyscalls();
     const namespaces = await Promise.all([1, 2, 3].map(() => openNamespace(sys, closers)));
     const bed = new NamespaceTestbed(namespaces, closers);
+    // Without duplicate address detection IPv6 works at once.
+    for (const end of namespaces) bed.sysctl(end, "net/ipv6/conf/default/accept_dad", "0");
     await bed.#wire(bed.pod, "veth-pod", "10.77.0", "fd77::");
     await bed.#wire(bed.client, "veth-client", "10.78.0", "fd78::");
     bed.sysctl(bed.node, "net/ipv4/ip_forward", "1");
@@ -75,6 +77,13 @@ export class NamespaceTestbed {
   async nft(namespace: TestNamespace, input: string): Promise<string> {
     const command = { command: "nft", args: ["-s", "-f", "-"], input } as const;
     return runInNetnsOrThrow(this.sys, namespace.netns, command);
+  }
+
+  /** Starts a program in a namespace; it is ended with the testbed. */
+  spawnIn(namespace: TestNamespace, command: string, args: readonly string[]): ChildProcess {
+    const child = this.sys.inNetns(namespace.netns, () => spawn(command, args, { stdio: "pipe" }));
+    this.#closers.push(() => end(child));
+    return child;
   }
 
   sysctl(namespace: TestNamespace, name: string, value: string): void {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import type net from "node:net";
 import { after, before, describe, it } from "node:test";
@@ -10,10 +11,12 @@ import {
   POD_IPV4,
   POD_IPV6,
 } from "./namespace-testbed.ts";
-import { installRules, removeRules } from "./pod-rules.ts";
-import { ZTUNNEL_MARK } from "./rules.ts";
+import { checkRules, installRules, removeRules } from "./pod-rules.ts";
+import { PROBE_SOURCE_IPV4, ZTUNNEL_MARK } from "./rules.ts";
+import { runInNetnsOrThrow } from "./run-in-netns.ts";
 
 const APP_PORT = 8080;
+const LIST = "list ruleset inet\n";
 const BOTH_FAMILIES = [
   { name: "IPv4", pod: POD_IPV4, client: CLIENT_IPV4, loopback: "127.0.0.1" },
   { name: "IPv6", pod: POD_IPV6, client: CLIENT_IPV6, loopback: "::1" },
@@ -30,14 +33,22 @@ function identify(bed: NamespaceTestbed, listener: string): (socket: net.Socket)
   };
 }
 
+async function firstLine(child: ChildProcess): Promise<string> {
+  const [chunk] = await once(child.stdout as NodeJS.ReadableStream, "data");
+  return String(chunk).trim();
+}
+
 describe("the rules of a captured pod", () => {
   let bed: NamespaceTestbed;
+  /** While set, redirected connections are handed over and stay open. */
+  let hold: ((socket: net.Socket) => void) | undefined;
 
   before(async () => {
     bed = await NamespaceTestbed.create();
     const { pod, client } = bed;
     for (const port of [15001, 15006, 15008]) {
-      await bed.serve(pod, "::", port, identify(bed, String(port)), ZTUNNEL_MARK);
+      const answer = identify(bed, String(port));
+      await bed.serve(pod, "::", port, (socket) => (hold ?? answer)(socket), ZTUNNEL_MARK);
     }
     await bed.serve(pod, "::", APP_PORT, identify(bed, "app"));
     await bed.serve(client, "::", APP_PORT, identify(bed, "client's app"));
@@ -83,24 +94,76 @@ describe("the rules of a captured pod", () => {
     });
   }
 
-  it("carry a spoofed connection with the very port of the client's redirected one", async () => {
-    bed.sysctl(bed.pod, "net/ipv4/ip_local_port_range", "40000 40001");
-    bed.sysctl(bed.client, "net/ipv4/ip_local_port_range", "40000 40001");
-    const inbound = Promise.withResolvers<net.Socket>();
-    await bed.serve(bed.client, "::", 9000, (socket) => socket.end());
-    const held: net.Socket[] = [];
-    for (let i = 0; i < 2; i++)
-      held.push(await bed.connect(bed.client, { ip: POD_IPV4, port: 15008 }));
-    inbound.resolve(held[0] as net.Socket);
-    bed.sysctl(bed.pod, "net/ipv4/ip_local_port_range", "32768 60999");
-    bed.sysctl(bed.client, "net/ipv4/ip_local_port_range", "32768 60999");
+  it("tell a spoofed connection from the redirected one that has the same port", async () => {
+    const setPortRange = (range: string) => {
+      bed.sysctl(bed.pod, "net/ipv4/ip_local_port_range", range);
+      bed.sysctl(bed.client, "net/ipv4/ip_local_port_range", range);
+    };
+    const accepted = Promise.withResolvers<net.Socket>();
+    hold = accepted.resolve;
+    setPortRange("40000 40000");
+    const redirected = await bed.connect(bed.client, { ip: POD_IPV4, port: APP_PORT });
+    const options = { ip: POD_IPV4, port: APP_PORT, source: CLIENT_IPV4, mark: ZTUNNEL_MARK };
+    assert.match(await bed.ask(bed.pod, options), /^app /);
+    setPortRange("32768 60999");
+    hold = undefined;
+    (await accepted.promise).end("still here");
+    assert.equal(String((await once(redirected, "data"))[0]), "still here");
+  });
+
+  it("let the node's probes through to the app", async () => {
+    const probe = { ip: POD_IPV4, port: APP_PORT, source: PROBE_SOURCE_IPV4 };
+    await bed.ip(bed.node, `addr add ${PROBE_SOURCE_IPV4}/32 dev lo`);
+    assert.match(await bed.ask(bed.node, probe), /^app from 169.254.7.127 /);
   });
 
   it("leave UDP alone", async () => {
-    const { createSocket } = await import("node:dgram");
-    const server = bed.sys.inNetns(bed.client.netns, () => createSocket("udp4"));
-    await once(server.bind(5353, CLIENT_IPV4), "listening");
-    server.close();
+    const echo =
+      "const s = require('dgram').createSocket('udp4'); s.on('message', (m, r) => s.send(m, r.port, r.address));" +
+      `s.bind(5353, '${CLIENT_IPV4}', () => console.log('up'))`;
+    const ask =
+      "const s = require('dgram').createSocket('udp4'); s.on('message', (m, r) => { console.log(m + ' ' + r.address); s.close() });" +
+      `s.send('hello', 5353, '${CLIENT_IPV4}')`;
+    await firstLine(bed.spawnIn(bed.client, process.execPath, ["-e", echo]));
+    const answer = await firstLine(bed.spawnIn(bed.pod, process.execPath, ["-e", ask]));
+    assert.equal(answer, `hello ${CLIENT_IPV4}`);
+  });
+
+  it("are the same after they have been applied again", async () => {
+    const { pod } = bed;
+    const options = { ipv6: true, bypassInboundCapture: false };
+    const rules = () => runInNetnsOrThrow(bed.sys, pod.netns, { command: "ip", args: ["rule"] });
+    const before = { listing: await bed.nft(pod, LIST), rules: await rules() };
+    const { listing } = await installRules(bed.sys, pod.netns, options);
+    assert.deepEqual({ listing: await bed.nft(pod, LIST), rules: await rules() }, before);
+    assert.equal(listing, before.listing);
+  });
+
+  it("are seen to be missing, changed or without their route", async () => {
+    const { pod, sys } = bed;
+    const options = { ipv6: true, bypassInboundCapture: false };
+    const installed = await installRules(sys, pod.netns, options);
+    const problemAfter = async (break_: () => Promise<unknown>, full = false) => {
+      await break_();
+      const { problem } = await checkRules(sys, pod.netns, installed, full);
+      await installRules(sys, pod.netns, options);
+      return problem;
+    };
+    assert.equal(await problemAfter(async () => undefined, true), undefined);
+    assert.match((await problemAfter(() => bed.nft(pod, "flush ruleset\n"))) ?? "", /gone/);
+    const insert = "insert rule inet istio-ambient-nat istio-output accept\n";
+    assert.match((await problemAfter(() => bed.nft(pod, insert))) ?? "", /changed/);
+    const unroute = () => bed.ip(pod, "rule del pref 32764");
+    assert.match((await problemAfter(unroute, true)) ?? "", /ipv4 policy route is gone/);
+  });
+
+  it("redirect nothing inbound with bypass-inbound-capture, and still bring replies back", async () => {
+    const { pod, sys } = bed;
+    await installRules(sys, pod.netns, { ipv6: true, bypassInboundCapture: true });
+    assert.match(await bed.ask(bed.client, { ip: POD_IPV4, port: APP_PORT }), /^app /);
+    const spoofed = { ip: POD_IPV4, port: APP_PORT, source: CLIENT_IPV4, mark: ZTUNNEL_MARK };
+    assert.match(await bed.ask(pod, spoofed), /^app from 10.78.0.2 /);
+    assert.match(await bed.ask(pod, { ip: CLIENT_IPV4, port: APP_PORT }), /^15001 /);
   });
 
   it("are gone after removal, and connections take their own way again", async () => {
