@@ -135,3 +135,11 @@ export const CAPTURE_BACKOFF_MAX_MS = 15_000;
 
 /** Changes of pod states are collected this long and reported together. */
 export const CAPTURE_REPORT_DELAY_MS = 50;
+
+// --- memory ----------------------------------------------------------------------------------------
+
+/**
+ * Room for young objects of a data worker; when it is full they are collected. V8's own default grows
+ * with the machine to 40 MB that never come back; a worker's objects are small and short-lived.
+ */
+export const WORKER_YOUNG_GENERATION_MB = 6;

@@ -7,6 +7,7 @@ import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
+import { WORKER_YOUNG_GENERATION_MB } from "../limits.ts";
 import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./worker-protocol.ts";
 
 export interface DataWorkersEvents {
@@ -47,7 +48,11 @@ export class DataWorkers {
   ): Promise<DataWorkers> {
     const workers = Array.from({ length: count }, (_, index) => {
       const name = `data-${index}`;
-      return new Worker(new URL("./worker.ts", import.meta.url), { workerData: options, name });
+      return new Worker(new URL("./worker.ts", import.meta.url), {
+        workerData: options,
+        name,
+        resourceLimits: { maxYoungGenerationSizeMb: WORKER_YOUNG_GENERATION_MB },
+      });
     });
     const ready = workers.map((worker) => firstMessage(worker));
     const dataWorkers = new DataWorkers(workers, events);

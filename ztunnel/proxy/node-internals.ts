@@ -76,8 +76,6 @@ function makeSocket(base: object, options: AdoptOptions | undefined): net.Socket
     ...reading,
     allowHalfOpen: true,
     manualStart: true,
-    // Applies when `connect()` is done; accepted handles have it from `TcpEnd.accepted`.
-    noDelay: true,
   } as net.SocketConstructorOpts);
   return socket;
 }

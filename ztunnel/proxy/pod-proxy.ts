@@ -115,7 +115,7 @@ export class PodProxy {
   }
 
   async #listenHbone(fd: number): Promise<void> {
-    const server = net.createServer({ noDelay: true }, (socket) => this.hbone.accept(socket));
+    const server = net.createServer((socket) => this.hbone.accept(socket));
     await listening(server, fd);
     server.on("error", () => this.#acceptFailed());
     this.#servers.push(server);

@@ -41,10 +41,7 @@ export class TcpEnd implements End {
 
   /** An accepted connection. Nothing is read before `start`. */
   static accepted(handle: TcpHandle, context: TcpContext): TcpEnd {
-    const end = new TcpEnd((options) => adoptHandle(handle, options), context);
-    // Without it one small message in two waits 40 ms for the other side's delayed acknowledgement.
-    end.socket.setNoDelay(true);
-    return end;
+    return new TcpEnd((options) => adoptHandle(handle, options), context);
   }
 
   /** A connection yet to be made: call `socket.connect()`. Nothing is read before `start`. */

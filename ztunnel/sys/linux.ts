@@ -17,6 +17,7 @@ import {
   IPV6_V6ONLY,
   type Libc,
   loadLibc,
+  SO_KEEPALIVE,
   SO_MARK,
   SO_ORIGINAL_DST,
   SO_REUSEADDR,
@@ -28,6 +29,11 @@ import {
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
+  SOL_TCP,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_NODELAY,
   throwErrno,
 } from "./libc.ts";
 import { readNftGeneration } from "./nft-generation.ts";
@@ -36,6 +42,10 @@ import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./sy
 
 const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 const INT_BYTES = 4;
+
+/** Idle seconds before a probe, seconds between probes, and how many. Source: ztunnel's 180/180/9. */
+const KEEPALIVE_S = 180;
+const KEEPALIVE_PROBES = 9;
 
 /** The system calls of the calling thread; each worker makes its own. */
 export function createLinuxSyscalls(): Syscalls {
@@ -90,6 +100,8 @@ class LinuxSyscalls implements Syscalls {
       this.#setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
       if (options.reusePort) this.#setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
+      // Accepted sockets inherit these: no system call per connection.
+      this.#setTcpOptions(fd);
       const length = writeSocketAddress(this.#address, ip, port);
       if (this.#libc.bind(fd, this.#address, length) < 0) throwErrno(`bind ${ip} port ${port}`);
       if (this.#libc.listen(fd, backlog) < 0) throwErrno(`listen on ${ip} port ${port}`);
@@ -101,6 +113,7 @@ class LinuxSyscalls implements Syscalls {
     const fd = this.#socket(isIpv6 ? AF_INET6 : AF_INET);
     return this.#orClose(fd, () => {
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
+      this.#setTcpOptions(fd);
       if (options.source === undefined) return;
       // IP_TRANSPARENT alone also lets the socket bind to a foreign address: IP_FREEBIND adds nothing.
       if (isIpv6) this.#setOption(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
@@ -138,6 +151,15 @@ class LinuxSyscalls implements Syscalls {
       throwErrno(`getsockopt SO_ORIGINAL_DST of descriptor ${fd}`);
     }
     return readSocketAddress(this.#address);
+  }
+
+  /** No Nagle (a small message would wait 40 ms for an acknowledgement), and Istio's keepalive. */
+  #setTcpOptions(fd: number): void {
+    this.#setOption(fd, SOL_TCP, TCP_NODELAY, 1);
+    this.#setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPINTVL, KEEPALIVE_S);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
   }
 
   #socket(family: number): number {
