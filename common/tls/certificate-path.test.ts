@@ -5,9 +5,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { p256, TestAuthority, workloadTemplate } from "./authority-fixture.ts";
 import { findPath } from "./certificate-path.ts";
 import { readPemCertificates } from "./pem.ts";
-import { p256, TestAuthority, workloadTemplate } from "./test-authority.ts";
 import { writeCertificate } from "./write-certificate.ts";
 
 const root = TestAuthority.root();

@@ -1,6 +1,7 @@
 /**
- * The path from a certificate to a root, checked with node:crypto: names, signatures, dates, CA flags and
- * path lengths. For what the CA loads and what it answers; peers are verified by OpenSSL in the handshake.
+ * The path from a certificate to a root, checked with node:crypto: names, signatures, dates, CA
+ * flags and path lengths. For what the CA loads and what it answers; peers are verified by OpenSSL
+ * in the handshake.
  */
 import type { X509Certificate } from "node:crypto";
 import { MAX_PEM_CERTIFICATES } from "./limits.ts";

@@ -3,12 +3,12 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:cryp
 import { test } from "node:test";
 import fc from "fast-check";
 import { MeshError } from "#common/runtime/errors.ts";
+import { p256, TEST_IDENTITY } from "./authority-fixture.ts";
 import { createSigningRequest } from "./csr.ts";
 import * as der from "./der-writer.ts";
 import { MAX_CSR_BYTES } from "./limits.ts";
 import { publicKeyOfCsr } from "./parse-csr.ts";
 import { fromPem, toPem } from "./pem.ts";
-import { p256, TEST_IDENTITY } from "./test-authority.ts";
 import { signed } from "./x509-structures.ts";
 
 const LABEL = "CERTIFICATE REQUEST";

@@ -1,7 +1,7 @@
 /**
- * A small strict reader of DER (X.690): definite, minimal lengths, single-byte tags, nothing beyond the
- * end. It exists so that identities are taken from the very bytes that were signed and never from a
- * printed form. Everything it refuses is a MeshError with code DER_MALFORMED.
+ * A small strict reader of DER (X.690): definite, minimal lengths, single-byte tags, nothing beyond
+ * the end. It exists so that identities are taken from the very bytes that were signed and never
+ * from a printed form. Everything it refuses is a MeshError with code DER_MALFORMED.
  */
 import { MeshError } from "#common/runtime/errors.ts";
 

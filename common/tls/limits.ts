@@ -1,6 +1,9 @@
 /** Bounds of everything in common/tls, with what happens at each. */
 
-/** Largest certificate read, in bytes; a larger one is refused (CERTIFICATE_TOO_LARGE). Ours are about 700. */
+/**
+ * Largest certificate read, in bytes; a larger one is refused (CERTIFICATE_TOO_LARGE). Ours are
+ * about 700.
+ */
 export const MAX_CERTIFICATE_BYTES = 16 * 1024;
 
 /** Extensions read in one certificate; more are refused as malformed. Ours have six. */
@@ -15,7 +18,10 @@ export const MAX_SPIFFE_ID_BYTES = 2048;
 /** Extended key usages read in one certificate; more are refused as malformed. */
 export const MAX_KEY_PURPOSES = 16;
 
-/** Largest certificate signing request, PEM or DER; a larger one is refused. Ours are about 350 bytes. */
+/**
+ * Largest certificate signing request, PEM or DER; a larger one is refused. Ours are about 350
+ * bytes.
+ */
 export const MAX_CSR_BYTES = 8 * 1024;
 
 /** Certificates read from one PEM text (a chain or a bundle of roots); more are refused. */

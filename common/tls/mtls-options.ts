@@ -2,7 +2,8 @@
  * The one place for the TLS settings between proxies: HBONE's mutual TLS (Istio ztunnel src/tls).
  *
  * A session is never resumed: a resumed one would skip the check of the peer's certificate, and so
- * outlive a rotated root (CVE-2022-21654). The server hands out no usable ticket, the client keeps none.
+ * outlive a rotated root (CVE-2022-21654). The server hands out no usable ticket, the client keeps
+ * none.
  */
 import { constants } from "node:crypto";
 import {
@@ -19,7 +20,10 @@ import type { WorkloadCertificate } from "./workload-certificate.ts";
 /** HBONE speaks HTTP/2 only. */
 export const HBONE_ALPN = "h2";
 
-/** AES-128-GCM first: measured faster, and as safe here. No ChaCha20: every node has AES instructions. */
+/**
+ * AES-128-GCM first: measured faster, and as safe here. No ChaCha20: every node has AES
+ * instructions.
+ */
 export const MTLS_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 
 /** Both are offered: a stock ztunnel knows X25519 or, built with OpenSSL, P-256. */
@@ -72,10 +76,10 @@ export function mtlsServerOptions(certificate: WorkloadCertificate): TlsOptions 
 }
 
 /**
- * Options for `tls.connect` over a connected `socket`: no server name is sent, no session is offered,
- * and "secureConnect" fires only for a server whose certificate names one of `expected` (identity
- * URIs); anything else is an "error" (a MeshError, or OpenSSL's). The handshake's time limit
- * (TLS_HANDSHAKE_TIMEOUT_MS) is the caller's to keep: Node has none for clients.
+ * Options for `tls.connect` over a connected `socket`: no server name is sent, no session is
+ * offered, and "secureConnect" fires only for a server whose certificate names one of `expected`
+ * (identity URIs); anything else is an "error" (a MeshError, or OpenSSL's). The handshake's time
+ * limit (TLS_HANDSHAKE_TIMEOUT_MS) is the caller's to keep: Node has none for clients.
  */
 export function mtlsClientOptions(
   context: SecureContext,

@@ -9,8 +9,9 @@ import { MAX_CSR_BYTES } from "./limits.ts";
 import { fromPem } from "./pem.ts";
 
 /**
- * SubjectPublicKeyInfo of a P-256 key up to its point (RFC 5480): ecPublicKey, prime256v1, and 65 bytes
- * that begin with 4 (uncompressed). Comparing bytes leaves no room for explicit curve parameters.
+ * SubjectPublicKeyInfo of a P-256 key up to its point (RFC 5480): ecPublicKey, prime256v1, and 65
+ * bytes that begin with 4 (uncompressed). Comparing bytes leaves no room for explicit curve
+ * parameters.
  */
 const P256_PREFIX = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 const P256_SPKI_BYTES = 91;

@@ -14,7 +14,9 @@ export function toPem(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
 
-/** The bytes of the only block of a PEM text, which must bear one of `labels`. Undefined otherwise. */
+/**
+ * The bytes of the only block of a PEM text, which must bear one of `labels`. Undefined otherwise.
+ */
 export function fromPem(text: string, labels: readonly string[]): Buffer | undefined {
   const match =
     /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END ([A-Z0-9 ]+)-----$/.exec(

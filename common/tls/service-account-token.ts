@@ -1,6 +1,6 @@
 /**
- * Bound service account tokens as Kubernetes issues them: the claims, and signing where no API server
- * does it (`meshctl up`). Checking them is istiod-lite's part.
+ * Bound service account tokens as Kubernetes issues them: the claims, and signing where no API
+ * server does it (`meshctl up`). Checking them is istiod-lite's part.
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK, type JSONWebKeySet, SignJWT } from "jose";
@@ -8,7 +8,9 @@ import { calculateJwkThumbprint, exportJWK, type JSONWebKeySet, SignJWT } from "
 /** Kubernetes' default issuer, kube-apiserver's --service-account-issuer. */
 export const SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local";
 
-/** The audience of tokens for istiod, of its certificate service as of xDS. Source: Istio's charts. */
+/**
+ * The audience of tokens for istiod, of its certificate service as of xDS. Source: Istio's charts.
+ */
 export const ISTIO_CA_AUDIENCE = "istio-ca";
 
 /** What a token says about its holder: a pod and its service account. */
@@ -31,7 +33,9 @@ export interface KubernetesClaim {
   readonly serviceaccount: { readonly name: string };
 }
 
-/** Signs a token (ES256) with an ECDSA P-256 private key; `now` is in milliseconds since the epoch. */
+/**
+ * Signs a token (ES256) with an ECDSA P-256 private key; `now` is in milliseconds since the epoch.
+ */
 export async function signServiceAccountToken(
   key: KeyObject,
   claims: ServiceAccountClaims,

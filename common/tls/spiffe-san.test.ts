@@ -3,10 +3,10 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MeshError } from "#common/runtime/errors.ts";
+import { p256, TEST_IDENTITY, TestAuthority, workloadTemplate } from "./authority-fixture.ts";
 import * as der from "./der-writer.ts";
 import { MAX_CERTIFICATE_BYTES } from "./limits.ts";
 import { spiffeIdentityOf, workloadIdentityOf } from "./spiffe-san.ts";
-import { p256, TEST_IDENTITY, TestAuthority, workloadTemplate } from "./test-authority.ts";
 import { writeCertificate } from "./write-certificate.ts";
 import { extension, type GeneralName, OID } from "./x509-structures.ts";
 

@@ -1,7 +1,8 @@
 /**
- * The SPIFFE identity of a certificate, from its DER: exactly one URI name, of Istio's form, and nothing
- * beside it that another reader might take for one. Printed forms of the names (Node's
- * `subjectAltName`) are never parsed: they have been ambiguous before (CVE-2021-44532, CVE-2025-66220).
+ * The SPIFFE identity of a certificate, from its DER: exactly one URI name, of Istio's form, and
+ * nothing beside it that another reader might take for one. Printed forms of the names (Node's
+ * `subjectAltName`) are never parsed: they have been ambiguous before (CVE-2021-44532,
+ * CVE-2025-66220).
  */
 import { type Identity, parseIdentity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -17,16 +18,16 @@ import {
 /**
  * The identity in a DER certificate. Throws MeshError: SPIFFE_ID_MISSING (no URI name),
  * SPIFFE_ID_AMBIGUOUS (several URI names, an otherName, a DNS name that looks like SPIFFE),
- * SPIFFE_ID_INVALID (not `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: NUL, escapes,
- * upper-case trust domain, …), CERTIFICATE_TOO_LARGE, DER_MALFORMED.
+ * SPIFFE_ID_INVALID (not `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: NUL,
+ * escapes, upper-case trust domain, …), CERTIFICATE_TOO_LARGE, DER_MALFORMED.
  */
 export function spiffeIdentityOf(certificateDer: Uint8Array): Identity {
   return identityFrom(readExtensions(certificateDer).subjectAltNames);
 }
 
 /**
- * Everything a peer's leaf has to be: one SPIFFE identity, not a CA, and its key meant for `purpose`.
- * Throws as spiffeIdentityOf does, and LEAF_IS_CA or KEY_PURPOSE_MISSING.
+ * Everything a peer's leaf has to be: one SPIFFE identity, not a CA, and its key meant for
+ * `purpose`. Throws as spiffeIdentityOf does, and LEAF_IS_CA or KEY_PURPOSE_MISSING.
  */
 export function workloadIdentityOf(certificateDer: Uint8Array, purpose: KeyPurpose): Identity {
   const extensions = readExtensions(certificateDer);
@@ -71,7 +72,10 @@ function identityFrom(names: readonly SubjectAltName[]): Identity {
   return parse(uri.value);
 }
 
-/** DNS names and IP addresses may stand beside the URI (X509-SVID 2); nothing else, and no look-alikes. */
+/**
+ * DNS names and IP addresses may stand beside the URI (X509-SVID 2); nothing else, and no
+ * look-alikes.
+ */
 function refuseAmbiguous(name: SubjectAltName): void {
   if (name.tag === SAN_TAG.uri || name.tag === SAN_TAG.ip) return;
   if (name.tag !== SAN_TAG.dns) {
@@ -94,7 +98,7 @@ function parse(value: Uint8Array): Identity {
     const shown = JSON.stringify(latin1(value.subarray(0, 200)));
     throw new MeshError(
       "SPIFFE_ID_INVALID",
-      `the certificate's URI name ${shown} is not spiffe://<trust domain>/ns/<namespace>/sa/<account>`,
+      `the certificate's URI name ${shown} is not spiffe://<domain>/ns/<namespace>/sa/<account>`,
     );
   }
   return identity;

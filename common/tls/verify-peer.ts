@@ -1,6 +1,7 @@
 /**
- * Who is at the other end, asked once the handshake is over. OpenSSL has verified the chain against our
- * roots by then; this file insists that it did, and reads identity and purpose from the leaf's DER.
+ * Who is at the other end, asked once the handshake is over. OpenSSL has verified the chain against
+ * our roots by then; this file insists that it did, and reads identity and purpose from the leaf's
+ * DER.
  */
 import type { PeerCertificate, TLSSocket } from "node:tls";
 import type { Identity } from "#common/model/identity.ts";
@@ -35,7 +36,10 @@ export function verifyClientPeer(socket: TLSSocket, trustDomain: string): PeerVe
   return checkLeaf(leafOf(socket), "clientAuth", trustDomain);
 }
 
-/** For `tls.connect`: the same check before "secureConnect", so that no byte is sent to a wrong peer. */
+/**
+ * For `tls.connect`: the same check before "secureConnect", so that no byte is sent to a wrong
+ * peer.
+ */
 export function serverIdentityCheck(
   expected: ReadonlySet<string>,
   trustDomain: string,
@@ -46,7 +50,9 @@ export function serverIdentityCheck(
   };
 }
 
-/** Explains a server's "tlsClientError", or an "error" of a client's TLS socket, for the access log. */
+/**
+ * Explains a server's "tlsClientError", or an "error" of a client's TLS socket, for the access log.
+ */
 export function describeHandshakeFailure(error: Error, socket?: TLSSocket): PeerRefused {
   const code = "code" in error ? error.code : undefined;
   if (code === "PEER_IDENTITY_REFUSED") {
@@ -94,7 +100,7 @@ function checkLeaf(
   }
   if (identity.trustDomain !== trustDomain) {
     return mismatch(
-      `identity verification error: peer's trust domain is ${identity.trustDomain}, ours ${trustDomain}`,
+      `identity verification error: trust domain ${identity.trustDomain} is not ${trustDomain}`,
     );
   }
   return { ok: true, identity };
@@ -109,8 +115,8 @@ function refusedByOpenssl(socket: TLSSocket): PeerRefused | undefined {
 const UNNAMED_RULE = "a rule that Node has no name for, most often because an issuer is no CA";
 
 /**
- * Node types this as Error; it is OpenSSL's code as a string, e.g. "CERT_HAS_EXPIRED". Node has no name
- * for some, such as "invalid CA certificate", and says UNSPECIFIED.
+ * Node types this as Error; it is OpenSSL's code as a string, e.g. "CERT_HAS_EXPIRED". Node has no
+ * name for some, such as "invalid CA certificate", and says UNSPECIFIED.
  */
 function refusalText(refusal: unknown): string {
   if (refusal === "UNSPECIFIED") return UNNAMED_RULE;

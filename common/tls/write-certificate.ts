@@ -1,4 +1,7 @@
-/** Issues X.509 certificates: the structure is written here, the key and signature are node:crypto's. */
+/**
+ * Issues X.509 certificates: the structure is written here, the key and signature are
+ * node:crypto's.
+ */
 import { type KeyObject, randomBytes, X509Certificate } from "node:crypto";
 import * as der from "./der-writer.ts";
 import { toPem } from "./pem.ts";
@@ -34,7 +37,10 @@ export interface CertificateTemplate {
   readonly basicConstraints: { readonly ca: boolean; readonly pathLength?: number } | undefined;
 }
 
-/** Issues a certificate. Throws MeshError KEY_UNSUPPORTED for an issuer's key other than ECDSA or RSA. */
+/**
+ * Issues a certificate. Throws MeshError KEY_UNSUPPORTED for an issuer's key other than ECDSA or
+ * RSA.
+ */
 export function writeCertificate(template: CertificateTemplate, issuer: Issuer): X509Certificate {
   const issuerDer = issuer.certificate.raw;
   return write(template, issuer.privateKey, {

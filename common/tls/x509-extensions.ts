@@ -1,6 +1,6 @@
 /**
- * The few extensions of an X.509 certificate that decide who a peer is and what its key may do, read
- * from DER. Signature, dates and chain are OpenSSL's work; this file adds nothing to trust.
+ * The few extensions of an X.509 certificate that decide who a peer is and what its key may do,
+ * read from DER. Signature, dates and chain are OpenSSL's work; this file adds nothing to trust.
  */
 import { MeshError } from "#common/runtime/errors.ts";
 import { DerReader, malformed, oidHex, readBoolean, TAG } from "./der-reader.ts";
@@ -25,7 +25,9 @@ export interface SubjectAltName {
 
 export interface CertificateExtensions {
   readonly subjectAltNames: readonly SubjectAltName[];
-  /** Only serverAuth and clientAuth are told apart; anyExtendedKeyUsage does not count as either. */
+  /**
+   * Only serverAuth and clientAuth are told apart; anyExtendedKeyUsage does not count as either.
+   */
   readonly keyPurposes: ReadonlySet<KeyPurpose>;
   /** basicConstraints cA, or the key usage keyCertSign. */
   readonly isCa: boolean;

@@ -76,9 +76,9 @@ function ecPoint(publicKey: KeyObject): Uint8Array {
 }
 
 /**
- * Signs `body` and returns SEQUENCE { body, algorithm, signature } as DER: the outer shape of both a
- * certificate and a signing request. `body` gets the algorithm, because a certificate repeats it inside.
- * Throws MeshError KEY_UNSUPPORTED for a key that is neither ECDSA nor RSA.
+ * Signs `body` and returns SEQUENCE { body, algorithm, signature } as DER: the outer shape of both
+ * a certificate and a signing request. `body` gets the algorithm, because a certificate repeats it
+ * inside. Throws MeshError KEY_UNSUPPORTED for a key that is neither ECDSA nor RSA.
  */
 export function signed(
   signingKey: KeyObject,

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { makeIdentity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { p256, TestAuthority } from "#common/tls/authority-fixture.ts";
 import { findPath } from "#common/tls/certificate-path.ts";
 import { readPemCertificates } from "#common/tls/pem.ts";
 import { workloadIdentityOf } from "#common/tls/spiffe-san.ts";
-import { p256, TestAuthority } from "#common/tls/test-authority.ts";
 import { certificatePem } from "#common/tls/write-certificate.ts";
 import { CERTIFICATE_BACKDATE_S } from "../limits.ts";
 import { loadCertificateAuthority } from "./ca-files.ts";
@@ -106,7 +106,7 @@ test("half a root is refused and left as it is", async () => {
   }
 });
 
-test("a workload certificate has its identity, begins in the past and ends when asked", async () => {
+test("a workload certificate has its identity, begins early and ends when asked", async () => {
   const ca = await load(newDir());
   const { publicKey } = p256();
   const issued = ca.issueWorkload(publicKey, WEB, 3600);
@@ -160,7 +160,7 @@ test("an empty chain file will do where the root signed the CA itself", async ()
   assert.ok(verifies((await load(newDir(files))).issueWorkload(p256().publicKey, WEB, 60)));
 });
 
-test("a plugged-in CA with a file missing is refused, never replaced by a root of our own", async () => {
+test("a plugged-in CA with a file missing is refused, never replaced by a root", async () => {
   const files = pluggedIn(TestAuthority.root().intermediate());
   for (const name of Object.keys(files)) {
     const { [name]: _left, ...rest } = files;

@@ -1,7 +1,8 @@
 /**
- * The CA's folder: a plugged-in CA (ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in Istio's
- * secret `cacerts`), or a root of our own (root-cert.pem, root-key.pem) that is made on the first start.
- * What is found is checked before anything is signed with it, and errors name the file.
+ * The CA's folder: a plugged-in CA (ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, as in
+ * Istio's secret `cacerts`), or a root of our own (root-cert.pem, root-key.pem) that is made on the
+ * first start. What is found is checked before anything is signed with it, and errors name the
+ * file.
  */
 import { createPrivateKey, type KeyObject, randomUUID, type X509Certificate } from "node:crypto";
 import { link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
@@ -34,9 +35,9 @@ export interface LoadCaOptions {
 }
 
 /**
- * Loads the CA, or makes a root where the folder has none. Rejects with MeshError CA_FILES_INCOMPLETE
- * (some files of a set, but not all) or CA_FILE_INVALID (unreadable, no match of key and certificate, no
- * path to the root, not a CA, expired).
+ * Loads the CA, or makes a root where the folder has none. Rejects with MeshError
+ * CA_FILES_INCOMPLETE (some files of a set, but not all) or CA_FILE_INVALID (unreadable, no match
+ * of key and certificate, no path to the root, not a CA, expired).
  */
 export async function loadCertificateAuthority(
   options: LoadCaOptions,

@@ -1,4 +1,7 @@
-/** From the verified claims of a service account token to the pod it is bound to, believing no shape. */
+/**
+ * From the verified claims of a service account token to the pod it is bound to, believing no
+ * shape.
+ */
 import type { JWTPayload } from "jose";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Caller } from "./token-review.ts";

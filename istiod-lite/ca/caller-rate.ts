@@ -1,4 +1,7 @@
-/** How many certificates each caller may ask for: a token bucket per caller, a bounded number of them. */
+/**
+ * How many certificates each caller may ask for: a token bucket per caller, a bounded number of
+ * them.
+ */
 import {
   CERTIFICATE_BURST_PER_CALLER,
   CERTIFICATE_CALLERS,

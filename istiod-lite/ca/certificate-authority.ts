@@ -1,4 +1,7 @@
-/** Issues certificates for workloads and for istiod-lite itself, under the CA that ca-files.ts loaded. */
+/**
+ * Issues certificates for workloads and for istiod-lite itself, under the CA that ca-files.ts
+ * loaded.
+ */
 import {
   createPrivateKey,
   generateKeyPairSync,
@@ -23,7 +26,9 @@ import {
 
 export interface CertificateAuthorityMaterial {
   readonly issuer: Issuer;
-  /** From the issuing CA's own certificate up to but without the root; empty if that is the root. */
+  /**
+   * From the issuing CA's own certificate up to but without the root; empty if that is the root.
+   */
   readonly intermediates: readonly X509Certificate[];
   /** What everyone trusts; several while a root is being replaced. */
   readonly roots: readonly X509Certificate[];
@@ -51,7 +56,9 @@ export class CertificateAuthority {
   readonly #now: () => number;
   /** PEM of all roots: what `istio-ca-root-cert` and proxies get. */
   readonly rootsPem: string;
-  /** Nothing issued lives longer than this, the first expiry on the way to the root; milliseconds. */
+  /**
+   * Nothing issued lives longer than this, the first expiry on the way to the root; milliseconds.
+   */
   readonly notAfter: number;
   readonly #intermediatesPem: readonly string[];
 
@@ -65,8 +72,8 @@ export class CertificateAuthority {
   }
 
   /**
-   * A certificate for one workload identity and both ends of a connection. Throws MeshError CA_EXPIRED
-   * once the CA itself is at its end.
+   * A certificate for one workload identity and both ends of a connection. Throws MeshError
+   * CA_EXPIRED once the CA itself is at its end.
    */
   issueWorkload(publicKey: KeyObject, identity: Identity, ttlSeconds: number): IssuedCertificate {
     const leaf = this.#issue(ttlSeconds, {

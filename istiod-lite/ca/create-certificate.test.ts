@@ -15,13 +15,13 @@ import {
 } from "@grpc/grpc-js";
 import { type Identity, makeIdentity } from "#common/model/identity.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
+import { p256, TestAuthority } from "#common/tls/authority-fixture.ts";
 import { findPath } from "#common/tls/certificate-path.ts";
 import { createSigningRequest } from "#common/tls/csr.ts";
 import { MAX_CSR_BYTES } from "#common/tls/limits.ts";
 import { readPemCertificates, toPem } from "#common/tls/pem.ts";
 import { publicJwks, signServiceAccountToken } from "#common/tls/service-account-token.ts";
 import { spiffeIdentityOf } from "#common/tls/spiffe-san.ts";
-import { p256, TestAuthority } from "#common/tls/test-authority.ts";
 import {
   type CertificateRequest,
   type CertificateResponse,
@@ -30,7 +30,7 @@ import {
 } from "#common/xds/citadel-rpc.ts";
 import { CERTIFICATE_BURST_PER_CALLER, WORKLOAD_CERTIFICATE_TTL_S } from "../limits.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
-import { createCertificateService } from "./create-certificate.ts";
+import { type CreateCertificateService, createCertificateService } from "./create-certificate.ts";
 import { JwksFile } from "./jwks-file.ts";
 import { JwksTokenReviewer } from "./token-review.ts";
 
@@ -73,16 +73,7 @@ async function setUp(ca = TestAuthority.root().intermediate()) {
     isNodeProxy: (caller) =>
       caller.namespace === "istio-system" && caller.serviceAccount === "ztunnel",
   });
-  const { certChainPem, privateKeyPem } = authority.issueServer(["localhost"]);
-  const pair = { cert_chain: Buffer.from(certChainPem), private_key: Buffer.from(privateKeyPem) };
-  const server = new Server();
-  server.addService(IstioCertificateService, { ...service });
-  const port = await new Promise<number>((resolve, reject) => {
-    const tls = ServerCredentials.createSsl(null, [pair], false);
-    server.bindAsync("localhost:0", tls, (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
+  const { server, port } = await serve(authority, service);
   const client = new Client(`localhost:${port}`, credentials.createSsl(Buffer.from(rootsPem)));
   cleanUps.push(() => {
     client.close();
@@ -97,6 +88,20 @@ async function setUp(ca = TestAuthority.root().intermediate()) {
     return callCreateCertificate(client, request, metadata);
   };
   return { call, token, lines, roots };
+}
+
+async function serve(authority: CertificateAuthority, service: CreateCertificateService) {
+  const { certChainPem, privateKeyPem } = authority.issueServer(["localhost"]);
+  const pair = { cert_chain: Buffer.from(certChainPem), private_key: Buffer.from(privateKeyPem) };
+  const server = new Server();
+  server.addService(IstioCertificateService, { ...service });
+  const port = await new Promise<number>((resolve, reject) => {
+    const tls = ServerCredentials.createSsl(null, [pair], false);
+    server.bindAsync("localhost:0", tls, (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  return { server, port };
 }
 
 type Answer = { ok: true; chain: readonly string[] } | { ok: false; error: ServiceError };
@@ -207,7 +212,7 @@ test("nobody but the node proxy's account may impersonate, not even its neighbou
   );
 });
 
-test("an impersonated identity that is none is refused, and never taken for the caller's own", async () => {
+test("an impersonated identity that is none never means the caller's own", async () => {
   const { call, token } = await setUp();
   const wrong = ["web", "spiffe://cluster.local/ns/shop/sa/web/x", `${WEB.uri}\0`, " "];
   for (const uri of wrong) {
@@ -262,7 +267,7 @@ test("lifetimes are capped at a day, and at the CA's own end", async () => {
   near(Math.round((leafOf(answer).validToDate.getTime() - Date.now()) / 1000), 60);
 });
 
-test("one caller that asks without end does not keep the others from their certificates", async () => {
+test("one caller that asks without end keeps no other from its certificate", async () => {
   const { call, token } = await setUp();
   const [greedy, modest] = [await token({}), await token({ podUid: "other" })];
   const asks = Array.from({ length: CERTIFICATE_BURST_PER_CALLER + 100 }, () =>

@@ -1,7 +1,8 @@
 /**
- * Istio's `CreateCertificate`: proves the caller by its token, decides which identity the certificate is
- * for, and signs the key of the request. Nothing else of the request counts. Refusals say Istio's few
- * words on the wire; the reason is in our log (Istio security/pkg/server/ca/server.go).
+ * Istio's `CreateCertificate`: proves the caller by its token, decides which identity the
+ * certificate is for, and signs the key of the request. Nothing else of the request counts.
+ * Refusals say Istio's few words on the wire; the reason is in our log (Istio
+ * security/pkg/server/ca/server.go).
  */
 import { type handleUnaryCall, type Metadata, status } from "@grpc/grpc-js";
 import { type Identity, makeIdentity, parseIdentity } from "#common/model/identity.ts";

@@ -1,6 +1,7 @@
 /**
- * The key set that tokens are verified with, from a file that may be replaced at any time. A file that
- * cannot be read or parsed leaves the last good keys in force; before the first good one nobody passes.
+ * The key set that tokens are verified with, from a file that may be replaced at any time. A file
+ * that cannot be read or parsed leaves the last good keys in force; before the first good one
+ * nobody passes.
  */
 import { open } from "node:fs/promises";
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
@@ -26,7 +27,10 @@ export class JwksFile {
     this.#now = now;
   }
 
-  /** The keys, at most JWKS_RECHECK_MS old. Rejects with MeshError UNAUTHENTICATED while there are none. */
+  /**
+   * The keys, at most JWKS_RECHECK_MS old. Rejects with MeshError UNAUTHENTICATED while there are
+   * none.
+   */
   async keys(): Promise<KeyResolver> {
     if (this.#now() - this.#checkedAt >= JWKS_RECHECK_MS) {
       this.#checking ??= this.#check().finally(() => {
@@ -72,7 +76,9 @@ async function readIfChanged(
   return { text: await file.readFile("utf8"), stamp };
 }
 
-/** Public ECDSA and RSA keys only: a symmetric key in the set would let its readers forge tokens. */
+/**
+ * Public ECDSA and RSA keys only: a symmetric key in the set would let its readers forge tokens.
+ */
 function parseKeySet(text: string): JSONWebKeySet {
   const parsed = JSON.parse(text) as Partial<JSONWebKeySet> | null;
   const keys = parsed?.keys;

@@ -1,7 +1,7 @@
 /**
- * Who calls: a bound service account token becomes a Caller, or the call is refused. This implementation
- * verifies against a key set file (`--token-jwks`); one that asks the API server's TokenReview fits the
- * same interface.
+ * Who calls: a bound service account token becomes a Caller, or the call is refused. This
+ * implementation verifies against a key set file (`--token-jwks`); one that asks the API server's
+ * TokenReview fits the same interface.
  */
 import { createHash } from "node:crypto";
 import { type JWTPayload, jwtVerify } from "jose";
@@ -24,8 +24,8 @@ export interface Caller {
 export interface TokenReviewer {
   /**
    * The caller behind an `authorization` header ("Bearer <token>"). Rejects with MeshError
-   * UNAUTHENTICATED: no token, not ours, expired, for another audience, not bound to a pod. The message
-   * is for our log; callers are told nothing but that they were refused.
+   * UNAUTHENTICATED: no token, not ours, expired, for another audience, not bound to a pod. The
+   * message is for our log; callers are told nothing but that they were refused.
    */
   review(authorizationHeader: string | undefined): Promise<Caller>;
 }

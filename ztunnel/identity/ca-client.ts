@@ -1,7 +1,7 @@
 /**
- * Istio's certificate service, asked for one identity at a time on behalf of this node's pods. What comes
- * back is checked before anybody uses it: it must be for the identity and the key that were asked for,
- * and lead to the roots that came with it.
+ * Istio's certificate service, asked for one identity at a time on behalf of this node's pods. What
+ * comes back is checked before anybody uses it: it must be for the identity and the key that were
+ * asked for, and lead to the roots that came with it.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Identity } from "#common/model/identity.ts";
@@ -36,8 +36,8 @@ export class CaClient {
   }
 
   /**
-   * A new key with its certificate. Rejects with MeshError CA_CALL_FAILED (refused, away, too late) or
-   * CA_ANSWER_INVALID (an answer that nobody must use), or as the channel does for its files.
+   * A new key with its certificate. Rejects with MeshError CA_CALL_FAILED (refused, away, too late)
+   * or CA_ANSWER_INVALID (an answer that nobody must use), or as the channel does for its files.
    */
   async fetch(identity: Identity): Promise<WorkloadCertificate> {
     const { csrPem, privateKeyPem, publicKey } = createSigningRequest(identity);
@@ -45,7 +45,7 @@ export class CaClient {
     try {
       return { identity, privateKeyPem, ...checkedChain(identity, publicKey, certChain) };
     } catch (cause) {
-      const message = `the answer of the CA at ${this.#channel.url} for ${identity.uri} is unusable`;
+      const message = `unusable answer of the CA at ${this.#channel.url} for ${identity.uri}`;
       throw new MeshError("CA_ANSWER_INVALID", message, { cause });
     }
   }

@@ -153,7 +153,7 @@ test("attempts against an absent CA grow from half a second to minutes", async (
   assert.ok((gaps.at(-1) ?? 0) >= 75_000 && (gaps.at(-1) ?? 0) <= 150_000, `${gaps.at(-1)}`);
 });
 
-test("when the CA answers one identity again, those without a certificate are asked for at once", async () => {
+test("when the CA answers again, identities without a certificate come at once", async () => {
   const away = new Set(["web", "db"]);
   const { manager, clock, fetches } = setUp((identity) =>
     away.has(identity.serviceAccount) ? Promise.reject(new Error("away")) : Promise.resolve(),

@@ -1,6 +1,7 @@
 /**
- * The certificates of this node: one key and certificate per identity that runs here, renewed at half
- * their life. While the CA is away a valid certificate keeps serving; attempts back off with jitter.
+ * The certificates of this node: one key and certificate per identity that runs here, renewed at
+ * half their life. While the CA is away a valid certificate keeps serving; attempts back off with
+ * jitter.
  */
 import type { Identity } from "#common/model/identity.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
@@ -24,7 +25,7 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = {
   now: Date.now,
   after: (delayMs, callback) => {
-    // A longer delay would overflow to none at all; coming 24 days later, the renewal is merely early.
+    // A longer delay would overflow to none; after 24 days a renewal is merely early.
     const timer = setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS));
     timer.unref();
     return () => clearTimeout(timer);
@@ -71,7 +72,9 @@ export class CertManager {
     this.#deps = deps;
   }
 
-  /** A pod of this identity runs here: its certificate is fetched and kept fresh until `release`. */
+  /**
+   * A pod of this identity runs here: its certificate is fetched and kept fresh until `release`.
+   */
   retain(identity: Identity): void {
     const entry = this.#entries.get(identity.uri) ?? this.#add(identity);
     entry.users++;
@@ -87,7 +90,9 @@ export class CertManager {
     this.#entries.delete(identity.uri);
   }
 
-  /** The current certificate, for a data worker that asks; it is being fetched where there is none. */
+  /**
+   * The current certificate, for a data worker that asks; it is being fetched where there is none.
+   */
   current(identity: Identity): WorkloadCertificate | undefined {
     return this.#entries.get(identity.uri)?.certificate;
   }
@@ -186,7 +191,9 @@ export class CertManager {
     entry.cancelTimer = this.#deps.clock.after(delayMs, () => this.#enqueue(entry));
   }
 
-  /** Half the life, give or take a tenth: a node's certificates are not all renewed in one second. */
+  /**
+   * Half the life, give or take a tenth: a node's certificates are not all renewed in one second.
+   */
   #renewalDelayMs({ notBefore, notAfter }: WorkloadCertificate): number {
     const lifeMs = notAfter - notBefore;
     const jitter = (this.#deps.random() - 0.5) * 0.2;
