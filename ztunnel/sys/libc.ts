@@ -96,6 +96,7 @@ export interface EpollLibc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Buffer): number;
   epoll_wait(epoll: number, events: Buffer, maxEvents: number, timeoutMs: number): number;
+  read(fd: number, data: Buffer, length: number): number;
   timerfd_create(clock: number, flags: number): number;
   timerfd_settime(fd: number, flags: number, value: Buffer, old: null): number;
 }
@@ -106,6 +107,7 @@ export function loadEpollLibc(): EpollLibc {
     epoll_create1: self.func("int epoll_create1(int flags)"),
     epoll_ctl: self.func("int epoll_ctl(int epfd, int op, int fd, void *event)"),
     epoll_wait: self.func("int epoll_wait(int epfd, void *events, int max, int timeout)"),
+    read: self.func("intptr_t read(int fd, void *data, uintptr_t len)"),
     timerfd_create: self.func("int timerfd_create(int clock, int flags)"),
     timerfd_settime: self.func(
       "int timerfd_settime(int fd, int flags, const void *value, void *old)",
