@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { folderCycles, forbiddenImports } from "./house/boundaries.ts";
 import { importSideEffects, overlongMain } from "./house/entry-points.ts";
 import { type ImportReference, type Module, readModule } from "./house/imports.ts";
+import { parseTexts } from "./house/made-up-files.ts";
 import { impureGlobals, impureImports } from "./house/purity.ts";
 import { withParsedFiles } from "./house/syntax.ts";
 import { isGenerated, ROOT } from "./house/tree.ts";
@@ -101,4 +102,71 @@ test("a pure core is refused I/O however far down the import is", () => {
   const net = importing("common/model/ip.ts", "node:net", { names: ["isIP"] });
   assertNone(impureImports([net]));
   assertNone(impureImports([importing("common/model/a.ts", "node:net", { typeOnly: true })]));
+});
+
+test("every way to import is seen", () => {
+  const text = [
+    'import { a, type B } from "./one.ts";',
+    'import type { C } from "./two.ts";',
+    'export * from "./three.ts";',
+    'type D = import("./four.ts").D;',
+    'const five = await import("./five.ts");',
+    "const six = require(`./six.ts`);",
+    'import "./seven.ts";',
+    'import { type E } from "./eight.ts";',
+  ].join("\n");
+  const { imports } = parseTexts({ "a.ts": text }, ([file]) => {
+    assert.ok(file);
+    return readModule(file);
+  });
+  assert.deepEqual(
+    imports.map(({ specifier, typeOnly }) => [specifier, typeOnly]),
+    [
+      ["./one.ts", false],
+      ["./two.ts", true],
+      ["./three.ts", false],
+      ["./four.ts", true],
+      ["./five.ts", false],
+      ["./six.ts", false],
+      ["./seven.ts", false],
+      ["./eight.ts", true],
+    ],
+  );
+});
+
+test("clocks and dice are seen in a pure core, and nowhere else", () => {
+  const text = [
+    "const now = Date.now();",
+    "const date = new Date();",
+    "setTimeout(run, Math.random());",
+    "deps.setTimeout(run, deps.Date.now(), new Date(5), { fetch: 1 });",
+  ].join("\n");
+  const texts = { "common/model/a.ts": text, "common/runtime/a.ts": text };
+  const found = parseTexts(texts, (all) => all.flatMap(impureGlobals));
+  assert.deepEqual(
+    found.map((line) => line.replace(/:\s.*/, "")),
+    [
+      "common/model/a.ts:1 uses Date.now",
+      "common/model/a.ts:2 uses new Date()",
+      "common/model/a.ts:3 uses setTimeout",
+      "common/model/a.ts:3 uses Math.random",
+    ],
+  );
+});
+
+test("only an entry starts something, and it stays short", () => {
+  const texts = {
+    "ztunnel/app.ts": "export const a = 1;\nstart();\n",
+    "ztunnel/main.ts": "start();\n".repeat(81),
+    "ztunnel/proxy/worker.ts": "start();\n",
+  };
+  const [effects, mains] = parseTexts(texts, (all) => [
+    all.flatMap(importSideEffects),
+    all.flatMap(overlongMain),
+  ]);
+  assert.deepEqual(
+    effects.map((line) => line.split(" ")[0]),
+    ["ztunnel/app.ts:2"],
+  );
+  assert.match(mains.join(), /^ztunnel\/main.ts has 81 lines/);
 });

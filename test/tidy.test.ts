@@ -1,13 +1,11 @@
 /** Holds the project to its house rules: size, names, comments, and nothing left lying about. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, test } from "node:test";
 import { uncommentedLimits, unrunTests } from "./house/code-rules.ts";
+import { parseTexts } from "./house/made-up-files.ts";
 import { compareWithRatchet, lowerRatchet, readRatchet } from "./house/ratchet.ts";
 import { measureSizes, type Sizes } from "./house/sizes.ts";
-import { functionSpans, type ParsedFile, withParsedFiles } from "./house/syntax.ts";
+import { functionSpans, withParsedFiles } from "./house/syntax.ts";
 import { applyTextRule, packageRules, strayTests, TEXT_RULES } from "./house/text-rules.ts";
 import { isGenerated, listFiles, ROOT, readText } from "./house/tree.ts";
 
@@ -72,25 +70,6 @@ describe("a text rule finds", () => {
   }
 });
 
-/** Parses made-up files with the real compiler. */
-function parseTexts<T>(
-  texts: Readonly<Record<string, string>>,
-  use: (files: readonly ParsedFile[]) => T,
-): T {
-  const folder = mkdtempSync(join(tmpdir(), "ambient-mesh-tidy-"));
-  try {
-    const options = { noEmit: true, noLib: true, types: [] };
-    writeFileSync(
-      join(folder, "tsconfig.json"),
-      JSON.stringify({ compilerOptions: options, include: ["."] }),
-    );
-    for (const [name, text] of Object.entries(texts)) writeFileSync(join(folder, name), text);
-    return withParsedFiles(folder, use);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 test("a test that does not run is found however it is written", () => {
   const written = [
     'test.skip("a", () => {});',
@@ -134,6 +113,29 @@ test("a lock file without one platform's package is found before npm ci refuses 
   const violations = packageRules("{}", JSON.stringify({ packages }));
   assert.equal(violations.length, 1);
   assert.match(violations[0] ?? "", /lacks tool-darwin/);
+});
+
+test("a limit without a comment is found; those without a gap share one", () => {
+  const text = [
+    "/** Refused beyond it. */",
+    "export const ONE = 1;",
+    "export const TWO = 2;",
+    "",
+    "export const THREE = 3; // beside it is not above it",
+    "",
+    "/** All of them. */",
+    "export const LIMITS = {",
+    "  /** Refused beyond it. */",
+    "  four: 4,",
+    "",
+    "  five: 5,",
+    "} as const;",
+  ].join("\n");
+  const found = parseTexts({ "ztunnel/limits.ts": text }, (all) => all.flatMap(uncommentedLimits));
+  assert.deepEqual(
+    found.map((line) => line.split(" ")[0]),
+    ["ztunnel/limits.ts:5", "ztunnel/limits.ts:12"],
+  );
 });
 
 describe("the ratchet", () => {
