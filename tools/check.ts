@@ -12,7 +12,7 @@ interface Check {
 
 const CHECKS: readonly Check[] = [
   { title: "types", command: "tsc", args: ["--project", "."] },
-  { title: "lint and format", command: "biome", args: ["check", "--error-on-warnings", "."] },
+  { title: "lint and format", command: "tools/biome", args: ["check", "--error-on-warnings", "."] },
   {
     title: "house rules",
     command: "node",
