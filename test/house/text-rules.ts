@@ -8,7 +8,7 @@ export interface TextFile {
 
 /** Written in parts, so that the rule does not find itself. */
 const UNFINISHED = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX"].join("|")})\\b`);
-const MACHINE_PATH = new RegExp(`(^|[\\s"'\`(=:])/(${"wo" + "rk"}|home/[a-z])[/\\w]`);
+const MACHINE_PATH = new RegExp(`(^|[\\s"'\`(=:])/(${"wo" + "rk"}|home/(?!user\\b)[a-z])[/\\w]`);
 const REGISTRY_HOST = /https?:\/\/[^/\s"']*(registry|artifactory|verdaccio|nexus)/;
 
 /** Folders and files of code and docs: lower case, words joined by hyphens, then endings. */
