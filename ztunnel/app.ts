@@ -127,6 +127,7 @@ export class Ztunnel {
           const certificate = this.#certificates.current(identity);
           if (certificate !== undefined) this.#workers?.putCertificate(certificate);
         },
+        onInternalError: (details) => this.#logger.error("a connection met a bug", { details }),
         onFatal: (error) => {
           this.#logger.error("a data worker died", { why: describeError(error) });
           this.#host.exit(1);

@@ -25,8 +25,8 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
 
 // --- connections -----------------------------------------------------------------------------------
 
-/** Established connections per pod and worker; beyond it new ones are reset with `limit-reached`. */
-export const CONNECTIONS_PER_POD = 16_000;
+/** Established connections of one worker; beyond it new ones are closed and counted as accept failures. */
+export const CONNECTIONS_PER_WORKER = 16_000;
 
 /** TLS handshakes under way per pod; beyond it new tunnels are closed at once. */
 export const PENDING_HANDSHAKES_PER_POD = 512;

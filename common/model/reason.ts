@@ -2,34 +2,6 @@
  * Why a connection was refused, reset or closed early: one closed list that feeds the access log, the
  * `response_flags` label, tap, `meshctl why` and the tests. Each has its anchor in docs/troubleshooting.md.
  */
-export type Reason =
-  | "explicit-deny"
-  | "no-allow-matched"
-  | "policies-not-ready"
-  | "policy-changed"
-  | "unknown-source"
-  | "unknown-destination"
-  | "unknown-waypoint"
-  | "no-healthy-upstream"
-  | "recursive-call"
-  | "original-destination-missing"
-  | "ip-mismatch"
-  | "bad-request"
-  | "connect-failed"
-  | "connect-timeout"
-  | "hbone-timeout"
-  | "tls-failed"
-  | "tls-timeout"
-  | "identity-unavailable"
-  | "identity-mismatch"
-  | "h2-failed"
-  | "http-status"
-  | "peer-reset"
-  | "io-error"
-  | "draining"
-  | "drain-timeout"
-  | "workload-removed"
-  | "limit-reached";
 
 /** Istio's `response_flags` label values. */
 export type ResponseFlag =
@@ -43,7 +15,7 @@ export type ResponseFlag =
   | "CERT_REVOKED";
 
 /** Istio flags every failure that has no flag of its own CONNECT; an application's reset is none. */
-const FLAGS: Readonly<Record<Reason, ResponseFlag>> = {
+const FLAGS = {
   "explicit-deny": "DENY",
   "no-allow-matched": "DENY",
   "policies-not-ready": "DENY",
@@ -71,7 +43,12 @@ const FLAGS: Readonly<Record<Reason, ResponseFlag>> = {
   "drain-timeout": "CONNECT",
   "workload-removed": "CONNECT",
   "limit-reached": "CONNECT",
-};
+} as const satisfies Readonly<Record<string, ResponseFlag>>;
+
+/** Why, as one word. */
+export type Reason = keyof typeof FLAGS;
+
+export const REASONS = Object.keys(FLAGS) as readonly Reason[];
 
 export function responseFlag(reason: Reason | undefined): ResponseFlag {
   return reason === undefined ? "-" : FLAGS[reason];

@@ -51,6 +51,8 @@ export interface ConnectionReporter {
   refused(meta: ConnectionMeta, durationMs: number, why: ConnectionFailure): void;
   /** A connection was dropped before anything was known of it: no descriptor, or a bound. */
   acceptFailed(): void;
+  /** Something that cannot happen did, to one connection. */
+  internalError(error: unknown): void;
 }
 
 interface Tracked {
@@ -110,6 +112,11 @@ export class ConnectionTracker {
 
   acceptFailed(): void {
     this.#reporter.acceptFailed();
+  }
+
+  /** One connection met a bug of ours: it is closed and told of, the others go on. */
+  internalError(error: unknown): void {
+    this.#reporter.internalError(error);
   }
 
   /** Cuts the connections for which `judge` gives a reason. Returns how many. */

@@ -13,6 +13,8 @@ import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./w
 export interface DataWorkersEvents {
   readonly onCertificateWanted: (identity: Identity) => void;
   readonly onTelemetry: (worker: number, batch: ConnectionBatch) => void;
+  /** One connection met a bug; the worker goes on. */
+  readonly onInternalError: (details: string) => void;
   /** A worker died. Its listeners are gone: the process should end and be restarted. */
   readonly onFatal: (error: Error) => void;
 }
@@ -154,6 +156,9 @@ export class DataWorkers {
     switch (message.type) {
       case "certificate-wanted":
         this.#events.onCertificateWanted(message.identity);
+        return;
+      case "internal-error":
+        this.#events.onInternalError(message.details);
         return;
       case "telemetry":
         this.#events.onTelemetry(index, message.batch);

@@ -60,6 +60,7 @@ const reporter: ConnectionReporter = {
   closed: () => undefined,
   refused: (meta, _duration, why) => refusals.push({ meta, why }),
   acceptFailed: () => undefined,
+  internalError: (error) => assert.fail(String(error)),
 };
 let dataPlane: DataPlane;
 let app: net.Server;

@@ -128,7 +128,10 @@ export class HboneServer {
     this.#sessions.set(session, socket);
     session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
     session.on("stream", (stream, headers) => {
-      void this.#inbound.handle(stream, headers, peer);
+      this.#inbound.handle(stream, headers, peer).catch((error) => {
+        stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+        this.#context.tracker.internalError(error);
+      });
     });
     const end = (): void => {
       session.destroy();

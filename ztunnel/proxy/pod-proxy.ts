@@ -4,7 +4,7 @@ import { parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
-import { CONNECTIONS_PER_POD } from "../limits.ts";
+import { CONNECTIONS_PER_WORKER } from "../limits.ts";
 import { failure } from "./failure.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { HboneServer } from "./hbone-server.ts";
@@ -88,7 +88,7 @@ export class PodProxy {
 
   #captured(handle: TcpHandle, handler: CapturedHandler): void {
     const { tracker, tcp } = this.context;
-    if (tracker.size >= CONNECTIONS_PER_POD) {
+    if (tracker.size >= CONNECTIONS_PER_WORKER) {
       handle.close();
       this.#acceptFailed();
       return;
@@ -102,7 +102,10 @@ export class PodProxy {
       return;
     }
     const original = this.#originalDestination(handle, client.socket.remoteFamily);
-    void handler.handle(client, { ip, port: remotePort ?? 0 }, original);
+    handler.handle(client, { ip, port: remotePort ?? 0 }, original).catch((error) => {
+      client.reset();
+      tracker.internalError(error);
+    });
   }
 
   #originalDestination(handle: TcpHandle, family: string | undefined): SocketAddress | undefined {

@@ -20,13 +20,15 @@ const NO_BYTES: ByteCounts = { fromClient: 0, fromServer: 0 };
 
 export class TelemetryBatcher implements ConnectionReporter {
   readonly #send: (batch: ConnectionBatch) => void;
+  readonly #onInternalError: (error: unknown) => void;
   readonly #labels = new LabelInterner();
   #records: ConnectionRecord[] = [];
   #acceptFailures = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(send: (batch: ConnectionBatch) => void) {
+  constructor(send: (batch: ConnectionBatch) => void, onInternalError: (error: unknown) => void) {
     this.#send = send;
+    this.#onInternalError = onInternalError;
   }
 
   opened(meta: ConnectionMeta): void {
@@ -54,6 +56,10 @@ export class TelemetryBatcher implements ConnectionReporter {
   acceptFailed(): void {
     this.#acceptFailures++;
     this.#schedule();
+  }
+
+  internalError(error: unknown): void {
+    this.#onInternalError(error);
   }
 
   /** Sends what waits. */

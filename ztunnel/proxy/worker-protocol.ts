@@ -36,6 +36,7 @@ export type FromWorker =
       readonly request: number;
       readonly connections: readonly ConnectionSummary[];
     }
+  | { readonly type: "internal-error"; readonly details: string }
   | { readonly type: "drained" };
 
 /** One established connection, for `/config_dump`. */

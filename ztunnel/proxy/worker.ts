@@ -9,7 +9,10 @@ import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./w
 
 function start(port: NonNullable<typeof parentPort>, options: WorkerOptions): void {
   const send = (message: FromWorker): void => port.postMessage(message);
-  const telemetry = new TelemetryBatcher((batch) => send({ type: "telemetry", batch }));
+  const telemetry = new TelemetryBatcher(
+    (batch) => send({ type: "telemetry", batch }),
+    (error) => send({ type: "internal-error", details: detailsOf(error) }),
+  );
   const dataPlane = new DataPlane(options, {
     syscalls: createLinuxSyscalls(),
     reporter: telemetry,
@@ -57,6 +60,11 @@ async function handle(
       send({ type: "drained" });
       return;
   }
+}
+
+/** With the stack: it is the only trace of a bug. */
+function detailsOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 async function outcomeOf(action: () => Promise<void>): Promise<string | undefined> {
