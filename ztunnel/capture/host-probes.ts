@@ -20,6 +20,8 @@ export class HostProbes implements ProbeAdmission {
   /** What the sets are known to hold; undefined until the rules are in place. */
   #programmed: ReadonlySet<IpAddress> | undefined;
   #exact = false;
+  /** The nftables generation that the last check found all well in: nothing has changed since. */
+  #checkedGeneration: number | undefined;
   #lastRun: Promise<void> = Promise.resolve();
   #scheduled: Promise<void> | undefined;
 
@@ -58,12 +60,17 @@ export class HostProbes implements ProbeAdmission {
       await this.#apply();
       return false;
     }
+    const generation = this.#sys.inNetns(this.#node, () => this.#sys.nftGeneration());
+    if (generation === this.#checkedGeneration) return false;
     const { exitCode, stdout } = await runInNetns(this.#sys, this.#node, {
       command: "nft",
       args: ["list", "table", "inet", NAT_TABLE],
     });
     if (this.#programmed !== before) return false;
-    if (exitCode === 0 && probeRulesetHolds(stdout, before)) return false;
+    if (exitCode === 0 && probeRulesetHolds(stdout, before)) {
+      this.#checkedGeneration = generation;
+      return false;
+    }
     this.#programmed = undefined;
     await this.#apply();
     return true;

@@ -79,6 +79,13 @@ export class NamespaceTestbed {
     return runInNetnsOrThrow(this.sys, namespace.netns, command);
   }
 
+  /** The packet counts of a table's counters, in order. */
+  async counters(namespace: TestNamespace, table: string): Promise<number[]> {
+    const args = ["list", "table", "inet", table];
+    const listing = await runInNetnsOrThrow(this.sys, namespace.netns, { command: "nft", args });
+    return [...listing.matchAll(/counter packets ([0-9]+)/g)].map(([, count]) => Number(count));
+  }
+
   /** Starts a program in a namespace; it is ended with the testbed. */
   spawnIn(namespace: TestNamespace, command: string, args: readonly string[]): ChildProcess {
     const child = this.sys.inNetns(namespace.netns, () => spawn(command, args, { stdio: "pipe" }));

@@ -4,12 +4,11 @@
  * never touched, or one pod's traffic would carry another one's identity (istio/istio#61211).
  */
 import { readFile } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import { parseIp } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { addressesIn } from "./netns-addresses.ts";
 
 /**
  * `found` hands over an open namespace, which the caller closes. `missing`: the pod has no sandbox
@@ -82,17 +81,6 @@ function findMismatch(sys: Syscalls, netns: Netns, pod: CapturedPod): string | u
   if (pod.ips.some((ip) => held.has(ip))) return undefined;
   const addresses = [...held].join(", ") || "no address";
   return `its network namespace holds ${addresses}, not the pod's ${pod.ips.join(", ")}`;
-}
-
-/** The addresses of all interfaces that are up, loopback left out. */
-function addressesIn(sys: Syscalls, netns: Netns): ReadonlySet<string> {
-  const interfaces = sys.inNetns(netns, () => os.networkInterfaces());
-  const addresses = new Set<string>();
-  for (const entry of Object.values(interfaces).flatMap((list) => list ?? [])) {
-    const ip = entry.internal ? undefined : parseIp(entry.address);
-    if (ip !== undefined) addresses.add(ip);
-  }
-  return addresses;
 }
 
 function gone(error: unknown, message: string): NetnsSearch {
