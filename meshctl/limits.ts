@@ -11,6 +11,9 @@ export const CONTAINER_LOG_MAX_BYTES = 8 * 1024 * 1024;
 /** How often log sizes are looked at. */
 export const CONTAINER_LOG_CHECK_MS = 1000;
 
+/** A pod that could not be made (its ConfigMap is missing, say) is tried again after this long. */
+export const POD_RETRY_MS = 1000;
+
 /** A pod that does not come up in this time is torn down and tried again. */
 export const SANDBOX_START_TIMEOUT_MS = 20_000;
 

@@ -84,6 +84,12 @@ async function checkPreconditions(settings: ClusterSettings): Promise<void> {
 }
 
 /**
+ * The first process of the cluster is a shell that does nothing but bury orphans, which Node does not;
+ * an unburied one would keep the pod that it belonged to from ending. It ends when the program does.
+ */
+const INIT_SCRIPT = 'exec 3<&0; "$@" <&3 3<&- & wait $!';
+
+/**
  * setpriv asks the kernel to end unshare when this process ends, unshare's --kill-child passes that on to
  * the init, and with the init of a process namespace every process in it ends.
  */
@@ -91,7 +97,8 @@ function spawnInit(settings: ClusterSettings): ChildProcess {
   const bound = settings.detached ? [] : ["setpriv", "--pdeathsig", "KILL"];
   const kill = settings.detached ? [] : ["--kill-child"];
   const namespaces = ["--pid", "--mount", "--net", "--ipc", "--uts", "--fork", "--mount-proc"];
-  const init = [process.execPath, INIT, SETTINGS_OPTION, JSON.stringify(settings)];
+  const program = [process.execPath, INIT, SETTINGS_OPTION, JSON.stringify(settings)];
+  const init = ["sh", "-c", INIT_SCRIPT, "sh", ...program];
   const [file = "", ...args] = [...bound, "unshare", ...namespaces, ...kill, ...init];
   // A session of its own: Ctrl-C is the owner's business, who then stops the cluster in order.
   return spawn(file, args, {

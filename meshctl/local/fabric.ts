@@ -24,11 +24,15 @@ export interface FabricNode extends NodeWiring {
 /** Forwarding, and no address probing. The test is there because a kernel without IPv6 has no such files. */
 const NODE_SETTINGS = [
   ["ipv4/ip_forward", "1"],
+  ["ipv6/conf/all/disable_ipv6", "0"],
+  ["ipv6/conf/default/disable_ipv6", "0"],
   ["ipv6/conf/all/forwarding", "1"],
   ["ipv4/conf/all/send_redirects", "0"],
   ["ipv4/conf/default/send_redirects", "0"],
   ["ipv6/conf/all/accept_dad", "0"],
   ["ipv6/conf/default/accept_dad", "0"],
+  // A closed connection is remembered for 20 s, not 120: a load test must not fill the kernel's table.
+  ["netfilter/nf_conntrack_tcp_timeout_time_wait", "20"],
   // Bridges only bridge: services are translated where packets are routed, once, and nowhere else.
   ["bridge/bridge-nf-call-iptables", "0"],
   ["bridge/bridge-nf-call-ip6tables", "0"],

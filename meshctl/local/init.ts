@@ -21,7 +21,11 @@ import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 export async function runInit(settings: ClusterSettings): Promise<void> {
   const events = new EventLog();
   // Whoever reads the events may be gone: a detached cluster goes on without.
-  process.stdout.on("error", () => undefined);
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  // One thing that goes wrong must not take every pod away.
+  process.on("unhandledRejection", (error) => {
+    events.emit({ kind: "problem", text: describeError(error) });
+  });
   events.listen((event) => void process.stdout.write(`${JSON.stringify(event)}\n`));
   const files = exitWithOwner(settings);
   try {

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
-import { CONCURRENT_POD_STARTS } from "#meshctl/limits.ts";
+import { CONCURRENT_POD_STARTS, POD_RETRY_MS } from "#meshctl/limits.ts";
 import {
   type OwnedPod,
   POD_TEMPLATE_HASH_LABEL,
@@ -89,12 +89,10 @@ export class PodManager {
     return true;
   }
 
-  /** ConfigMaps changed: running pods get the new content, pods that waited for one are tried again. */
+  /** ConfigMaps changed: running pods get the new content. */
   refreshVolumes(): void {
     for (const { runtime } of this.#entries.values()) {
-      if (runtime === undefined) continue;
-      if (runtime.startFailed) this.#start(runtime);
-      else void runtime.refreshVolumes();
+      void runtime?.refreshVolumes();
     }
   }
 
@@ -224,7 +222,10 @@ export class PodManager {
     void this.#starting
       .run(() => runtime.prepare())
       .then(() => runtime.begin())
-      .then(() => this.#deps.onChange());
+      .then(() => {
+        this.#deps.onChange();
+        if (runtime.startFailed) setTimeout(() => this.#start(runtime), POD_RETRY_MS);
+      });
   }
 
   #terminate(key: string, entry: PodEntry, graceSeconds?: number): void {

@@ -51,6 +51,7 @@ export class PodRuntime {
   #startTime: Date | undefined;
   #status: PodStatus | undefined;
   #stopping = false;
+  #preparation: Promise<void> | undefined;
 
   constructor(pod: Pod, uid: string, place: PodPlace, onChange: () => void) {
     this.#pod = pod;
@@ -71,6 +72,12 @@ export class PodRuntime {
 
   /** Makes the pod's network and files. Never throws: what goes wrong is in the status. */
   async prepare(): Promise<void> {
+    if (this.#stopping) return;
+    this.#preparation = this.#prepare();
+    await this.#preparation;
+  }
+
+  async #prepare(): Promise<void> {
     this.#startTime ??= new Date();
     const { pod } = this;
     const dir = this.#dir;
@@ -110,7 +117,7 @@ export class PodRuntime {
 
   /** Whether `prepare` gave up on something that may have come since. */
   get startFailed(): boolean {
-    return this.#sandbox === undefined && this.#blocked?.message !== "starting";
+    return this.#sandbox === undefined && !this.#stopping;
   }
 
   async refreshVolumes(): Promise<void> {
@@ -120,6 +127,7 @@ export class PodRuntime {
   /** SIGTERM, the grace period, SIGKILL; then the pod's network and files go. */
   async stop(graceSeconds?: number): Promise<void> {
     this.#stopping = true;
+    await this.#preparation;
     const spec = this.#pod.spec.terminationGracePeriodSeconds ?? TERMINATION_GRACE_SECONDS;
     const graceMs = (graceSeconds ?? spec) * 1000;
     await Promise.all(this.#containers.map((container) => container.stop(graceMs)));

@@ -58,14 +58,14 @@ function execProbe(
 ): Promise<ProbeOutcome> {
   const [file = "", ...args] = target.execArgv(command);
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, {
-      env: target.env,
-      stdio: "ignore",
-      signal,
-      killSignal: "SIGKILL",
-    });
+    const child = spawn(file, args, { env: target.env, stdio: "ignore", detached: true });
+    // Its whole process group: nsenter alone would leave the command behind in the pod.
+    const kill = () => void (child.pid && process.kill(-child.pid, "SIGKILL"));
+    signal.addEventListener("abort", kill, { once: true });
     child.on("error", reject);
     child.on("exit", (code) => {
+      signal.removeEventListener("abort", kill);
+      if (signal.aborted) reject(new Error("timeout"));
       const message = `command \`${command.join(" ")}\` exited with status ${code}`;
       resolve(code === 0 ? PASSED : { ok: false, message });
     });

@@ -11,13 +11,16 @@ root=$dir/root
 echo "$hostname" > /proc/sys/kernel/hostname
 
 if [ "$node_netns" != - ]; then
-  # Addresses are assigned, not probed for: no duplicate detection, no redirects, no advertisements.
-  for scope in all default; do
-    for setting in ipv4/conf/$scope/accept_redirects ipv6/conf/$scope/accept_redirects \
-      ipv6/conf/$scope/accept_ra ipv6/conf/$scope/accept_dad; do
-      [ ! -e "/proc/sys/net/$setting" ] || echo 0 > "/proc/sys/net/$setting"
+  set_all() {
+    for scope in all default; do
+      [ ! -e "/proc/sys/net/$1/conf/$scope/$2" ] || echo "$3" > "/proc/sys/net/$1/conf/$scope/$2"
     done
-  done
+  }
+  # Addresses are assigned, not probed for: no duplicate detection, no redirects, no advertisements.
+  set_all ipv4 accept_redirects 0
+  for setting in disable_ipv6 accept_redirects accept_ra accept_dad; do set_all ipv6 $setting 0; done
+  time_wait=/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait
+  [ ! -e $time_wait ] || echo 20 > $time_wait
   ip -batch "$dir/pod.ip"
   nsenter --net="$node_netns" ip -batch "$dir/node.ip"
 fi
@@ -34,6 +37,7 @@ done < "$dir/mounts"
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount --rbind /dev "$root/dev"
+[ ! -d /dev/shm ] || mount -t tmpfs shm "$root/dev/shm"
 cd "$root"
 pivot_root . .
 umount -l .

@@ -52,7 +52,7 @@ export async function startSandbox(spec: SandboxSpec): Promise<Sandbox> {
   try {
     await sandboxReady(child);
     const pid = sandboxPid(child);
-    return { pid, destroy: () => destroySandbox(child, spec) };
+    return { pid, destroy: () => destroySandbox(child, spec, pid) };
   } catch (error) {
     await destroySandbox(child, spec);
     throw error;
@@ -111,11 +111,11 @@ function sandboxPid(child: ChildProcess): number {
   throw new MeshError("SANDBOX_FAILED", "the pod sandbox ended as soon as it was made");
 }
 
-async function destroySandbox(child: ChildProcess, spec: SandboxSpec): Promise<void> {
+async function destroySandbox(child: ChildProcess, spec: SandboxSpec, pid?: number): Promise<void> {
   if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
     const gone = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
-    // unshare's --kill-child passes it on: the pod's first process dies, and with it the whole pod.
-    child.kill("SIGKILL");
+    // With its first process every process of the pod ends; unshare, its parent, buries it and ends too.
+    process.kill(pid ?? child.pid, "SIGKILL");
     await gone;
   }
   if (spec.wiring !== undefined) {

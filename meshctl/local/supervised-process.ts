@@ -102,11 +102,11 @@ export class SupervisedProcess {
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
     if (graceMs > 0 && this.signal("SIGTERM")) {
-      const timer = setTimeout(() => killGroup(child), graceMs);
+      const timer = setTimeout(() => this.#kill(child), graceMs);
       await gone;
       clearTimeout(timer);
     } else {
-      killGroup(child);
+      this.#kill(child);
       await gone;
     }
   }
@@ -116,6 +116,11 @@ export class SupervisedProcess {
     this.#stopping = true;
     clearTimeout(this.#timer);
     await this.terminate(graceMs);
+  }
+
+  /** A wrapped process itself first: its nsenter then ends with it, and nobody is left an orphan. */
+  #kill(child: ChildProcess): void {
+    if (!this.#spec.wrapped || !this.signal("SIGKILL")) killGroup(child);
   }
 
   #onExit(child: ChildProcess, startedAt: Date, code: number, signal: string | undefined): void {
