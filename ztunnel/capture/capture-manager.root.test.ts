@@ -121,7 +121,7 @@ describe("the capture of a node's pods", () => {
     fs.rmSync(directory, { recursive: true });
   });
 
-  it("redirects a wanted pod to listeners of every worker, and reports it enabled once", async () => {
+  it("redirects a wanted pod to every worker's listeners, and reports it once", async () => {
     await capture();
     assert.equal(await outbound(), "15001");
     assert.equal(await bed.ask(bed.client, { ip: POD_IPV4, port: APP_PORT }), "15006");
@@ -137,7 +137,7 @@ describe("the capture of a node's pods", () => {
     await assert.rejects(probe, { code: "ECONNREFUSED" });
   });
 
-  it("gives a pod that is no longer wanted its own network back, and closes the listeners", async () => {
+  it("gives a pod that is no longer wanted its own network back", async () => {
     await capture();
     manager.apply([], [POD.uid]);
     await reportedState("disabled");
@@ -205,6 +205,15 @@ describe("the capture of a node's pods", () => {
     manager.apply([], [POD.uid]);
     await reportedState("disabled");
     assert.notEqual(await rulesOfPod(), "");
+  });
+
+  it("leaves the rules of a pod alone that ends and is removed at once", async () => {
+    await capture();
+    fs.rmSync(path.join(directory, POD.uid));
+    manager.apply([], [POD.uid]);
+    await reportedState("disabled");
+    assert.notEqual(await rulesOfPod(), "");
+    assert.deepEqual(sink.events, ["add 6", "remove"]);
   });
 
   it("tries again when the proxy did not take the listeners", async () => {

@@ -1,6 +1,7 @@
 /**
- * Keeps the pods of this node captured that have to be: takes the wanted set from the control plane,
- * works on a few pods at a time, checks captured ones every few seconds, and says what became of each.
+ * Keeps the pods of this node captured that have to be: takes the wanted set from the control
+ * plane, works on a few pods at a time, checks captured ones every few seconds, and says what
+ * became of each.
  */
 import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
@@ -82,8 +83,8 @@ export class CaptureManager {
   }
 
   /**
-   * The control plane has said everything it knows. Probe exceptions that an earlier process left for
-   * pods not wanted now are dropped, except after an empty snapshot, which may be a mistake.
+   * The control plane has said everything it knows. Probe exceptions that an earlier process left
+   * for pods not wanted now are dropped, except after an empty snapshot, which may be a mistake.
    */
   setSnapshotComplete(): void {
     this.#snapshotComplete = true;
@@ -115,7 +116,9 @@ export class CaptureManager {
     return { captured, pending, repairs: this.#repairs, failures: this.#failures };
   }
 
-  /** Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners. */
+  /**
+   * Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners.
+   */
   async close(): Promise<void> {
     await this.#queue.close();
     clearTimeout(this.#reportTimer);

@@ -1,11 +1,12 @@
 /**
- * The nftables rules of the node's own namespace, as text for `nft -f -`: TCP connections that a process
- * of the node (kubelet) opens to a captured pod get a source address that the pod's rules let through,
- * so that probes work under STRICT.
+ * The nftables rules of the node's own namespace, as text for `nft -f -`: TCP connections that a
+ * process of the node (kubelet) opens to a captured pod get a source address that the pod's rules
+ * let through, so that probes work under STRICT.
  *
- * Which packets are a node process's own is told by `meta skuid`: it has a value only where the packet
- * still belongs to a socket of this very namespace. A forwarded packet has no socket, even if it carries
- * one of the node's addresses as its (forged) source, which a test of the source address would let in.
+ * Which packets are a node process's own is told by `meta skuid`: it has a value only where the
+ * packet still belongs to a socket of this very namespace. A forwarded packet has no socket, even
+ * if it carries one of the node's addresses as its (forged) source, which a test of the source
+ * address would let in.
  */
 import { type IpAddress, isIpv6Address } from "#common/model/ip.ts";
 import { NAT_TABLE, PROBE_SOURCE_IPV4, PROBE_SOURCE_IPV6 } from "./rules.ts";
@@ -20,8 +21,8 @@ const PRIORITY = 95;
 const OWN_SOCKET = "meta skuid >= 0";
 
 /**
- * One transaction that makes table, sets and rules, or replaces the rules of existing ones. Addresses
- * that are in the sets stay there, so that a restart breaks no probe.
+ * One transaction that makes table, sets and rules, or replaces the rules of existing ones.
+ * Addresses that are in the sets stay there, so that a restart breaks no probe.
  */
 export function probeRuleset(addresses: Iterable<IpAddress>): string {
   const family = (ip: string, set: string, source: string) =>

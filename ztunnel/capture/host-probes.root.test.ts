@@ -53,7 +53,8 @@ describe("the probe rules of a node", () => {
     // The forger gets no reply, so what reaches the pod is counted there.
     await bed.nft(
       bed.pod,
-      "add table inet watch; add chain inet watch in { type filter hook prerouting priority -400; };" +
+      "add table inet watch;" +
+        "add chain inet watch in { type filter hook prerouting priority -400; };" +
         `add rule inet watch in ip saddr ${PROBE_SOURCE_IPV4} counter;` +
         `add rule inet watch in ip saddr ${NODE_IPV4} tcp dport ${APP_PORT} counter\n`,
     );

@@ -25,7 +25,10 @@ export class HostProbes implements ProbeAdmission {
   #lastRun: Promise<void> = Promise.resolve();
   #scheduled: Promise<void> | undefined;
 
-  /** `node` is the namespace that kubelet's probes come from: the process's own. The caller closes it. */
+  /**
+   * `node` is the namespace that kubelet's probes come from: the process's own. The caller closes
+   * it.
+   */
   constructor(sys: Syscalls, node: Netns) {
     this.#sys = sys;
     this.#node = node;

@@ -1,4 +1,6 @@
-/** What capture needs from others: someone to serve the sockets, and the node's probes let through. */
+/**
+ * What capture needs from others: someone to serve the sockets, and the node's probes let through.
+ */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
@@ -13,11 +15,13 @@ export interface PodListeners {
 /** The proxy, as capture sees it. */
 export interface ListenerSink {
   /**
-   * Starts to serve a pod. The descriptors are the sink's from this call on, even if it rejects; the
-   * namespace stays open until `remove` has resolved.
+   * Starts to serve a pod. The descriptors are the sink's from this call on, even if it rejects;
+   * the namespace stays open until `remove` has resolved.
    */
   add(pod: CapturedPod, netns: Netns, listeners: PodListeners): Promise<void>;
-  /** Stops, and closes the listeners. Resolves also for a pod that was never, or only half, added. */
+  /**
+   * Stops, and closes the listeners. Resolves also for a pod that was never, or only half, added.
+   */
   remove(podUid: string): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Test support: a node, a pod and a client as real network namespaces, joined by veths, IPv4 and IPv6.
- * Each namespace is held by a `cat` that ends with the test process, however that ends.
+ * Test support: a node, a pod and a client as real network namespaces, joined by veths, IPv4 and
+ * IPv6. Each namespace is held by a `cat` that ends with the test process, however that ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,7 +1,7 @@
 /**
  * The addresses that a network namespace holds, from the kernel's own tables. Not from
- * `os.networkInterfaces()`: that leaves an interface out until its carrier is reported, up to a second
- * after a pod has got its address.
+ * `os.networkInterfaces()`: that leaves an interface out until its carrier is reported, up to a
+ * second after a pod has got its address.
  */
 import fs from "node:fs";
 import { type IpAddress, ipFromBytes, parseIp } from "#common/model/ip.ts";

@@ -6,7 +6,9 @@ const CONFIGURATION = "/proc/sys/net/ipv6/conf";
 /** Entries that stand for no interface. */
 const NO_INTERFACE = new Set(["all", "default"]);
 
-/** False where the kernel has no IPv6, or where every interface of the namespace has it disabled. */
+/**
+ * False where the kernel has no IPv6, or where every interface of the namespace has it disabled.
+ */
 export function hasIpv6(sys: Syscalls, netns: Netns): boolean {
   return sys.inNetns(netns, () => {
     if (!fs.existsSync(CONFIGURATION)) return false;

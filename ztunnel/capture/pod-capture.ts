@@ -1,12 +1,12 @@
 /**
- * One pod of this node, from "wanted" to "captured" and back. `ensure` may be called at any time and
- * does whatever is missing:
+ * One pod of this node, from "wanted" to "captured" and back. `ensure` may be called at any time
+ * and does whatever is missing:
  *
  *   searching -> listening -> programming -> captured
  *       ^            ^             ^            |
  *       |            |             +------------+  rules lost: applied again
- *       |            +--------------------------+  the pod's addresses or IPv6 changed: new listeners
- *       +---------------------------------------+  another namespace, or none: released, found anew
+ *       |            +--------------------------+  the pod's record or IPv6 changed: listens anew
+ *       +---------------------------------------+  another namespace, or none: searched anew
  *
  * Listeners come before rules and go after them, so that no connection is redirected to nobody.
  */
@@ -72,8 +72,8 @@ export class PodCapture {
   }
 
   /**
-   * Ends the capture. A pod that runs on gets its own network back; the rules of one that has ended are
-   * left alone, or its last connections would leave unprotected.
+   * Ends the capture. A pod that runs on gets its own network back; the rules of one that has ended
+   * are left alone, or its last connections would leave unprotected.
    */
   async release(): Promise<void> {
     const attachment = this.#attachment;

@@ -1,7 +1,8 @@
 /**
- * Finds the network namespace of a pod on this node, and makes sure that it is that pod's. A process
- * id can be reused and a directory can be stale: a namespace that holds none of the pod's addresses is
- * never touched, or one pod's traffic would carry another one's identity (istio/istio#61211).
+ * Finds the network namespace of a pod on this node, and makes sure that it is that pod's. A
+ * process id can be reused and a directory can be stale: a namespace that holds none of the pod's
+ * addresses is never touched, or one pod's traffic would carry another one's identity
+ * (istio/istio#61211).
  */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
@@ -12,7 +13,8 @@ import { addressesIn } from "./netns-addresses.ts";
 
 /**
  * `found` hands over an open namespace, which the caller closes. `missing`: the pod has no sandbox
- * (not yet, or not any more). `foreign`: there is one (`netnsId`), and it does not hold the pod's addresses.
+ * (not yet, or not any more). `foreign`: there is one (`netnsId`), and it does not hold the pod's
+ * addresses.
  */
 export type NetnsSearch =
   | { readonly kind: "found"; readonly netns: Netns }
@@ -25,7 +27,8 @@ export interface PodNetnsFinder {
   find(pod: CapturedPod): Promise<NetnsSearch>;
 }
 
-// Pod UIDs are UUIDs (or the hash of a static pod's manifest): nothing that could leave the directory.
+// Pod UIDs are UUIDs (or the hash of a static pod's manifest): nothing that could leave the
+// directory.
 const POD_UID = /^[A-Za-z0-9][A-Za-z0-9-]{0,127}$/;
 const PROCESS_ID = /^[1-9][0-9]{0,9}$/;
 const GONE = new Set(["ENOENT", "ESRCH", "ENOTDIR"]);

@@ -88,7 +88,7 @@ describe("the rules of a captured pod", () => {
       assert.match(await bed.ask(bed.pod, { ip: loopback, port: APP_PORT }), /^app /);
     });
 
-    it(`bring replies back to a socket with a client's address as its source (${name})`, async () => {
+    it(`bring replies back to a socket with a client's address (${name})`, async () => {
       const options = { ip: pod, port: APP_PORT, source: client, mark: ZTUNNEL_MARK };
       assert.equal(await bed.ask(bed.pod, options), `app from ${client} to ${pod} ${APP_PORT}`);
     });
@@ -119,10 +119,12 @@ describe("the rules of a captured pod", () => {
 
   it("leave UDP alone", async () => {
     const echo =
-      "const s = require('dgram').createSocket('udp4'); s.on('message', (m, r) => s.send(m, r.port, r.address));" +
+      "const s = require('dgram').createSocket('udp4');" +
+      "s.on('message', (m, r) => s.send(m, r.port, r.address));" +
       `s.bind(5353, '${CLIENT_IPV4}', () => console.log('up'))`;
     const ask =
-      "const s = require('dgram').createSocket('udp4'); s.on('message', (m, r) => { console.log(m + ' ' + r.address); s.close() });" +
+      "const s = require('dgram').createSocket('udp4');" +
+      "s.on('message', (m, r) => { console.log(m + ' ' + r.address); s.close() });" +
       `s.send('hello', 5353, '${CLIENT_IPV4}')`;
     await firstLine(bed.spawnIn(bed.client, process.execPath, ["-e", echo]));
     const answer = await firstLine(bed.spawnIn(bed.pod, process.execPath, ["-e", ask]));
@@ -157,7 +159,7 @@ describe("the rules of a captured pod", () => {
     assert.match((await problemAfter(unroute, true)) ?? "", /ipv4 policy route is gone/);
   });
 
-  it("redirect nothing inbound with bypass-inbound-capture, and still bring replies back", async () => {
+  it("redirect nothing inbound with bypass-inbound-capture, but bring replies back", async () => {
     const { pod, sys } = bed;
     await installRules(sys, pod.netns, { ipv6: true, bypassInboundCapture: true });
     assert.match(await bed.ask(bed.client, { ip: POD_IPV4, port: APP_PORT }), /^app /);

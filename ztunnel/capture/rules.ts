@@ -1,9 +1,10 @@
 /**
- * The nftables rules and policy routes of one captured pod, as text for `nft -f -` and `ip -batch -`.
+ * The nftables rules and policy routes of one captured pod, as text for `nft -f -` and `ip -batch
+ * -`.
  *
- * Istio's ambient redirection in its nftables form: its table and chain names, priorities, marks, ports
- * and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a packet of
- * the pod meets, in this order:
+ * Istio's ambient redirection in its nftables form: its table and chain names, priorities, marks,
+ * ports and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a
+ * packet of the pod meets, in this order:
  *
  * - out: replies to the node's probes, replies to connections that ztunnel opened with a client's
  *   address, calls to the pod's own addresses, then everything else to 15001;
@@ -13,7 +14,9 @@
  */
 import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
 
-/** SO_MARK of every socket that ztunnel makes in a pod. Source: istio cni/pkg/config, as all below. */
+/**
+ * SO_MARK of every socket that ztunnel makes in a pod. Source: istio cni/pkg/config, as all below.
+ */
 export const ZTUNNEL_MARK = 0x539;
 /** Connection mark of flows whose source ztunnel spoofed: their replies are kept in the pod. */
 export const SPOOFED_FLOW_MARK = 0x111;
@@ -25,8 +28,8 @@ const ROUTE_TABLE = 100;
 const RULE_PRIORITY = 32764;
 /**
  * Conntrack zone of the forward direction of spoofed flows (our own addition). Without it ztunnel's
- * connection to the app can pick the source port of the client's own, redirected connection: the two
- * would be one conntrack entry, and the connection to the app would be redirected to ztunnel.
+ * connection to the app can pick the source port of the client's own, redirected connection: the
+ * two would be one conntrack entry, and the connection to the app would be redirected to ztunnel.
  */
 const SPOOFED_FLOW_ZONE = 1;
 
@@ -38,7 +41,10 @@ const TABLES = [RAW_TABLE, MANGLE_TABLE, NAT_TABLE] as const;
 export interface PodRuleOptions {
   /** Whether the pod's namespace has IPv6. */
   readonly ipv6: boolean;
-  /** `ambient.istio.io/bypass-inbound-capture`: no redirect of inbound plaintext, no probe exception. */
+  /**
+   * `ambient.istio.io/bypass-inbound-capture`: no redirect of inbound plaintext, no probe
+   * exception.
+   */
   readonly bypassInboundCapture: boolean;
 }
 
@@ -54,11 +60,14 @@ const IPV6: Family = { ip: "ip6", loopback: "::1", probeSource: PROBE_SOURCE_IPV
 const mark = (name: "meta mark" | "ct mark", value: number, operator: "==" | "!=") =>
   `${name} & ${hex(MARK_MASK)} ${operator} ${hex(value)}`;
 const FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "==");
+const POLICY_RULE =
+  `fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} ` +
+  `pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`;
 const NOT_FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "!=");
 
 /**
- * One transaction that replaces the pod's tables, whether they exist or not: the kernel switches from
- * the old rules to the new ones between two packets.
+ * One transaction that replaces the pod's tables, whether they exist or not: the kernel switches
+ * from the old rules to the new ones between two packets.
  */
 export function podRuleset(options: PodRuleOptions): string {
   const families = options.ipv6 ? [IPV4, IPV6] : [IPV4];
@@ -70,7 +79,9 @@ export function podRulesRemoval(): string {
   return TABLES.map((name) => `add table inet ${name}\ndelete table inet ${name}\n`).join("");
 }
 
-/** Our tables out of what `nft list ruleset inet` prints; undefined unless all of them are there. */
+/**
+ * Our tables out of what `nft list ruleset inet` prints; undefined unless all of them are there.
+ */
 export function podRulesIn(listing: string): string | undefined {
   const blocks = TABLES.map((name) => {
     const start = listing.indexOf(`table inet ${name} {\n`);
@@ -88,12 +99,15 @@ export function countRules(listing: string): number {
   }).length;
 }
 
-/** Lines for `ip -4|-6 -batch -`: marked replies are delivered locally. The rule fails where it exists. */
+/**
+ * Lines for `ip -4|-6 -batch -`: marked replies are delivered locally. The rule fails where it
+ * exists.
+ */
 export function policyRoutes(family: "ipv4" | "ipv6"): string {
   const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
   return [
     `route replace local ${all} dev lo table ${ROUTE_TABLE}`,
-    `rule add fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`,
+    `rule add ${POLICY_RULE}`,
     "",
   ].join("\n");
 }
@@ -101,11 +115,9 @@ export function policyRoutes(family: "ipv4" | "ipv6"): string {
 /** Lines that undo `policyRoutes`; each fails where there is nothing to undo. */
 export function policyRoutesRemoval(family: "ipv4" | "ipv6"): string {
   const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
-  return [
-    `rule del fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`,
-    `route del local ${all} dev lo table ${ROUTE_TABLE}`,
-    "",
-  ].join("\n");
+  return [`rule del ${POLICY_RULE}`, `route del local ${all} dev lo table ${ROUTE_TABLE}`, ""].join(
+    "\n",
+  );
 }
 
 /** Whether the output of `ip rule show` holds our rule. */
@@ -161,7 +173,9 @@ function inboundRules(families: readonly Family[]): string[] {
   ];
 }
 
-/** DNS capture, where a pod has it, has its place between the probe replies and the spoofed replies. */
+/**
+ * DNS capture, where a pod has it, has its place between the probe replies and the spoofed replies.
+ */
 function outboundRules(families: readonly Family[]): string[] {
   return [
     ...families.map(({ ip, probeSource }) => `${ip} daddr ${probeSource} meta l4proto tcp accept`),

@@ -1,6 +1,6 @@
 /**
- * Runs `nft` or `ip` inside a network namespace. A child process starts in the namespace of the thread
- * that forks it, so the thread enters the namespace for the moment of the fork.
+ * Runs `nft` or `ip` inside a network namespace. A child process starts in the namespace of the
+ * thread that forks it, so the thread enters the namespace for the moment of the fork.
  */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
@@ -21,8 +21,9 @@ export interface NetnsCommand {
 }
 
 /**
- * Runs the command and returns its output and exit code, whatever that is. Throws COMMAND_NOT_FOUND,
- * COMMAND_TIMEOUT (default 10 s), COMMAND_OUTPUT_TOO_LARGE, or what entering the namespace threw.
+ * Runs the command and returns its output and exit code, whatever that is. Throws
+ * COMMAND_NOT_FOUND, COMMAND_TIMEOUT (default 10 s), COMMAND_OUTPUT_TOO_LARGE, or what entering the
+ * namespace threw.
  */
 export async function runInNetns(
   sys: Syscalls,
@@ -53,7 +54,9 @@ export async function runInNetns(
   return { exitCode, stdout: stdout(command), stderr: stderr(command) };
 }
 
-/** As `runInNetns`, for commands that have to succeed: throws COMMAND_FAILED with their own words. */
+/**
+ * As `runInNetns`, for commands that have to succeed: throws COMMAND_FAILED with their own words.
+ */
 export async function runInNetnsOrThrow(
   sys: Syscalls,
   netns: Netns,

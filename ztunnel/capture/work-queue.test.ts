@@ -27,7 +27,7 @@ describe("the work queue", () => {
     assert.deepEqual(started, ["a", "b", "c"]);
   });
 
-  it("works again on a key that is added while it is worked on, and never twice at once", async () => {
+  it("works again on a key added while it is worked on, and never twice at once", async () => {
     const { queue, started, finish } = stepping(4);
     queue.add("a");
     queue.add("a");

@@ -1,6 +1,7 @@
 /**
- * Keys that need attention, a bounded number of them at a time. A key is never worked on twice at once;
- * one that is added meanwhile is worked on again after. Memory is bounded by the number of keys.
+ * Keys that need attention, a bounded number of them at a time. A key is never worked on twice at
+ * once; one that is added meanwhile is worked on again after. Memory is bounded by the number of
+ * keys.
  */
 export class WorkQueue {
   readonly #concurrency: number;

@@ -1,7 +1,7 @@
 /**
- * The functions of the C library that Node does not offer, bound once per thread, and the numbers of
- * Linux's socket API. The only file that touches koffi. Looked up in the running process itself, so
- * that glibc and musl both do.
+ * The functions of the C library that Node does not offer, bound once per thread, and the numbers
+ * of Linux's socket API. The only file that touches koffi. Looked up in the running process itself,
+ * so that glibc and musl both do.
  */
 import os from "node:os";
 import koffi from "koffi";

@@ -46,7 +46,7 @@ describe("Linux's system calls", () => {
     child.kill("SIGKILL");
   });
 
-  it("run an action inside a namespace and come back, also from nested ones and from a throw", () => {
+  it("run an action inside a namespace and come back, nested or by a throw", () => {
     const own = sys.openNetns("/proc/self/ns/net");
     assert.notEqual(own.id, netns.id);
     const seen = sys.inNetns(netns, () => [here(), sys.inNetns(own, here), here()]);

@@ -43,7 +43,9 @@ import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./sy
 const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 const INT_BYTES = 4;
 
-/** Idle seconds before a probe, seconds between probes, and how many. Source: ztunnel's 180/180/9. */
+/**
+ * Idle seconds before a probe, seconds between probes, and how many. Source: ztunnel's 180/180/9.
+ */
 const KEEPALIVE_S = 180;
 const KEEPALIVE_PROBES = 9;
 
@@ -115,10 +117,12 @@ class LinuxSyscalls implements Syscalls {
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
       this.#setTcpOptions(fd);
       if (options.source === undefined) return;
-      // IP_TRANSPARENT alone also lets the socket bind to a foreign address: IP_FREEBIND adds nothing.
+      // IP_TRANSPARENT alone also lets the socket bind to a foreign address: IP_FREEBIND adds
+      // nothing.
       if (isIpv6) this.#setOption(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
       else this.#setOption(fd, SOL_IP, IP_TRANSPARENT, 1);
-      // The port is chosen at connect, by the whole four-tuple: 28,000 ports per destination, not in all.
+      // The port is chosen at connect, by the whole four-tuple: 28,000 ports per destination, not
+      // in all.
       this.#setOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
       const length = writeSocketAddress(this.#address, options.source, 0);
       if (this.#libc.bind(fd, this.#address, length) < 0) {

@@ -1,4 +1,6 @@
-/** The generation of the current namespace's nftables rules, by netlink: microseconds, no process. */
+/**
+ * The generation of the current namespace's nftables rules, by netlink: microseconds, no process.
+ */
 import { MeshError } from "#common/runtime/errors.ts";
 import { AF_NETLINK, type Libc, SOCK_CLOEXEC, SOCK_RAW, throwErrno } from "./libc.ts";
 
@@ -21,7 +23,8 @@ export function readNftGeneration(libc: Libc): number {
   const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
   if (fd < 0) throwErrno("open netlink socket");
   try {
-    if (libc.send(fd, REQUEST, REQUEST_BYTES, 0) < 0) throwErrno("ask for the nftables generation");
+    const sent = libc.send(fd, generationRequest(), REQUEST_BYTES, 0);
+    if (sent < 0) throwErrno("ask for the nftables generation");
     const answer = Buffer.alloc(ANSWER_BYTES);
     const length = libc.recv(fd, answer, ANSWER_BYTES, 0);
     if (length < 0) throwErrno("read the nftables generation");
@@ -31,10 +34,13 @@ export function readNftGeneration(libc: Libc): number {
   }
 }
 
-const REQUEST = Buffer.alloc(REQUEST_BYTES);
-REQUEST.writeUInt32LE(REQUEST_BYTES, 0);
-REQUEST.writeUInt16LE((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, 4);
-REQUEST.writeUInt16LE(NLM_F_REQUEST, 6);
+function generationRequest(): Buffer {
+  const request = Buffer.alloc(REQUEST_BYTES);
+  request.writeUInt32LE(REQUEST_BYTES, 0);
+  request.writeUInt16LE((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, 4);
+  request.writeUInt16LE(NLM_F_REQUEST, 6);
+  return request;
+}
 
 function parseGeneration(message: Buffer): number {
   const type = message.readUInt16LE(4);

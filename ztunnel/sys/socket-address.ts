@@ -5,7 +5,10 @@ import { AF_INET, AF_INET6 } from "./libc.ts";
 const SOCKADDR_IN_BYTES = 16;
 const SOCKADDR_IN6_BYTES = 28;
 
-/** Fills the buffer and returns the length of the structure. The family is in host order (little endian). */
+/**
+ * Fills the buffer and returns the length of the structure. The family is in host order (little
+ * endian).
+ */
 export function writeSocketAddress(buffer: Buffer, ip: IpAddress, port: number): number {
   buffer.fill(0);
   const bytes = ipToBytes(ip);
@@ -16,7 +19,10 @@ export function writeSocketAddress(buffer: Buffer, ip: IpAddress, port: number):
   return isIpv6 ? SOCKADDR_IN6_BYTES : SOCKADDR_IN_BYTES;
 }
 
-/** The address in the buffer; undefined for other families and for port 0, which names no destination. */
+/**
+ * The address in the buffer; undefined for other families and for port 0, which names no
+ * destination.
+ */
 export function readSocketAddress(buffer: Buffer): SocketAddress | undefined {
   const family = buffer.readUInt16LE(0);
   const port = buffer.readUInt16BE(2);

@@ -27,7 +27,9 @@ export interface ClientSocketOptions {
   readonly family: "ipv4" | "ipv6";
   /** SO_MARK, 0 for none. */
   readonly mark: number;
-  /** Bind to this address before connecting, even if it is not local (IP_TRANSPARENT, IP_FREEBIND). */
+  /**
+   * Bind to this address before connecting, even if it is not local (IP_TRANSPARENT, IP_FREEBIND).
+   */
   readonly source?: IpAddress;
 }
 
@@ -36,11 +38,14 @@ export interface Syscalls {
   openNetns(path: string): Netns;
   closeNetns(netns: Netns): void;
   /**
-   * Runs `action` with the calling thread inside the namespace. `action` must be synchronous. If the
-   * way back fails the process aborts: it must never go on in a foreign namespace.
+   * Runs `action` with the calling thread inside the namespace. `action` must be synchronous. If
+   * the way back fails the process aborts: it must never go on in a foreign namespace.
    */
   inNetns<Result>(netns: Netns, action: () => Result): Result;
-  /** A listening TCP socket in the current namespace; returns its descriptor for `server.listen({fd})`. */
+  /**
+   * A listening TCP socket in the current namespace; returns its descriptor for
+   * `server.listen({fd})`.
+   */
   listenTcp(options: ListenerOptions): number;
   /** An unconnected TCP socket in the current namespace, non-blocking, close-on-exec. */
   openTcpSocket(options: ClientSocketOptions): number;
@@ -48,8 +53,8 @@ export interface Syscalls {
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
   close(fd: number): void;
   /**
-   * A number that grows with every change of the current namespace's nftables rules, whoever makes it.
-   * As long as it stays the same, rules that were in place still are.
+   * A number that grows with every change of the current namespace's nftables rules, whoever makes
+   * it. As long as it stays the same, rules that were in place still are.
    */
   nftGeneration(): number;
 }
