@@ -1,6 +1,5 @@
 /**
- * The nftables rules and policy routes of one captured pod, as text for `nft -f -` and `ip -batch
- * -`.
+ * The nftables rules and policy routes of one captured pod, as text for `nft` and `ip`.
  *
  * Istio's ambient redirection in its nftables form: its table and chain names, priorities, marks,
  * ports and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a
