@@ -20,12 +20,18 @@ const directory = await mkdtemp(join(tmpdir(), "delta-client-"));
 after(() => rm(directory, { recursive: true }));
 
 /** A client with two types whose resources are their bytes as text; "bad" is refused. */
-async function startClient(t: TestContext, server: DiscoveryServer, roots = identity) {
+/** Root certificate and token as a pod has them. */
+async function credentialFiles(rootPem: string) {
   const files = await mkdtemp(join(directory, "client-"));
   const rootCertFile = join(files, "root.pem");
   const tokenFile = join(files, "token");
-  await writeFile(rootCertFile, roots.rootPem);
+  await writeFile(rootCertFile, rootPem);
   await writeFile(tokenFile, "token-1\n");
+  return { rootCertFile, tokenFile };
+}
+
+/** What a client was told, by handlers of two types. */
+function recorder() {
   const held = new Map<string, string>();
   const applied: { upserts: string[]; removed: readonly string[] }[] = [];
   const handler = (typeUrl: string) =>
@@ -42,41 +48,41 @@ async function startClient(t: TestContext, server: DiscoveryServer, roots = iden
         for (const { name, value } of upserts) held.set(name, value);
       },
     });
+  return { held, applied, handlers: [handler(COLORS), handler(SHAPES)] };
+}
+
+const NODE = ztunnelNode({
+  ip: "10.0.0.1",
+  podName: "ztunnel-x",
+  podNamespace: "istio-system",
+  nodeName: "node-1",
+  clusterId: "Kubernetes",
+  network: "",
+  env: { ISTIO_META_FOO: "bar", ISTIO_METAJSON_LIST: "[1]", OTHER: "no" },
+});
+
+async function startClient(t: TestContext, server: DiscoveryServer, roots = identity) {
+  const { rootCertFile, tokenFile } = await credentialFiles(roots.rootPem);
+  const { held, applied, handlers } = recorder();
   const terminations: TerminationReason[] = [];
   const bytes = new Map<string, number>();
   const synced: string[] = [];
-  const client = new DeltaClient(
-    {
-      channel: new ControlPlaneChannel({
-        url: `https://127.0.0.1:${server.port}`,
-        rootCertFile,
-        serverName: "istiod.test",
-        tokenFile,
-        clusterId: "Kubernetes",
-        headers: { "x-extra": "1" },
-      }),
-      handlers: [handler(COLORS), handler(SHAPES)],
-      logger: createLogger({
-        level: "info",
-        format: "text",
-        write: (l) => process.stderr.write(l),
-      }),
-      counters: {
-        terminated: (reason) => void terminations.push(reason),
-        received: (url, count) => void bytes.set(url, (bytes.get(url) ?? 0) + count),
-      },
-      onSynced: (typeUrl) => void synced.push(typeUrl),
-    },
-    ztunnelNode({
-      ip: "10.0.0.1",
-      podName: "ztunnel-x",
-      podNamespace: "istio-system",
-      nodeName: "node-1",
-      clusterId: "Kubernetes",
-      network: "",
-      env: { ISTIO_META_FOO: "bar", ISTIO_METAJSON_LIST: "[1]", OTHER: "no" },
-    }),
-  );
+  const channel = new ControlPlaneChannel({
+    url: `https://127.0.0.1:${server.port}`,
+    rootCertFile,
+    serverName: "istiod.test",
+    tokenFile,
+    clusterId: "Kubernetes",
+    headers: { "x-extra": "1" },
+  });
+  const write = (line: string): void => void process.stderr.write(line);
+  const logger = createLogger({ level: "info", format: "text", write });
+  const counters = {
+    terminated: (reason: TerminationReason) => void terminations.push(reason),
+    received: (url: string, count: number) => void bytes.set(url, (bytes.get(url) ?? 0) + count),
+  };
+  const onSynced = (typeUrl: string): void => void synced.push(typeUrl);
+  const client = new DeltaClient({ channel, handlers, logger, counters, onSynced }, NODE);
   const stop = new AbortController();
   const running = client.run(stop.signal);
   t.after(async () => {
@@ -84,8 +90,18 @@ async function startClient(t: TestContext, server: DiscoveryServer, roots = iden
     await running;
     server.kill();
   });
-  const recorded = { held, applied, terminations, bytes, synced };
-  return { client, stop, running, rootCertFile, tokenFile, ...recorded };
+  return {
+    client,
+    stop,
+    running,
+    rootCertFile,
+    tokenFile,
+    held,
+    applied,
+    terminations,
+    bytes,
+    synced,
+  };
 }
 
 function resource(name: string, version: string, text = `${name}@${version}`, typeUrl = COLORS) {

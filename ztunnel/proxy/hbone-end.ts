@@ -66,6 +66,9 @@ export class HboneEnd implements End {
       // Istio's proxies close a stream that is over with either code: both read as an end.
       if (!this.#stream.readableEnded) events.onEnd();
       events.onClosed(undefined);
+    } else if (code === NGHTTP2_CONNECT_ERROR) {
+      // The other side's application reset its connection.
+      events.onClosed(Object.assign(new Error("reset by the peer"), { code: "ECONNRESET" }));
     } else {
       events.onClosed(this.#error ?? new Error(`HBONE stream reset with code ${code}`));
     }

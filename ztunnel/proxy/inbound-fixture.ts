@@ -1,0 +1,161 @@
+/**
+ * For tests: the inbound side of one pod on loopback, with an application behind it that greets and
+ * echoes. Needs root, for socket marks and spoofed source addresses.
+ */
+import { once } from "node:events";
+import type { ClientHttp2Session } from "node:http2";
+import net from "node:net";
+import type { Authorization } from "#common/model/authorization.ts";
+import type { IpAddress } from "#common/model/ip.ts";
+import type { Workload } from "#common/model/workload.ts";
+import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.ts";
+import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import type { ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
+import { DataPlane } from "./data-plane.ts";
+import type { ConnectionFailure } from "./failure.ts";
+
+export const POD_IP = "127.0.0.71" as IpAddress;
+/** The address that clients of `dial` call from. */
+export const CLIENT_IP = "127.0.0.5";
+
+const SERVER: Workload = {
+  uid: "Kubernetes//Pod/shop/web-0",
+  name: "web-0",
+  namespace: "shop",
+  addresses: [POD_IP],
+  hostname: "",
+  network: "",
+  tunnelProtocol: "hbone",
+  trustDomain: "cluster.local",
+  serviceAccount: "web",
+  node: "node1",
+  canonicalName: "web",
+  canonicalRevision: "latest",
+  workloadType: "pod",
+  workloadName: "web-0",
+  nativeTunnel: false,
+  services: new Map(),
+  authorizationPolicies: [],
+  status: "healthy",
+  clusterId: "Kubernetes",
+  locality: { region: "", zone: "", subzone: "" },
+  networkMode: "standard",
+  capacity: 1,
+};
+
+export class InboundFixture {
+  readonly ca = createTestCa();
+  readonly client = issueLeaf(this.ca, { namespace: "shop", serviceAccount: "client" });
+  readonly refusals: { readonly meta: ConnectionMeta; readonly why: ConnectionFailure }[] = [];
+  readonly #syscalls = createLinuxSyscalls();
+  readonly #dataPlane: DataPlane;
+  readonly #app = net.createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.write(`hello ${socket.remoteAddress}\n`);
+    socket.pipe(socket);
+  });
+  hbonePort = 0;
+  appPort = 0;
+
+  private constructor() {
+    const reporter: ConnectionReporter = {
+      opened: () => undefined,
+      progressed: () => undefined,
+      closed: () => undefined,
+      refused: (meta, _duration, why) => this.refusals.push({ meta, why }),
+      acceptFailed: () => undefined,
+      internalError: (error) => {
+        throw error;
+      },
+    };
+    this.#dataPlane = new DataPlane(
+      { trustDomain: "cluster.local", network: "", keepSourceAddress: true },
+      {
+        syscalls: this.#syscalls,
+        reporter,
+        requestCertificate: () => undefined,
+        random: Math.random,
+      },
+    );
+  }
+
+  static async start(): Promise<InboundFixture> {
+    const fixture = new InboundFixture();
+    fixture.put({});
+    const server = { namespace: "shop", serviceAccount: "web" };
+    fixture.#dataPlane.putCertificate(issueLeaf(fixture.ca, server));
+    await fixture.#capture();
+    fixture.#app.listen(0, POD_IP);
+    await once(fixture.#app, "listening");
+    fixture.appPort = (fixture.#app.address() as net.AddressInfo).port;
+    return fixture;
+  }
+
+  async stop(): Promise<void> {
+    await this.#dataPlane.drain(0);
+    this.#app.close();
+  }
+
+  /** Replaces the pod's record, and all policies. */
+  put(workload: Partial<Workload>, policies: readonly Authorization[] = []): void {
+    this.#dataPlane.applyState({
+      addresses: [{ kind: "workload", workload: { ...SERVER, ...workload } }],
+      removedAddresses: [],
+      policies,
+      removedPolicies: ["shop/p", "shop/late"],
+    });
+  }
+
+  /** Adds a policy. */
+  addPolicy(policy: Authorization): void {
+    this.#dataPlane.applyState({
+      addresses: [],
+      removedAddresses: [],
+      policies: [policy],
+      removedPolicies: [],
+    });
+  }
+
+  dial(certificate: WorkloadCertificate = this.client): Promise<ClientHttp2Session> {
+    const { hbonePort: port } = this;
+    return connectHbone({ host: POD_IP, port, certificate, localAddress: CLIENT_IP });
+  }
+
+  get lastRefusal(): ConnectionFailure | undefined {
+    return this.refusals.at(-1)?.why;
+  }
+
+  async #capture(): Promise<void> {
+    const [outbound, inboundPlaintext, hbone] = await Promise.all([
+      this.#listenFd(),
+      this.#listenFd(),
+      this.#listenFd(),
+    ]);
+    this.hbonePort = hbone.port;
+    const pod = {
+      uid: "pod-uid",
+      name: SERVER.name,
+      namespace: SERVER.namespace,
+      serviceAccount: SERVER.serviceAccount,
+      ips: [POD_IP],
+      workloadUid: SERVER.uid,
+      bypassInboundCapture: false,
+    };
+    await this.#dataPlane.addPod(pod, this.#syscalls.openNetns("/proc/self/ns/net"), {
+      outbound: outbound.fd,
+      inboundPlaintext: inboundPlaintext.fd,
+      hbone: hbone.fd,
+    });
+  }
+
+  async #listenFd(): Promise<{ fd: number; port: number }> {
+    const probe = net.createServer().listen(0, POD_IP);
+    await once(probe, "listening");
+    const { port } = probe.address() as net.AddressInfo;
+    probe.close();
+    await once(probe, "close");
+    const options = { ip: POD_IP, port, backlog: 128, reusePort: true, mark: 0 };
+    return { fd: this.#syscalls.listenTcp(options), port };
+  }
+}
