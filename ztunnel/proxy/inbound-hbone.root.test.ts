@@ -35,7 +35,7 @@ describe("a CONNECT", () => {
     [`${POD_IP}`, 400, "bad-request"],
     [`${POD_IP}:0`, 400, "bad-request"],
     [`${POD_IP}:65536`, 400, "bad-request"],
-    [() => `${"a".repeat(300)}:80`, 400, "bad-request"],
+    [`${"a".repeat(300)}:80`, 400, "bad-request"],
     [`${POD_IP}:15001`, 503, "recursive-call"],
     [`${POD_IP}:15006`, 503, "recursive-call"],
     [`${POD_IP}:15008`, 503, "recursive-call"],
