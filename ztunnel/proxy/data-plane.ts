@@ -48,7 +48,7 @@ export class DataPlane {
     this.#deps = deps;
     const state = new ProxyState(options);
     const batcher = new FlushBatcher();
-    const tcp = { batcher, slabs: new SlabPool() };
+    const tcp = { batcher, slabs: new SlabPool(), syscalls: deps.syscalls };
     this.#context = {
       state,
       waiter: new StateWaiter(state),

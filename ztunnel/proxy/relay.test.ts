@@ -27,7 +27,7 @@ async function listen(server: net.Server): Promise<number> {
 
 /** client -> relay -> server, all on loopback; both listeners are closed at once. */
 async function openPath(): Promise<Path> {
-  const context: TcpContext = { batcher: new FlushBatcher(), slabs: new SlabPool() };
+  const context: TcpContext = { batcher: new FlushBatcher(), slabs: new SlabPool(), syscalls };
   const backend = net.createServer({ allowHalfOpen: true });
   const backendPort = await listen(backend);
   const front = net.createServer();

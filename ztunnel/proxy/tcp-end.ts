@@ -1,5 +1,6 @@
 /** A TCP socket as one end of a relay. */
 import type net from "node:net";
+import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { TCP_WRITE_QUEUE_BYTES } from "../limits.ts";
 import type { End, EndEvents } from "./end.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
@@ -7,6 +8,7 @@ import {
   type AdoptOptions,
   adoptDescriptor,
   adoptHandle,
+  descriptorOf,
   type TcpHandle,
 } from "./node-internals.ts";
 import { ReadBuffers, type SlabPool } from "./read-buffers.ts";
@@ -15,6 +17,7 @@ import { ReadBuffers, type SlabPool } from "./read-buffers.ts";
 export interface TcpContext {
   readonly batcher: FlushBatcher;
   readonly slabs: SlabPool;
+  readonly syscalls: Pick<Syscalls, "resetOnClose">;
 }
 
 export class TcpEnd implements End {
@@ -79,8 +82,12 @@ export class TcpEnd implements End {
     if (!this.socket.destroyed) this.socket.resume();
   }
 
+  /** Not `resetAndDestroy()`: while a shutdown is under way it fails and never closes the descriptor. */
   reset(): void {
-    if (!this.socket.destroyed) this.socket.resetAndDestroy();
+    if (this.socket.destroyed) return;
+    const fd = descriptorOf(this.socket);
+    if (fd >= 0) this.#context.syscalls.resetOnClose(fd);
+    this.socket.destroy();
   }
 
   #onRead(byteCount: number, buffer: Uint8Array): boolean {

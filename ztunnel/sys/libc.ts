@@ -25,6 +25,7 @@ export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 export const SO_REUSEADDR = 2;
 export const SO_KEEPALIVE = 9;
+export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
 export const TCP_KEEPIDLE = 4;

@@ -18,6 +18,7 @@ import {
   type Libc,
   loadLibc,
   SO_KEEPALIVE,
+  SO_LINGER,
   SO_MARK,
   SO_ORIGINAL_DST,
   SO_REUSEADDR,
@@ -42,6 +43,8 @@ import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./sy
 
 const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 const INT_BYTES = 4;
+/** struct linger: on, for zero seconds. */
+const LINGER_ZERO = Int32Array.of(1, 0);
 
 /**
  * Idle seconds before a probe, seconds between probes, and how many. Source: ztunnel's 180/180/9.
@@ -135,6 +138,13 @@ class LinuxSyscalls implements Syscalls {
     if (family === "ipv4") return this.#originalDestinationAt(fd, SOL_IP);
     // An IPv4 connection on a dual-stack socket is known to IPv4's conntrack only.
     return this.#originalDestinationAt(fd, SOL_IPV6) ?? this.#originalDestinationAt(fd, SOL_IP);
+  }
+
+  resetOnClose(fd: number): void {
+    const length = LINGER_ZERO.byteLength;
+    if (this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_ZERO, length) < 0) {
+      throwErrno(`setsockopt SO_LINGER of descriptor ${fd}`);
+    }
   }
 
   close(fd: number): void {

@@ -51,6 +51,8 @@ export interface Syscalls {
   openTcpSocket(options: ClientSocketOptions): number;
   /** SO_ORIGINAL_DST of an accepted socket; undefined where conntrack knows none. */
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
+  /** Closing this TCP socket will reset its connection, whatever is still queued (SO_LINGER 0). */
+  resetOnClose(fd: number): void;
   close(fd: number): void;
   /**
    * A number that grows with every change of the current namespace's nftables rules, whoever makes
