@@ -53,7 +53,11 @@ export class HboneEnd implements End {
 
   /** RFC 9113 8.5: a proxy that sees its TCP connection reset answers RST_STREAM(CONNECT_ERROR). */
   reset(): void {
-    if (!this.#stream.closed) this.#stream.close(NGHTTP2_CONNECT_ERROR);
+    const stream = this.#stream;
+    if (stream.closed) return;
+    // close() ends the writable side first: END_STREAM ahead of RST_STREAM would say that all was sent.
+    stream._final = (done) => done();
+    stream.close(NGHTTP2_CONNECT_ERROR);
   }
 
   #onClose(events: EndEvents): void {
