@@ -41,7 +41,7 @@ export function nodeIps(number: number): readonly IpAddress[] {
 export function fabricLines(): readonly string[] {
   return [
     "link set lo up",
-    `link add ${FABRIC_BRIDGE} type bridge forward_delay 0`,
+    addBridge(FABRIC_BRIDGE, FABRIC_IPS),
     ...FABRIC_IPS.map((ip) =>
       addAddress(ip, familyOf(ip, FABRIC_IPV4, FABRIC_IPV6), FABRIC_BRIDGE),
     ),
@@ -83,7 +83,7 @@ export function nodeLines(node: NodeWiring): readonly string[] {
     `route add default via ${fabric6}`,
     `route add ${formatCidr(SERVICE_IPV4)} via ${fabric4}`,
     `route add ${formatCidr(SERVICE_IPV6)} via ${fabric6}`,
-    `link add ${POD_BRIDGE} type bridge forward_delay 0`,
+    addBridge(POD_BRIDGE, node.podCidrs.map(gatewayOf)),
     `link set ${POD_BRIDGE} up`,
     ...node.podCidrs.flatMap((block) => podBlockLines(node, block)),
   ];
@@ -134,6 +134,14 @@ export function plugPodLines(port: string): readonly string[] {
 /** An interface name (15 bytes at most) that is the pod's alone. */
 export function podPort(uid: string): string {
   return `veth${createHash("sha256").update(uid).digest("hex").slice(0, 11)}`;
+}
+
+/**
+ * With a fixed hardware address: by itself a bridge takes that of one of its ports, another one whenever
+ * a pod comes or goes, and its neighbours go on sending to the old one for seconds.
+ */
+function addBridge(name: string, ips: readonly IpAddress[]): string {
+  return `link add ${name} address ${macOf(ips)} type bridge forward_delay 0`;
 }
 
 /** Follows from the address, so that neighbours that remember a reused address are right about it. */
