@@ -1,0 +1,71 @@
+/** Kubernetes objects as tests need them: namespaces in or out of the mesh, pods that only stand there. */
+
+/** The label that enrols. */
+export const MESH_LABEL = "istio.io/dataplane-mode";
+
+export function namespace(name: string, mesh: "ambient" | "none" | undefined): object {
+  const labels = mesh === undefined ? {} : { labels: { [MESH_LABEL]: mesh } };
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, ...labels } };
+}
+
+export interface PodOptions {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  /** The label `app`; the pod's name unless given. */
+  readonly app?: string;
+  /** Made along with the pod; the app's name unless given. */
+  readonly serviceAccount?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** A pod that runs nothing, for servers and clients of the test's own, and its service account. */
+export function pod(options: PodOptions): readonly object[] {
+  const { namespace, name, node, app = name, serviceAccount = app, labels = {} } = options;
+  return [
+    {
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: serviceAccount, namespace },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace, labels: { app, ...labels } },
+      spec: {
+        nodeName: node,
+        serviceAccountName: serviceAccount,
+        terminationGracePeriodSeconds: 0,
+        containers: [{ name: "app", image: "registry.k8s.io/pause:3.10" }],
+      },
+    },
+  ];
+}
+
+export interface ServiceOptions {
+  readonly namespace: string;
+  readonly name: string;
+  /** The pods with this label `app`; the service's name unless given. */
+  readonly app?: string;
+  readonly headless?: boolean;
+  /** 80 unless given. */
+  readonly port?: number;
+  /** 8080 unless given. */
+  readonly targetPort?: number;
+}
+
+/** A dual-stack service of one TCP port. */
+export function service(options: ServiceOptions): object {
+  const { namespace, name, app = name, port = 80, targetPort = 8080 } = options;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace },
+    spec: {
+      ipFamilyPolicy: "PreferDualStack",
+      selector: { app },
+      ports: [{ name: "tcp", port, targetPort }],
+      ...(options.headless === true ? { clusterIP: "None" } : {}),
+    },
+  };
+}

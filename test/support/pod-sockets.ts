@@ -1,0 +1,169 @@
+/**
+ * Applications that a test holds in its own hands: sockets of the test's process in the pods' networks.
+ * What captures a pod's traffic does not look at whose process it is.
+ */
+import { once } from "node:events";
+import http from "node:http";
+import net from "node:net";
+import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
+import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
+
+const BACKLOG = 4_096;
+
+/** Where something listens; `ip` may be a service's address. */
+export interface Target {
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** How a connection ended, seen from one side, and what arrived before. */
+export interface Ending {
+  /** "end": the peer finished properly; "reset": by an RST; otherwise the error's code. */
+  readonly how: string;
+  readonly received: Buffer;
+}
+
+export class PodSockets implements Disposable {
+  readonly #cluster: TestCluster;
+  readonly #sys: Syscalls = createLinuxSyscalls();
+  readonly #open = new Set<{ destroy(): unknown }>();
+
+  constructor(cluster: TestCluster) {
+    this.#cluster = cluster;
+  }
+
+  /** A TCP server in a pod; it takes IPv4 and IPv6, and keeps half-open connections half open. */
+  async serve(
+    pod: string,
+    port: number,
+    onConnection: (socket: net.Socket) => void,
+  ): Promise<net.Server> {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.#keep(socket);
+      onConnection(socket);
+    });
+    return this.#listen(server, await this.#cluster.podNetns(pod), port);
+  }
+
+  /** An HTTP server in a pod. */
+  async serveHttp(
+    pod: string,
+    port: number,
+    listener: (peer: string, request: http.IncomingMessage) => string,
+  ): Promise<net.Server> {
+    const server = http.createServer((request, response) => {
+      response.end(listener(peerIp(request.socket), request));
+    });
+    server.on("connection", (socket) => this.#keep(socket));
+    return this.#listen(server, await this.#cluster.podNetns(pod), port);
+  }
+
+  /** A connection from a pod, once it stands. Rejects with the error's code as the socket has it. */
+  async dial(pod: string, target: Target): Promise<net.Socket> {
+    return this.#dialFrom(await this.#cluster.podNetns(pod), target);
+  }
+
+  /** A connection from a node's own network; `fabric` is the network between the nodes. */
+  async dialFromNode(node: string, target: Target): Promise<net.Socket> {
+    return this.#dialFrom(await this.#cluster.nodeNetns(node), target);
+  }
+
+  /** Many connections from one pod at once; each that fails rejects all. */
+  async dialMany(pod: string, target: Target, count: number): Promise<net.Socket[]> {
+    const path = await this.#cluster.podNetns(pod);
+    return Promise.all(Array.from({ length: count }, () => this.#dialFrom(path, target)));
+  }
+
+  [Symbol.dispose](): void {
+    for (const open of this.#open) open.destroy();
+    this.#open.clear();
+  }
+
+  async #dialFrom(netnsPath: string, { ip, port }: Target): Promise<net.Socket> {
+    const family = ip.includes(":") ? "ipv6" : "ipv4";
+    const netns = this.#sys.openNetns(netnsPath);
+    let fd: number;
+    try {
+      fd = this.#sys.inNetns(netns, () => this.#sys.openTcpSocket({ family, mark: 0 }));
+    } finally {
+      this.#sys.closeNetns(netns);
+    }
+    // manualStart keeps Node from reading a socket that is not connected; it has no type of its own.
+    const options = { fd, manualStart: true, allowHalfOpen: true } as net.SocketConstructorOpts;
+    const socket = new net.Socket(options).connect({ host: ip, port });
+    this.#keep(socket);
+    await once(socket, "connect");
+    socket.on("error", () => undefined).setNoDelay(true);
+    return socket;
+  }
+
+  async #listen<Server extends net.Server>(
+    server: Server,
+    netnsPath: string,
+    port: number,
+  ): Promise<Server> {
+    const netns = this.#sys.openNetns(netnsPath);
+    try {
+      const options = { ip: "::" as IpAddress, port, backlog: BACKLOG, reusePort: false, mark: 0 };
+      const fd = this.#sys.inNetns(netns, () => this.#sys.listenTcp(options));
+      server.listen({ fd });
+      await once(server, "listening");
+    } finally {
+      this.#sys.closeNetns(netns);
+    }
+    this.#open.add({ destroy: () => server.close() });
+    return server;
+  }
+
+  #keep(socket: net.Socket): void {
+    socket.on("error", () => undefined);
+    this.#open.add(socket);
+    socket.once("close", () => this.#open.delete(socket));
+  }
+}
+
+/** The address of a connection's other side, IPv4 in its own notation. */
+export function peerIp(socket: net.Socket): string {
+  return parseIp(socket.remoteAddress ?? "") ?? "";
+}
+
+/**
+ * Reads a connection to its end. The reader ends its own direction only if told to: a socket that
+ * nobody ends stays half open.
+ */
+export function readToEnd(socket: net.Socket): Promise<Ending> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const finish = (how: string): void => resolve({ how, received: Buffer.concat(chunks) });
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.once("end", () => finish("end"));
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      finish(error.code === "ECONNRESET" ? "reset" : (error.code ?? error.message));
+    });
+    socket.once("close", () => finish("closed"));
+    socket.resume();
+  });
+}
+
+/** The next bytes of a connection, until there are `length`; what is beyond stays in the result. */
+export function readBytes(socket: net.Socket, length: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let received = Buffer.alloc(0);
+    const finish = (settle: () => void): void => {
+      socket.off("data", onData).off("end", onEnd).off("close", onEnd);
+      settle();
+    };
+    const onData = (chunk: Buffer): void => {
+      received = Buffer.concat([received, chunk]);
+      if (received.length < length) return;
+      socket.pause();
+      finish(() => resolve(received));
+    };
+    const onEnd = (): void =>
+      finish(() => reject(new Error(`ended after ${received.length} of ${length} bytes`)));
+    socket.on("data", onData).on("end", onEnd).on("close", onEnd);
+    socket.resume();
+  });
+}
