@@ -22,23 +22,31 @@ export function relay(
   upstream: End,
   onDone: (outcome: RelayOutcome) => void,
 ): Relay {
-  let open = 2;
+  const closed = new Set<End>();
   let error: Error | undefined;
   let brokenBy: RelayOutcome["brokenBy"];
 
   const connect = (from: End, to: End, side: "downstream" | "upstream"): void =>
     from.start({
-      onData: (chunk, release) => to.write(chunk, release),
+      onData: (chunk, release) => {
+        if (!closed.has(to)) return to.write(chunk, release);
+        // Nobody is there any more: as TCP answers data to a closed socket.
+        release?.();
+        from.reset();
+        return false;
+      },
       onEnd: () => to.shutdown(),
       onDrain: () => to.resume(),
       onClosed: (cause) => {
-        open--;
+        closed.add(from);
         if (cause !== undefined && error === undefined) {
           error = cause;
           brokenBy = side;
         }
         if (cause !== undefined) to.reset();
-        if (open === 0) onDone({ error, brokenBy });
+        // It may wait for a drain that will not come now.
+        else to.resume();
+        if (closed.size === 2) onDone({ error, brokenBy });
       },
     });
 
