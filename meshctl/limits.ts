@@ -79,5 +79,8 @@ export const DEMO_COMMAND_TIMEOUT_MS = 15_000;
 /** What the demo waits for has to come true within this; else it ends and says what did not. */
 export const DEMO_WAIT_MS = 20_000;
 
+/** How much of what a cluster wrote to standard error is kept for the report of its failure. */
+export const LAST_WORDS_MAX_CHARS = 4096;
+
 /** A cluster that was told to end is killed after this long. */
 export const ORDERLY_STOP_MS = 2_000;

@@ -163,6 +163,19 @@ test("kill -9 of the cluster's own init leaves nothing behind, and meshctl up sa
   assert.equal(await exited, 0);
 });
 
+test("a failure inside the cluster is reported with what it said, and leaves nothing behind", async () => {
+  const before = traces();
+  const { printed, exited } = up("failing");
+  await printed(/2 of 2 pods ready/);
+  const initPid = await initOf("failing");
+  const pids = processesOf(initPid);
+  const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, "utf8");
+  process.kill(Number.parseInt(children, 10), "SIGKILL");
+  await printed(/cluster failing ended by a failure: .*/);
+  assert.equal(await exited, 1);
+  await assertGone(initPid, pids, before);
+});
+
 test("Ctrl-C ends it with status 0 and leaves nothing behind", async () => {
   const before = traces();
   const { child, printed, exited } = up("interrupted");

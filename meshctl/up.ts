@@ -53,11 +53,20 @@ async function follow(
   interrupted: Promise<undefined>,
 ): Promise<void> {
   print(`following ${folder}; Ctrl-C takes everything away again`);
-  const end = await Promise.race([cluster.ended.then(() => "ended"), interrupted]);
-  if (end === undefined) {
+  const end = await Promise.race([
+    cluster.ended.then(() => "ended" as const),
+    interrupted.then(() => "interrupted" as const),
+  ]);
+  const failure = cluster.failure();
+  if (end === "interrupted") {
     print(`taking ${name} away`);
     await cluster.stop();
-  } else print(`cluster ${name} was taken away`);
+  } else if (failure === undefined) print(`cluster ${name} was taken away`);
+  else {
+    throw new MeshError("CLUSTER_FAILED", `cluster ${name} ended by a failure: ${failure}`, {
+      hint: `this is a defect of meshctl: please report it; meshctl up ${folder} starts it again`,
+    });
+  }
   process.exit(0);
 }
 

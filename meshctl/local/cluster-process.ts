@@ -4,7 +4,11 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MeshError } from "#common/runtime/errors.ts";
-import { CLUSTER_START_TIMEOUT_MS, ORDERLY_STOP_MS } from "#meshctl/limits.ts";
+import {
+  CLUSTER_START_TIMEOUT_MS,
+  LAST_WORDS_MAX_CHARS,
+  ORDERLY_STOP_MS,
+} from "#meshctl/limits.ts";
 import {
   type ClusterSettings,
   type InitialFiles,
@@ -20,6 +24,8 @@ export interface ClusterProcess {
   readonly client: ControlClient;
   /** Resolves when the cluster has ended, whoever ended it. */
   readonly ended: Promise<void>;
+  /** What it said last, if it ended by a failure of its own. */
+  failure(): string | undefined;
   /** Ends the cluster and waits until every process of it is gone. */
   stop(): Promise<void>;
   /** Lets the process that called this end without the cluster (only of a detached one). */
@@ -40,13 +46,15 @@ export async function startClusterProcess(
   if (files !== undefined) child.stdin?.write(`${JSON.stringify(files)}\n`);
   // An init that ended early says why by itself.
   child.stdin?.on("error", () => undefined);
+  const said = lastWords(child);
   const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
   try {
-    await untilReady(child, onEvent);
+    await untilReady(child, said, onEvent);
     const initPid = await findInit(settings.name);
     return {
       client: new ControlClient(initPid),
       ended,
+      failure: () => (said().includes(FAILURE_MARK) ? said() : undefined),
       stop: () => stopInit(child, ended),
       release: () => {
         child.unref();
@@ -83,11 +91,19 @@ async function checkPreconditions(settings: ClusterSettings): Promise<void> {
   });
 }
 
+/** What the shell says when the program ends by itself and not well. */
+const FAILURE_MARK = "the cluster's program ended with status";
+
 /**
  * The first process of the cluster is a shell that does nothing but bury orphans, which Node does not;
  * an unburied one would keep the pod that it belonged to from ending. It ends when the program does.
  */
-const INIT_SCRIPT = 'exec 3<&0; "$@" <&3 3<&- & wait $!';
+const INIT_SCRIPT = `exec 3<&0
+"$@" <&3 3<&- &
+wait $!
+status=$?
+[ $status = 0 ] || echo "${FAILURE_MARK} $status" >&2
+exit $status`;
 
 /**
  * setpriv asks the kernel to end unshare when this process ends, unshare's --kill-child passes that on to
@@ -107,25 +123,34 @@ function spawnInit(settings: ClusterSettings): ChildProcess {
   });
 }
 
-function untilReady(child: ChildProcess, onEvent: (event: ClusterEvent) => void): Promise<void> {
+/** Collects the end of standard error. */
+function lastWords(child: ChildProcess): () => string {
+  let text = "";
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    text = (text + chunk).slice(-LAST_WORDS_MAX_CHARS);
+  });
+  return () => text.trim();
+}
+
+function untilReady(
+  child: ChildProcess,
+  said: () => string,
+  onEvent: (event: ClusterEvent) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    let stderr = "";
     const fail = (error: MeshError) => {
       clearTimeout(timer);
       reject(error);
     };
     const timer = setTimeout(() => {
-      fail(new MeshError("START_TIMEOUT", `the cluster did not start in time: ${stderr}`));
+      fail(new MeshError("START_TIMEOUT", `the cluster did not start in time: ${said()}`));
     }, CLUSTER_START_TIMEOUT_MS);
     child.on("error", (cause) => {
       const hint = "apt-get install util-linux iproute2 nftables";
       fail(new MeshError("COMMAND_MISSING", "cannot run unshare", { cause, hint }));
     });
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
     child.on("close", () => {
-      fail(new MeshError("START_FAILED", `the cluster ended while it started: ${stderr.trim()}`));
+      fail(new MeshError("START_FAILED", `the cluster ended while it started: ${said()}`));
     });
     if (child.stdout === null) return;
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -149,7 +174,7 @@ async function findInit(name: string): Promise<number> {
 }
 
 /** The init ends when its input does, and is reaped by unshare; if it is stuck, the kernel ends it. */
-async function stopInit(child: ChildProcess, ended: Promise<void>): Promise<void> {
+async function stopInit(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const kill = () => void child.kill("SIGKILL");
   if (child.stdin === null) kill();

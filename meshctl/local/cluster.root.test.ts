@@ -385,6 +385,90 @@ ports: [{port: 8080}]
     assert.match(stdout, /172\.18\.0\.3\/16/);
   });
 
+  test("starts a pod when its ConfigMap comes, and shows it later changes of it", async () => {
+    const config = (word: string) => ({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "late", namespace: "shop" },
+      data: { word },
+    });
+    await cluster.apply({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "reader", namespace: "shop" },
+      spec: {
+        containers: [
+          {
+            name: "c",
+            image: "busybox",
+            command: ["sleep", "infinity"],
+            volumeMounts: [
+              { name: "config", mountPath: "/etc/late" },
+              { name: "scratch", mountPath: "/scratch" },
+            ],
+          },
+        ],
+        volumes: [
+          { name: "config", configMap: { name: "late" } },
+          { name: "scratch", emptyDir: {} },
+        ],
+      },
+    });
+    await cluster.waitFor("shop/reader", (pod) => {
+      return /ConfigMap late does not exist/.test(pod.status?.message ?? "");
+    });
+    await cluster.apply(config("one"));
+    await cluster.waitFor("shop/reader", isReady);
+    const read = async () => (await cluster.exec("shop/reader", ["cat", "/etc/late/word"])).stdout;
+    assert.equal(await read(), "one");
+    await cluster.apply(config("two"));
+    await cluster.until("the pod sees the change", async () => (await read()) === "two");
+    const touch = await cluster.exec("shop/reader", ["touch", "/scratch/file"]);
+    assert.equal(touch.code, 0, touch.stderr);
+  });
+
+  test("takes in a node that is added, and moves pods off one that is removed", async () => {
+    const node = (name: string) => ({ apiVersion: "v1", kind: "Node", metadata: { name } });
+    await cluster.apply(node("node1"), node("node2"), {
+      ...node("node3"),
+      spec: { podCIDRs: ["10.250.0.0/24", "fd00:250::/64"] },
+    });
+    const guest = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "guest", namespace: "shop" },
+      spec: {
+        nodeSelector: { "kubernetes.io/hostname": "node3" },
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            name: "c",
+            image: "node",
+            command: [
+              "node",
+              "-e",
+              "require('http').createServer((q,r)=>r.end('{}')).listen(8080)",
+            ],
+            readinessProbe: { tcpSocket: { port: 8080 } },
+          },
+        ],
+      },
+    };
+    await cluster.apply(guest);
+    await cluster.waitFor("shop/guest", isReady);
+    assert.equal(await cluster.podIp("shop/guest"), "10.250.0.2");
+    await fetch("http://10.250.0.2:8080/");
+    await fetch("http://[fd00:250::2]:8080/");
+    const back = await cluster.exec("shop/guest", ["curl", "-sS", "-m3", "http://web/"]);
+    assert.equal(back.code, 0, back.stderr);
+    await cluster.delete("Node", "node3");
+    await cluster.waitFor("shop/guest", (pod) => pod.status?.phase === "Pending");
+    assert.deepEqual(
+      (await cluster.list("Node")).map(({ metadata }) => metadata.name),
+      ["node1", "node2"],
+    );
+  });
+
   test("gives the address that an annotation asks for", async () => {
     const annotated = (name: string) => ({
       apiVersion: "v1",
