@@ -78,7 +78,8 @@ describe("a cluster with the mesh", () => {
         (await cluster.ztunnel("node2").pid()) !== before && cluster.ztunnel("node2").isReady()
       );
     });
-    await cluster.until("the call succeeds", async () => (await call()).code === 0);
+    const succeeds = async () => (await call()).code === 0;
+    await cluster.until("the call succeeds", succeeds, { timeoutMs: 40_000 });
   });
 
   test("does not begin a pod whose traffic nobody captures", async () => {
