@@ -126,6 +126,12 @@ export const LISTENER_BACKLOG = 1_024;
 /** Captured pods are checked this often for lost rules and replaced namespaces. */
 export const CAPTURE_CHECK_INTERVAL_MS = 5_000;
 
+/**
+ * Between the checks, this often, whether anything changed nftables in a captured pod; what did is
+ * checked at once. For so long may a pod whose rules were flushed be open. 50 us per pod.
+ */
+export const CAPTURE_WATCH_INTERVAL_MS = 500;
+
 /** A check reads the rules themselves, though their generation has not changed, this often. */
 export const CAPTURE_FULL_CHECK_EVERY = 12;
 

@@ -12,6 +12,7 @@ import {
   CAPTURE_CHECK_INTERVAL_MS,
   CAPTURE_CONCURRENCY,
   CAPTURE_REPORT_DELAY_MS,
+  CAPTURE_WATCH_INTERVAL_MS,
 } from "#ztunnel/limits.ts";
 import type { HostProbes } from "./host-probes.ts";
 import { PodCapture, type PodCaptureDependencies } from "./pod-capture.ts";
@@ -54,6 +55,7 @@ export class CaptureManager {
   readonly #reports = new Map<string, PodReport>();
   readonly #changed = new Set<string>();
   readonly #queue: WorkQueue;
+  readonly #watch: NodeJS.Timeout;
   #reportTimer: NodeJS.Timeout | undefined;
   #snapshotComplete = false;
   #repairs = 0;
@@ -66,6 +68,8 @@ export class CaptureManager {
       key === PROBES_KEY ? this.#workOnProbes() : this.#workOnPod(key),
     );
     this.#queue.add(PROBES_KEY);
+    this.#watch = setInterval(() => this.#checkChanged(), CAPTURE_WATCH_INTERVAL_MS);
+    this.#watch.unref();
   }
 
   /** A change of the wanted set. Pods that are not mentioned stay as they are. */
@@ -120,10 +124,18 @@ export class CaptureManager {
    * Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners.
    */
   async close(): Promise<void> {
+    clearInterval(this.#watch);
     await this.#queue.close();
     clearTimeout(this.#reportTimer);
     for (const { capture } of this.#entries.values()) capture.abandon();
     this.#entries.clear();
+  }
+
+  /** Does not wait for the next check of a pod whose rules may be gone: it may be open. */
+  #checkChanged(): void {
+    for (const [uid, { capture }] of this.#entries) {
+      if (capture.mayHaveLostRules()) this.#queue.add(uid);
+    }
   }
 
   async #workOnPod(uid: string): Promise<void> {

@@ -13,6 +13,7 @@
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
+import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CAPTURE_FULL_CHECK_EVERY, LISTENER_BACKLOG } from "#ztunnel/limits.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
@@ -69,6 +70,20 @@ export class PodCapture {
     const attachment = await this.#attach(pod, search.netns);
     await this.#deps.probes.admit(pod.uid, pod.ips);
     return this.#ensureRules(attachment);
+  }
+
+  /** Whether something changed nftables in the pod since the rules were last seen to be in place. */
+  mayHaveLostRules(): boolean {
+    const { netns, rules } = this.#attachment ?? {};
+    if (netns === undefined || rules === undefined) return false;
+    const { sys } = this.#deps;
+    try {
+      return sys.inNetns(netns, () => sys.nftGeneration()) !== rules.generation;
+    } catch (error) {
+      // A check tells what is wrong; anything that is no system call's failure is a defect.
+      if (error instanceof MeshError) return true;
+      throw error;
+    }
   }
 
   /**
