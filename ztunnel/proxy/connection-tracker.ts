@@ -132,11 +132,16 @@ export class ConnectionTracker {
     return count;
   }
 
-  /** Reports the bytes of every connection that moved some since the last call. */
+  /**
+   * Reports the bytes of every connection that moved some since the last call. A peer that left while
+   * nobody read from it would hold its connection for as long as that lasts: it is probed.
+   */
   reportProgress(): void {
     for (const tracked of this.#connections.values()) {
       const delta = takeDelta(tracked);
       if (delta.fromClient + delta.fromServer > 0) this.#reporter.progressed(tracked.meta, delta);
+      tracked.downstream.probe();
+      tracked.upstream.probe();
     }
   }
 

@@ -21,6 +21,8 @@ export interface End {
   /** Half-close: no more writes. */
   shutdown(): void;
   resume(): void;
+  /** Finds out whether a peer that nobody reads from is still there; `onClosed` follows if it is not. */
+  probe(): void;
   /** Aborts so that the peer sees a reset, not an end. */
   reset(): void;
 }

@@ -51,6 +51,11 @@ export class HboneEnd implements End {
     this.#stream.resume();
   }
 
+  /** Its connection is read and pinged whatever becomes of the stream. */
+  probe(): void {
+    return;
+  }
+
   /** RFC 9113 8.5: a proxy that sees its TCP connection reset answers RST_STREAM(CONNECT_ERROR). */
   reset(): void {
     const stream = this.#stream;

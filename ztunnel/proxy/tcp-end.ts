@@ -13,6 +13,8 @@ import {
 } from "./node-internals.ts";
 import { ReadBuffers, type SlabPool } from "./read-buffers.ts";
 
+const NOTHING = new Uint8Array(0);
+
 /** What all TCP ends of one worker share. */
 export interface TcpContext {
   readonly batcher: FlushBatcher;
@@ -83,6 +85,16 @@ export class TcpEnd implements End {
   }
 
   /** Not `resetAndDestroy()`: while a shutdown is under way it fails and never closes the descriptor. */
+  /**
+   * A socket that is not being read is not polled, so that its reset goes unnoticed for as long as the
+   * other side takes no more. A write of nothing sends nothing, but brings the socket's error.
+   */
+  probe(): void {
+    const { socket } = this;
+    const unread = socket.isPaused() || socket.readableEnded;
+    if (unread && socket.writableLength === 0 && socket.writable) socket.write(NOTHING);
+  }
+
   reset(): void {
     if (this.socket.destroyed) return;
     const fd = descriptorOf(this.socket);
