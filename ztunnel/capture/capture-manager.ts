@@ -143,8 +143,25 @@ export class CaptureManager {
     try {
       await (pod === undefined ? this.#release(uid) : this.#ensure(pod));
     } catch (error) {
-      this.#failed(uid, describeError(error));
+      if (pod === undefined) this.#failed(uid, describeError(error));
+      else this.#threw(pod, describeError(error));
     }
+  }
+
+  /**
+   * A check that could not be made, for lack of descriptors say, says nothing about the capture: a pod
+   * that peers reach by HBONE stays announced, or they would be told to send plaintext.
+   */
+  #threw({ uid, namespace, name }: CapturedPod, message: string): void {
+    const entry = this.#entries.get(uid);
+    if (!entry?.capture.isListening || this.#reports.get(uid)?.state !== "enabled") {
+      this.#failed(uid, message);
+      return;
+    }
+    this.#failures++;
+    const fields = { pod: `${namespace}/${name}`, message };
+    this.#options.log.warn("the capture of a pod could not be checked", fields);
+    this.#queue.addAfter(uid, entry.backoff.next());
   }
 
   async #ensure(pod: CapturedPod): Promise<void> {

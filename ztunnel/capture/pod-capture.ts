@@ -72,6 +72,11 @@ export class PodCapture {
     return this.#ensureRules(attachment);
   }
 
+  /** Whether the pod's listeners are in place: it can be reached by HBONE. */
+  get isListening(): boolean {
+    return this.#attachment !== undefined;
+  }
+
   /** Whether something changed nftables in the pod since the rules were last seen to be in place. */
   mayHaveLostRules(): boolean {
     const { netns, rules } = this.#attachment ?? {};

@@ -90,5 +90,5 @@ function gone(error: unknown, message: string): NetnsSearch {
   const code =
     error instanceof MeshError ? error.code : (error as NodeJS.ErrnoException | undefined)?.code;
   if (code !== undefined && GONE.has(code)) return { kind: "missing", message };
-  throw new MeshError(code ?? "EIO", message, { cause: error });
+  throw new MeshError(code ?? "EIO", "the pod's sandbox cannot be looked at", { cause: error });
 }
