@@ -9,6 +9,7 @@ import { mtlsServerOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import {
+  CERTIFICATE_WAIT_MS,
   PENDING_HANDSHAKES_PER_POD,
   SESSION_MEMORY_MB,
   STREAM_RESET_BURST,
@@ -26,6 +27,8 @@ export class HboneServer {
   #tlsServer: tls.Server | undefined;
   /** Connections whose handshake is not over. */
   readonly #handshakes = new Map<net.Socket, PeerAddresses>();
+  /** Of those, the ones that came before the pod's first certificate. */
+  readonly #waiting = new Set<net.Socket>();
 
   constructor(context: PodContext, inbound: InboundHbone) {
     this.#context = context;
@@ -50,18 +53,14 @@ export class HboneServer {
       socket.destroy();
     });
     this.#tlsServer = server;
+    for (const socket of this.#waiting) server.emit("connection", socket);
+    this.#waiting.clear();
   }
 
   /** A connection on 15008. */
   accept(socket: net.Socket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
     const peer = peerOf(socket);
-    const server = this.#tlsServer;
-    if (server === undefined) {
-      this.#refused(peer, failure("identity-unavailable", "this pod has no certificate yet"));
-      socket.resetAndDestroy();
-      return;
-    }
     const pending = this.#handshakes.size;
     if (pending >= PENDING_HANDSHAKES_PER_POD) {
       this.#refused(peer, failure("limit-reached", `${pending} TLS handshakes are pending`));
@@ -70,12 +69,26 @@ export class HboneServer {
     }
     this.#handshakes.set(socket, peer);
     socket.once("close", () => {
+      this.#waiting.delete(socket);
       // 'tlsClientError' may come after 'close'; what it has not reported by then is reported here.
       setImmediate(() => {
         if (this.#handshakes.delete(socket)) this.#refused(peer, HANDSHAKE_CUT);
       });
     });
-    server.emit("connection", socket);
+    if (this.#tlsServer === undefined) this.#awaitCertificate(socket, peer);
+    else this.#tlsServer.emit("connection", socket);
+  }
+
+  /** A ztunnel that has just started has its listeners before its certificates: callers wait a little. */
+  #awaitCertificate(socket: net.Socket, peer: PeerAddresses): void {
+    this.#waiting.add(socket);
+    const timer = setTimeout(() => {
+      if (!this.#waiting.delete(socket)) return;
+      this.#handshakes.delete(socket);
+      this.#refused(peer, failure("identity-unavailable", "this pod has no certificate yet"));
+      socket.resetAndDestroy();
+    }, CERTIFICATE_WAIT_MS);
+    socket.once("close", () => clearTimeout(timer));
   }
 
   *sessions(): Generator<ServerHttp2Session> {
@@ -88,6 +101,7 @@ export class HboneServer {
   }
 
   destroy(): void {
+    for (const socket of this.#handshakes.keys()) socket.destroy();
     for (const [session, socket] of this.#sessions) {
       session.destroy();
       socket.destroy();

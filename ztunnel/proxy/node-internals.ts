@@ -67,14 +67,15 @@ export function rawSocketOf(socket: TLSSocket): net.Socket | undefined {
 }
 
 function makeSocket(base: object, options: AdoptOptions | undefined): net.Socket {
+  // Without read options it is a tunnel's: a peer that ends it has ended all its streams.
   const reading = options && {
+    allowHalfOpen: true,
     onread: { buffer: options.nextBuffer, callback: options.onData },
     writableHighWaterMark: options.writeHighWaterMark,
   };
   const socket = new net.Socket({
     ...base,
     ...reading,
-    allowHalfOpen: true,
     manualStart: true,
   } as net.SocketConstructorOpts);
   return socket;

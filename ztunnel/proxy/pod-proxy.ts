@@ -118,7 +118,9 @@ export class PodProxy {
   }
 
   async #listenHbone(fd: number): Promise<void> {
-    const server = net.createServer((socket) => this.hbone.accept(socket));
+    const server = net.createServer({ pauseOnConnect: true }, (socket) =>
+      this.hbone.accept(socket),
+    );
     await listening(server, fd);
     server.on("error", () => this.#acceptFailed());
     this.#servers.push(server);
