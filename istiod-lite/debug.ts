@@ -15,11 +15,19 @@ const INDEX = `istiod-lite
 
 /healthz/ready     200 once all configuration has been read
 /metrics           Prometheus metrics
-/debug/syncz       connected proxies
-/debug/registryz   names and versions of everything that is published
+/debug/syncz       connected proxies (from localhost only)
+/debug/registryz   names and versions of everything that is published (from localhost only)
 `;
 
-export async function answerDebug({ path }: Query, deps: DebugDeps): Promise<Answer> {
+/** What a mesh consists of is no business of every pod's (CVE-2026-31838). */
+const LOCAL_ONLY: Answer = {
+  status: 403,
+  body: "debug pages are for localhost only: kubectl port-forward, or nsenter -t PID -n\n",
+};
+
+export async function answerDebug(query: Query, deps: DebugDeps): Promise<Answer> {
+  const { path, fromLoopback } = query;
+  if (path.startsWith("/debug/") && !fromLoopback) return LOCAL_ONLY;
   switch (path) {
     case "/":
       return { status: 200, body: INDEX };

@@ -16,6 +16,8 @@ export interface Query {
   readonly path: string;
   readonly parameters: URLSearchParams;
   readonly acceptsGzip: boolean;
+  /** The caller is in our own network namespace: on this machine, in this pod, by a port-forward. */
+  readonly fromLoopback: boolean;
 }
 
 export type Handler = (query: Query) => Answer | Promise<Answer>;
@@ -33,6 +35,7 @@ const LIMITS = {
   connectionsCheckingInterval: 5_000,
 };
 const MAX_CONNECTIONS = 256;
+const LOOPBACK = /^(::1|(::ffff:)?127\.[0-9.]+)$/;
 
 export interface ListenAddress {
   /** @default every address, IPv6 and IPv4; IPv4 alone where the kernel has no IPv6 */
@@ -51,6 +54,7 @@ export async function serveHttp(address: ListenAddress, handler: Handler): Promi
       method: request.method ?? "GET",
       path: url.pathname,
       parameters: url.searchParams,
+      fromLoopback: LOOPBACK.test(request.socket.remoteAddress ?? ""),
       acceptsGzip: /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? "")),
     };
     void respond(response, query, handler);
