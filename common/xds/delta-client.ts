@@ -88,8 +88,9 @@ export class DeltaClient {
   #afterEnd(end: StreamEnd): number {
     const reason = terminationReason(end);
     this.#deps.counters.terminated(reason);
-    // An ordinary end is no reason to hold back; a server that never answers is, whatever it says.
-    if (end.answered) this.#backoff.reset();
+    // An ordinary end is no reason to hold back. A server that never answers is, whatever it says,
+    // and so is one that answers for one type and refuses another: it would be asked for ever.
+    if (end.answered && reason !== "Error") this.#backoff.reset();
     const delayMs = this.#backoff.next();
     const fields = {
       url: this.#deps.channel.url,
