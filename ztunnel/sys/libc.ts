@@ -127,7 +127,8 @@ export function memoryAddress(buffer: Buffer): bigint {
 export function onceReadable(fd: number, callback: () => void): { close(): void } {
   const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, () => {
     handle.close();
-    callback();
+    // What koffi calls is outside of the event loop's turns: promises would stay unresolved.
+    setImmediate(callback);
   });
   return handle;
 }

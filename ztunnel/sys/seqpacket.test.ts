@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -56,6 +58,32 @@ describe("seqpacket sockets", () => {
     assert.equal((await message)?.data.toString(), "late");
     client.close();
     server.close();
+  });
+
+  test("wake a process that does nothing else", { timeout: 10_000 }, async (t) => {
+    const server = `
+      import { listenSeqpacket } from ${JSON.stringify(new URL("seqpacket.ts", import.meta.url))};
+      for (const name of ["1", "2"]) {
+        const listener = listenSeqpacket(process.argv[1] + name);
+        listener.accept().then(async (connection) => {
+          for (;;) {
+            const message = await connection.receive();
+            if (message === undefined) return;
+            await connection.send(message.data);
+          }
+        });
+      }
+      process.stdout.write("ready");`;
+    const args = ["--input-type=module", "-e", server, path.join(dir, "s")];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => child.kill("SIGKILL"));
+    await once(child.stdout, "data");
+    for (const name of ["1", "2"]) {
+      const client = connectSeqpacket(path.join(dir, `s${name}`));
+      await client.send(Buffer.from("echo"));
+      assert.equal((await client.receive())?.data.toString(), "echo");
+      client.close();
+    }
   });
 
   test("say the end of a connection, from either side", async () => {

@@ -130,7 +130,9 @@ class Bench {
     } catch (error) {
       for (const placement of placements) this.#fail(step, placement, phases, error);
     } finally {
-      await contender.stop();
+      await contender
+        .stop()
+        .catch((error) => this.#say(`${this.#prefix}: ${describeError(error)}`));
     }
   }
 

@@ -23,7 +23,6 @@ const LOG_TAIL_BYTES = 1500;
 
 interface RunningPeer {
   readonly node: string;
-  /** nsenter, whose only child is the ztunnel. */
   readonly child: ChildProcess;
   readonly zds: ZdsServer;
   readonly netnsFds: readonly number[];
@@ -54,7 +53,7 @@ export class PeerZtunnels implements Contender {
   }
 
   procDirs(): Promise<readonly string[]> {
-    return Promise.resolve(this.#running.map((peer) => `/proc/${ztunnelPid(peer)}`));
+    return Promise.resolve(this.#running.map(procDir));
   }
 
   async stop(): Promise<void> {
@@ -108,8 +107,11 @@ export class PeerZtunnels implements Contender {
     const zds = serveZds(socket, pods);
     const log = join(dir, `${node}.log`);
     const logFd = openSync(log, "w");
-    const argv = await this.#cluster.nodeNetnsArgv(node, [this.#binary]);
-    const child = spawn(argv[0] ?? "", argv.slice(1), {
+    const netns = await this.#cluster.nodeNetns(node);
+    // No process namespace of the cluster, whose numbers would not fit the /proc that ztunnel reads; so
+    // the kernel has to end it with us.
+    const inNode = ["--pdeathsig", "KILL", "nsenter", `--net=${netns}`, "--", this.#binary];
+    const child = spawn("setpriv", inNode, {
       env: peerEnv(node, socket, state),
       stdio: ["ignore", logFd, logFd],
     });
@@ -163,20 +165,20 @@ async function untilServed(peer: RunningPeer): Promise<void> {
   throw new MeshError("PEER_FAILED", `the stock ztunnel of ${node} ${how}:\n${tail}`);
 }
 
-async function stopPeer(peer: RunningPeer): Promise<void> {
-  const { child, zds, netnsFds } = peer;
+async function stopPeer({ child, zds, netnsFds }: RunningPeer): Promise<void> {
   zds.close();
   for (const fd of netnsFds) closeSync(fd);
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const gone = once(child, "exit");
-  process.kill(ztunnelPid(peer), "SIGKILL");
+  child.kill("SIGKILL");
   await gone;
 }
 
-function ztunnelPid({ child, node }: RunningPeer): number {
-  const { pid } = child;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-  const found = Number.parseInt(children, 10);
-  if (Number.isNaN(found)) throw new MeshError("PEER_GONE", `the ztunnel of ${node} has ended`);
-  return found;
+function procDir({ child, node }: RunningPeer): string {
+  if (!hasEnded(child)) return `/proc/${child.pid}`;
+  throw new MeshError("PEER_GONE", `the stock ztunnel of ${node} has ended`);
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
