@@ -118,11 +118,6 @@ export class PolicyMesh implements AsyncDisposable {
     await this.cluster.stop();
   }
 
-  /** Calls that were refused until now, over all questions. */
-  get refusals(): number {
-    return this.#refusals;
-  }
-
   ip(name: Client | Server, family: Family): IpAddress {
     return this.#address(`${name} ${family}`) as IpAddress;
   }
@@ -174,12 +169,21 @@ export class PolicyMesh implements AsyncDisposable {
     return allowed;
   }
 
-  /** Connections that the servers' ztunnels counted as refused by policy. */
-  async countDenied(labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    const wanted = { reporter: "destination", response_flags: "DENY", ...labels };
+  /** Holds the metrics of refusals by policy against what clients saw, over all questions until now. */
+  async assertRefusalsCounted(): Promise<void> {
+    const expected = this.#refusals;
+    assert.ok(expected > 0);
+    await this.cluster.until("all refusals are counted", async () => {
+      return (await this.#countDenied()) >= expected;
+    });
+    assert.equal(await this.#countDenied(), expected);
+  }
+
+  async #countDenied(): Promise<number> {
+    const labels = { reporter: "destination", response_flags: "DENY" };
     const counts = await Promise.all(
       NODES.map((node) =>
-        this.cluster.ztunnel(node).metric("istio_tcp_connections_failed_total", wanted),
+        this.cluster.ztunnel(node).metric("istio_tcp_connections_failed_total", labels),
       ),
     );
     return counts.reduce((sum, count) => sum + count, 0);
