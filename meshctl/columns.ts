@@ -112,7 +112,9 @@ function podStatusWord(pod: Pod, statuses: readonly ContainerStatus[]): string {
   return pod.status?.reason ?? pod.status?.phase ?? "Unknown";
 }
 
-/** `enabled`: captured. `pending`: on the way. `host`: never, because it is in the node's network. */
+/**
+ * `enabled`: captured. `pending`: on the way. `host`: never, because it is in the node's network.
+ */
 function meshState(pod: Pod): string {
   if (pod.spec.hostNetwork === true) return "host";
   return pod.metadata.annotations?.[REDIRECTION_ANNOTATION] ?? NONE;

@@ -1,4 +1,7 @@
-/** `meshctl exec`: runs a command in a pod; terminal, input, output and exit status are the command's. */
+/**
+ * `meshctl exec`: runs a command in a pod; terminal, input, output and exit status are the
+ * command's.
+ */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Command } from "commander";

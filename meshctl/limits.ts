@@ -1,6 +1,9 @@
 /** Every bound of meshctl and of the namespace cluster, with what happens at the bound. */
 
-/** The tmpfs that holds everything a cluster writes; at the bound writes fail with ENOSPC in the pod. */
+/**
+ * The tmpfs that holds everything a cluster writes; at the bound writes fail with ENOSPC in the
+ * pod.
+ */
 export const CLUSTER_TMPFS_SIZE = "4g";
 
 /** Pods being started at once; further pods wait for a place. More only makes each one slower. */
@@ -40,7 +43,9 @@ export const PROBE_RESPONSE_MAX_BYTES = 10 * 1024;
 
 /** Seconds a cluster DNS answer may be cached (the default of Kubernetes' CoreDNS). */
 export const DNS_TTL_SECONDS = 5;
-/** A UDP answer above this is cut and marked TC, unless the query's EDNS0 allows more (RFC 1035). */
+/**
+ * A UDP answer above this is cut and marked TC, unless the query's EDNS0 allows more (RFC 1035).
+ */
 export const DNS_UDP_MAX_BYTES = 512;
 /** The most an EDNS0 query can ask for; no IP fragments below it (DNS flag day 2020). */
 export const DNS_EDNS_MAX_BYTES = 1232;
@@ -49,7 +54,9 @@ export const DNS_TCP_CONNECTIONS_MAX = 128;
 /** A DNS connection over TCP that is silent this long is closed. */
 export const DNS_TCP_IDLE_MS = 10_000;
 
-/** Progress, change and problem lines kept for a client that attaches later; the oldest are dropped. */
+/**
+ * Progress, change and problem lines kept for a client that attaches later; the oldest are dropped.
+ */
 export const EVENTS_KEPT = 500;
 
 /** Service account tokens live this long and are replaced at half of it. */
@@ -71,7 +78,8 @@ export const START_PROGRESS_MS = 2_000;
 /** How often a pod that waits for its capture is looked at. */
 export const CAPTURE_POLL_MS = 20;
 
-// --- demo ------------------------------------------------------------------------------------------
+// --- demo
+// ------------------------------------------------------------------------------------------
 
 /** One command of the demo; after it the command counts as failed. */
 export const DEMO_COMMAND_TIMEOUT_MS = 15_000;

@@ -1,6 +1,8 @@
 /** Text in columns. */
 
-/** Columns are as wide as their widest cell and three spaces apart; empty text for no rows at all. */
+/**
+ * Columns are as wide as their widest cell and three spaces apart; empty text for no rows at all.
+ */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],

@@ -101,7 +101,10 @@ function allProcesses(): string[] {
   return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
 }
 
-/** Undefined for a process that has ended, reaped or not: an orphan waits for the machine's own init. */
+/**
+ * Undefined for a process that has ended, reaped or not: an orphan waits for the machine's own
+ * init.
+ */
 function namespaceOf(pid: string): string | undefined {
   try {
     if (/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return undefined;

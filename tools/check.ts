@@ -1,4 +1,6 @@
-/** Every check that runs nothing: types, lint and format, and the house rules. All run, all report. */
+/**
+ * Every check that runs nothing: types, lint and format, and the house rules. All run, all report.
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 

@@ -3,8 +3,8 @@
  *
  * usage: node tools/run-tests.ts [--unit | --namespaced] [PART-OF-A-PATH ...]
  *
- * Without an option, unit tests come first. Where namespaces cannot be made the others are left out,
- * and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
+ * Without an option, unit tests come first. Where namespaces cannot be made the others are left
+ * out, and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
  */
 import { globSync } from "node:fs";
 import { cpus } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * ztunnel's configuration, from the environment: the names, meanings and defaults of Istio's ztunnel for
- * what both have. Every error names the variable, the value and what is allowed.
+ * ztunnel's configuration, from the environment: the names, meanings and defaults of Istio's
+ * ztunnel for what both have. Every error names the variable, the value and what is allowed.
  */
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
@@ -89,8 +89,8 @@ export function loadConfig(env: Environment): ZtunnelConfig {
 }
 
 /**
- * Istio's rule: CONNECTION_TERMINATION_DEADLINE, else five seconds less than the pod's grace period (one
- * second less where that is ten or under), so that the process ends by itself.
+ * Istio's rule: CONNECTION_TERMINATION_DEADLINE, else five seconds less than the pod's grace period
+ * (one second less where that is ten or under), so that the process ends by itself.
  */
 function drainDeadlineMs(env: Environment): number {
   const explicit = env.CONNECTION_TERMINATION_DEADLINE;
@@ -128,8 +128,8 @@ function duration(name: string, value: string): number {
 }
 
 /**
- * RUST_LOG as Istio's charts set it: a level, or directives such as `info,xds=debug`. Levels of single
- * scopes are passed over: this logger has one level.
+ * RUST_LOG as Istio's charts set it: a level, or directives such as `info,xds=debug`. Levels of
+ * single scopes are passed over: this logger has one level.
  */
 function rustLogLevel(env: Environment): LogLevel | undefined {
   const value = env.RUST_LOG;

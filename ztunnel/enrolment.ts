@@ -1,7 +1,7 @@
 /**
- * When a pod counts as enrolled: captured, and with a certificate in hand. Capture comes first and does
- * not wait (a pod that cannot get a certificate is closed, not open); but nobody is told to send it HBONE
- * before it can answer.
+ * When a pod counts as enrolled: captured, and with a certificate in hand. Capture comes first and
+ * does not wait (a pod that cannot get a certificate is closed, not open); but nobody is told to
+ * send it HBONE before it can answer.
  */
 import type { CapturedPod, PodReport } from "#common/model/captured-pod.ts";
 import { type Identity, makeIdentity } from "#common/model/identity.ts";

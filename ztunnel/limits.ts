@@ -1,6 +1,7 @@
 /** Every bound of ztunnel, and what happens at it. */
 
-// --- data path -------------------------------------------------------------------------------------
+// --- data path
+// -------------------------------------------------------------------------------------
 
 /** Shared first read buffer of a worker; one read never brings more. */
 export const READ_SCRATCH_BYTES = 64 * 1024;
@@ -14,18 +15,26 @@ export const SLAB_BYTES = 256 * 1024;
 /** A slab with less room than this is not read into again until all of it has been written. */
 export const SLAB_MIN_READ_BYTES = 32 * 1024;
 
-/** Slabs in flight per connection; at the bound the connection stops reading until one is written. */
+/**
+ * Slabs in flight per connection; at the bound the connection stops reading until one is written.
+ */
 export const SLABS_PER_CONNECTION = 4;
 
-/** Slabs per worker (16 MiB); beyond it busy connections read into the shared buffer and are copied. */
+/**
+ * Slabs per worker (16 MiB); beyond it busy connections read into the shared buffer and are copied.
+ */
 export const SLABS_PER_WORKER = 64;
 
 /** Bytes queued towards one TCP peer before the other side is paused. */
 export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
 
-// --- connections -----------------------------------------------------------------------------------
+// --- connections
+// -----------------------------------------------------------------------------------
 
-/** Established connections of one worker; beyond it new ones are closed and counted as accept failures. */
+/**
+ * Established connections of one worker; beyond it new ones are closed and counted as accept
+ * failures.
+ */
 export const CONNECTIONS_PER_WORKER = 16_000;
 
 /** TLS handshakes under way per pod; beyond it new tunnels are closed at once. */
@@ -43,7 +52,9 @@ export const CONNECT_RESPONSE_TIMEOUT_MS = 12_000;
 /** How long a new connection waits for its pod's own record. Source: ztunnel waits 5 s. */
 export const LOCAL_WORKLOAD_WAIT_MS = 5_000;
 
-/** How long a new connection waits for policies that the workload names and that have not arrived. */
+/**
+ * How long a new connection waits for policies that the workload names and that have not arrived.
+ */
 export const POLICY_WAIT_MS = 5_000;
 
 /** How long a new connection waits for its identity's first certificate. */
@@ -52,23 +63,37 @@ export const CERTIFICATE_WAIT_MS = 5_000;
 /** Endpoints tried for one connection before it is refused (the first one twice: see outbound). */
 export const ENDPOINT_ATTEMPTS = 3;
 
-/** Streams on one pooled tunnel; the next connection opens another. Source: POOL_MAX_STREAMS_PER_CONNECTION. */
+/**
+ * Streams on one pooled tunnel; the next connection opens another. Source:
+ * POOL_MAX_STREAMS_PER_CONNECTION.
+ */
 export const STREAMS_PER_TUNNEL = 100;
 
-/** A pooled tunnel without streams is closed after this. Source: POOL_UNUSED_RELEASE_TIMEOUT, 5 min. */
+/**
+ * A pooled tunnel without streams is closed after this. Source: POOL_UNUSED_RELEASE_TIMEOUT, 5 min.
+ */
 export const TUNNEL_IDLE_MS = 300_000;
 
-/** Connections waiting for one tunnel to come up; beyond it they are refused with `limit-reached`. */
+/**
+ * Connections waiting for one tunnel to come up; beyond it they are refused with `limit-reached`.
+ */
 export const PENDING_STREAMS_PER_TUNNEL = 4_096;
 
-/** How often tunnels are pinged, and after how long without an answer one is dropped. Source: ztunnel. */
+/**
+ * How often tunnels are pinged, and after how long without an answer one is dropped. Source:
+ * ztunnel.
+ */
 export const PING_INTERVAL_MS = 10_000;
 export const PING_TIMEOUT_MS = 20_000;
 
-/** Memory one HTTP/2 session may take, in MB: room for 16 MiB windows both ways and queued frames. */
+/**
+ * Memory one HTTP/2 session may take, in MB: room for 16 MiB windows both ways and queued frames.
+ */
 export const SESSION_MEMORY_MB = 128;
 
-/** Streams a mesh peer may reset at once, and per second after: clients that abort often are normal. */
+/**
+ * Streams a mesh peer may reset at once, and per second after: clients that abort often are normal.
+ */
 export const STREAM_RESET_BURST = 20_000;
 export const STREAM_RESET_RATE_PER_S = 1_000;
 
@@ -79,18 +104,25 @@ export const LIVE_BYTES_INTERVAL_MS = 5_000;
 export const RECORD_BATCH = 256;
 export const RECORD_DELAY_MS = 100;
 
-// --- state -----------------------------------------------------------------------------------------
+// --- state
+// -----------------------------------------------------------------------------------------
 
-/** Compiled sets of policies per worker; at the bound all are dropped and made again when needed. */
+/**
+ * Compiled sets of policies per worker; at the bound all are dropped and made again when needed.
+ */
 export const COMPILED_POLICY_SETS = 4_096;
 
-/** Endpoint lists kept ready per service, one per port and place of its clients; then all are dropped. */
+/**
+ * Endpoint lists kept ready per service, one per port and place of its clients; then all are
+ * dropped.
+ */
 export const ENDPOINT_LISTS_PER_SERVICE = 64;
 
 /** Entries of one state update posted to a worker: about a millisecond of its event loop. */
 export const STATE_UPDATE_PIECE = 512;
 
-// --- certificates ----------------------------------------------------------------------------------
+// --- certificates
+// ----------------------------------------------------------------------------------
 
 /** Certificates fetched at once; further identities wait their turn. Source: ztunnel. */
 export const CERTIFICATE_FETCHES = 8;
@@ -102,14 +134,18 @@ export const CERTIFICATE_BACKOFF_MAX_MS = 150_000;
 /** One call to the CA; after it the attempt has failed. */
 export const CERTIFICATE_CALL_TIMEOUT_MS = 10_000;
 
-// --- reports ---------------------------------------------------------------------------------------
+// --- reports
+// ---------------------------------------------------------------------------------------
 
-/** One report call, and the waits between attempts. Undelivered reports are one per pod, never more. */
+/**
+ * One report call, and the waits between attempts. Undelivered reports are one per pod, never more.
+ */
 export const REPORT_TIMEOUT_MS = 10_000;
 export const REPORT_BACKOFF_INITIAL_MS = 100;
 export const REPORT_BACKOFF_MAX_MS = 15_000;
 
-// --- capture ---------------------------------------------------------------------------------------
+// --- capture
+// ---------------------------------------------------------------------------------------
 
 /** Pods captured, checked or released at once; further pods wait their turn. */
 export const CAPTURE_CONCURRENCY = 8;
@@ -117,7 +153,10 @@ export const CAPTURE_CONCURRENCY = 8;
 /** One run of `nft` or `ip`; after it the process is killed and the attempt has failed. */
 export const NETNS_COMMAND_TIMEOUT_MS = 10_000;
 
-/** Output of one command, which may list a pod's own rules besides ours; beyond it the command fails. */
+/**
+ * Output of one command, which may list a pod's own rules besides ours; beyond it the command
+ * fails.
+ */
 export const NETNS_COMMAND_OUTPUT_BYTES = 4 * 1024 * 1024;
 
 /** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
@@ -142,10 +181,12 @@ export const CAPTURE_BACKOFF_MAX_MS = 15_000;
 /** Changes of pod states are collected this long and reported together. */
 export const CAPTURE_REPORT_DELAY_MS = 50;
 
-// --- memory ----------------------------------------------------------------------------------------
+// --- memory
+// ----------------------------------------------------------------------------------------
 
 /**
- * Room for young objects of a data worker; when it is full they are collected. V8's own default grows
- * with the machine to 40 MB that never come back; a worker's objects are small and short-lived.
+ * Room for young objects of a data worker; when it is full they are collected. V8's own default
+ * grows with the machine to 40 MB that never come back; a worker's objects are small and
+ * short-lived.
  */
 export const WORKER_YOUNG_GENERATION_MB = 6;

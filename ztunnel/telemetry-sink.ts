@@ -1,4 +1,7 @@
-/** Where the data workers' connection records end up: metrics and the access log, in the control thread. */
+/**
+ * Where the data workers' connection records end up: metrics and the access log, in the control
+ * thread.
+ */
 import { Counter, type Registry } from "prom-client";
 import { formatAccessLog } from "#common/telemetry/access-log.ts";
 import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";

@@ -1,4 +1,7 @@
-/** Random policies and connections from small pools, so that hits and misses are both common: for tests. */
+/**
+ * Random policies and connections from small pools, so that hits and misses are both common: for
+ * tests.
+ */
 import fc from "fast-check";
 import {
   type Authorization,

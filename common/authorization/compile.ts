@@ -1,6 +1,7 @@
 /**
- * Policies made ready for matching. The list is indexed once; a rule is compiled when a connection first
- * reaches it. All of it is cached by identity, so that an unchanged policy is not worked on again.
+ * Policies made ready for matching. The list is indexed once; a rule is compiled when a connection
+ * first reaches it. All of it is cached by identity, so that an unchanged policy is not worked on
+ * again.
  */
 import { type Authorization, policyKey, type Rule } from "#common/model/authorization.ts";
 import { compileMatch, type FieldTest } from "./field-test.ts";
@@ -74,8 +75,8 @@ const compiledLists = new WeakMap<readonly Authorization[], CompiledPolicies>();
 const compiledPolicies = new WeakMap<Authorization, CompiledPolicy>();
 
 /**
- * Compiles the policies that apply to one workload (global, its namespace's, and those it names). The
- * result is cached by the identity of the list, which must therefore not be changed afterwards.
+ * Compiles the policies that apply to one workload (global, its namespace's, and those it names).
+ * The result is cached by the identity of the list, which must therefore not be changed afterwards.
  */
 export function compilePolicies(list: readonly Authorization[]): CompiledPolicies {
   const known = compiledLists.get(list);

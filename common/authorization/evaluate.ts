@@ -1,6 +1,7 @@
 /**
- * The L4 evaluator (ambient.md 2.4): DENY before ALLOW, no ALLOW policy at all means allowed. `evaluate`
- * is called for every connection; `explain` runs the same matching with a trace, for people.
+ * The L4 evaluator (ambient.md 2.4): DENY before ALLOW, no ALLOW policy at all means allowed.
+ * `evaluate` is called for every connection; `explain` runs the same matching with a trace, for
+ * people.
  */
 import type { PolicyAction } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
@@ -59,7 +60,10 @@ export function evaluate(connection: Connection, compiled: CompiledPolicies): Ve
   return { allowed: false, reason: "no-allow-matched", ...(by && { by }), dryRunHits };
 }
 
-/** Decides the connection and tells, for every rule of every policy, what matched or what failed first. */
+/**
+ * Decides the connection and tells, for every rule of every policy, what matched or what failed
+ * first.
+ */
 export function explain(connection: Connection, compiled: CompiledPolicies): Explanation {
   const view = new ConnectionView(connection);
   return {
@@ -75,7 +79,9 @@ const MATCHED = -1;
 /** Told of every match that was compared: `failed` is the field that did not hold, if any. */
 type TraceSink = (clause: number, match: CompiledMatch, failed: FieldTest | undefined) => void;
 
-/** The position of the first clause that does not hold, or MATCHED. A rule without clauses matches. */
+/**
+ * The position of the first clause that does not hold, or MATCHED. A rule without clauses matches.
+ */
 function failingClause(rule: CompiledRule, view: ConnectionView, trace?: TraceSink): number {
   const { clauses } = rule;
   for (let i = 0; i < clauses.length; i++) {

@@ -1,13 +1,17 @@
 /**
- * Keys of the rule index. A key is `<space>|<value>`; a space says how to cut a connection's value so that
- * equal keys mean a hit: whole, first n characters, last n characters, or first n bits of an address.
+ * Keys of the rule index. A key is `<space>|<value>`; a space says how to cut a connection's value
+ * so that equal keys mean a hit: whole, first n characters, last n characters, or first n bits of
+ * an address.
  */
 import type { ConnectionView } from "./connection-view.ts";
 
 type TextSubject = "principal" | "namespace" | "serviceAccount" | "port";
 type AddressSubject = "sourceIp" | "destinationIp";
 
-/** The key that a connection has in one space; undefined when its value does not reach into the space. */
+/**
+ * The key that a connection has in one space; undefined when its value does not reach into the
+ * space.
+ */
 export type KeyProbe = (view: ConnectionView) => string | undefined;
 
 export function exactKey(subject: TextSubject, value: string): string {

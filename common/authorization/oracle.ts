@@ -1,6 +1,6 @@
 /**
- * A deliberately naive evaluator, written straight from ambient.md 2.4 without any preparation, that tests
- * hold the real one against. It shares no code with it.
+ * A deliberately naive evaluator, written straight from ambient.md 2.4 without any preparation,
+ * that tests hold the real one against. It shares no code with it.
  */
 import type { Authorization, Clause, Match, StringMatch } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";

@@ -1,7 +1,7 @@
 /**
- * Finds the few rules that can match a connection among very many: each rule is filed under the values
- * that one of its clauses needs, and a connection looks up only its own values. Rules that need no
- * particular value are tried one by one.
+ * Finds the few rules that can match a connection among very many: each rule is filed under the
+ * values that one of its clauses needs, and a connection looks up only its own values. Rules that
+ * need no particular value are tried one by one.
  */
 import type { CompiledRule } from "./compile.ts";
 import type { ConnectionView } from "./connection-view.ts";

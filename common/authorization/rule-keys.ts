@@ -4,8 +4,8 @@ import { principalMatch } from "./field-test.ts";
 import { cidrKey, exactKey, prefixKey, suffixKey } from "./index-key.ts";
 
 /**
- * One entry for each clause that needs a value: a connection that meets the clause has one of its keys. An
- * empty entry is a clause that nothing meets.
+ * One entry for each clause that needs a value: a connection that meets the clause has one of its
+ * keys. An empty entry is a clause that nothing meets.
  */
 export type RuleKeys = readonly (readonly string[])[];
 

@@ -1,6 +1,6 @@
 /**
- * What authorization answers: a verdict with the policy, rule and values that decided it, in plain objects
- * (they cross worker threads and land in logs), and the sentences that are made from it.
+ * What authorization answers: a verdict with the policy, rule and values that decided it, in plain
+ * objects (they cross worker threads and land in logs), and the sentences that are made from it.
  */
 import type { Match, PolicyAction } from "#common/model/authorization.ts";
 import type { Reason } from "#common/model/reason.ts";
@@ -29,8 +29,8 @@ export interface PolicyHit {
   /** Index in `Authorization.rules`. */
   readonly rule: number;
   /**
-   * Of a rule that matched: every field that had to hold, none if it matches everything. Of one that
-   * did not: for each match of its first failing clause, the field that failed.
+   * Of a rule that matched: every field that had to hold, none if it matches everything. Of one
+   * that did not: for each match of its first failing clause, the field that failed.
    */
   readonly observed: readonly Observation[];
 }
@@ -48,12 +48,18 @@ export type Verdict =
   | {
       readonly allowed: false;
       readonly reason: DenyReason;
-      /** The DENY rule that matched, or the ALLOW rule that came nearest (absent if there is no rule). */
+      /**
+       * The DENY rule that matched, or the ALLOW rule that came nearest (absent if there is no
+       * rule).
+       */
       readonly by?: PolicyHit;
       readonly dryRunHits: readonly PolicyHit[];
     };
 
-/** Istio's words for a refusal (istio/ztunnel src/proxy.rs, AuthorizationRejectionError), and ours for a permit. */
+/**
+ * Istio's words for a refusal (istio/ztunnel src/proxy.rs, AuthorizationRejectionError), and ours
+ * for a permit.
+ */
 export function describeVerdict(verdict: Verdict): string {
   if (verdict.allowed) {
     return verdict.by === undefined

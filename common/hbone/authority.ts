@@ -1,4 +1,7 @@
-/** The `:authority` of CONNECT: `ip:port`, `[ipv6]:port` or `hostname:port`, nothing else (RFC 9113 8.5). */
+/**
+ * The `:authority` of CONNECT: `ip:port`, `[ipv6]:port` or `hostname:port`, nothing else (RFC 9113
+ * 8.5).
+ */
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 
 export type Authority =
@@ -6,7 +9,9 @@ export type Authority =
   | { readonly kind: "hostname"; readonly hostname: string; readonly port: number }
   | { readonly kind: "error"; readonly message: string };
 
-/** DNS names have at most 253 characters; with brackets and port nothing valid is longer than this. */
+/**
+ * DNS names have at most 253 characters; with brackets and port nothing valid is longer than this.
+ */
 const MAX_AUTHORITY_CHARACTERS = 262;
 
 // RFC 1123 labels; underscores occur in real service names.

@@ -1,6 +1,7 @@
 /**
- * The `baggage` header of CONNECT and its answer: what one side tells the other about its workload, for
- * metrics only. Nothing is ever authorized by it. Keys and order are Istio ztunnel's (ambient.md 2.1).
+ * The `baggage` header of CONNECT and its answer: what one side tells the other about its workload,
+ * for metrics only. Nothing is ever authorized by it. Keys and order are Istio ztunnel's
+ * (ambient.md 2.1).
  */
 import type { Workload, WorkloadType } from "#common/model/workload.ts";
 

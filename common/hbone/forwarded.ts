@@ -1,4 +1,6 @@
-/** The `forwarded` header of CONNECT (RFC 7239), as Istio's ztunnel writes it. Informational only. */
+/**
+ * The `forwarded` header of CONNECT (RFC 7239), as Istio's ztunnel writes it. Informational only.
+ */
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 
 /** `for="ip:port"`, and `;host=<service>` where the client addressed a service. */

@@ -1,4 +1,6 @@
-/** HTTP/2 as HBONE uses it. Source of the values: istio/ztunnel src/config.rs, except where said. */
+/**
+ * HTTP/2 as HBONE uses it. Source of the values: istio/ztunnel src/config.rs, except where said.
+ */
 import type { Settings } from "node:http2";
 
 /** Flow-control window of one stream. */
@@ -7,7 +9,10 @@ export const HBONE_STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Flow-control window of a connection: four stalled streams do not stop the others. */
 export const HBONE_CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
 
-/** Largest frame we take. ztunnel takes 1 MiB; 64 KiB measured as fast here and bounds a frame's memory. */
+/**
+ * Largest frame we take. ztunnel takes 1 MiB; 64 KiB measured as fast here and bounds a frame's
+ * memory.
+ */
 export const HBONE_MAX_FRAME_BYTES = 64 * 1024;
 
 /** Streams that a server takes at once on one connection. */

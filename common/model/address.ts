@@ -1,7 +1,10 @@
 /** Names and addresses by which the mesh refers to workloads, services and gateways. */
 import type { Cidr, IpAddress } from "./ip.ts";
 
-/** Istio's `NetworkAddress`: an address is only meaningful inside its network; "" is the default network. */
+/**
+ * Istio's `NetworkAddress`: an address is only meaningful inside its network; "" is the default
+ * network.
+ */
 export interface NetworkAddress {
   readonly network: string;
   readonly ip: IpAddress;

@@ -1,7 +1,8 @@
 /**
- * L4 authorization policies as the data plane enforces them (Istio's `istio.security.Authorization`).
- * Rules are OR'd; the clauses of a rule are AND'd; the matches of a clause are OR'd; the fields of a
- * match are AND'd; the values of a field are OR'd, and a hit on any `not…` value fails the match.
+ * L4 authorization policies as the data plane enforces them (Istio's
+ * `istio.security.Authorization`). Rules are OR'd; the clauses of a rule are AND'd; the matches of
+ * a clause are OR'd; the fields of a match are AND'd; the values of a field are OR'd, and a hit on
+ * any `not…` value fails the match.
  */
 import type { Cidr } from "./ip.ts";
 
@@ -19,7 +20,9 @@ export interface ServiceAccountMatch {
   readonly serviceAccount: string;
 }
 
-/** Every field is a list, empty when absent. A match with all lists empty never matches by itself. */
+/**
+ * Every field is a list, empty when absent. A match with all lists empty never matches by itself.
+ */
 export interface Match {
   readonly namespaces: readonly StringMatch[];
   readonly notNamespaces: readonly StringMatch[];
@@ -52,7 +55,9 @@ export interface Authorization {
   readonly dryRun: boolean;
 }
 
-/** `<namespace>/<name>`: the xDS name of a policy and what `Workload.authorizationPolicies` lists. */
+/**
+ * `<namespace>/<name>`: the xDS name of a policy and what `Workload.authorizationPolicies` lists.
+ */
 export function policyKey(policy: { readonly namespace: string; readonly name: string }): string {
   return `${policy.namespace}/${policy.name}`;
 }

@@ -1,4 +1,7 @@
-/** SPIFFE identities as Istio writes them: spiffe://<trust domain>/ns/<namespace>/sa/<service account>. */
+/**
+ * SPIFFE identities as Istio writes them: spiffe://<trust domain>/ns/<namespace>/sa/<service
+ * account>.
+ */
 
 export interface Identity {
   readonly trustDomain: string;
@@ -11,7 +14,8 @@ export interface Identity {
 /** Istio's default trust domain; an empty `trust_domain` on the wire means this one. */
 export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
-// SPIFFE-ID 2.1 and 2.2: lower-case trust domain; path segments of letters, digits, dot, dash, underscore.
+// SPIFFE-ID 2.1 and 2.2: lower-case trust domain; path segments of letters, digits, dot, dash,
+// underscore.
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
 
@@ -24,7 +28,10 @@ export function makeIdentity(
   return { trustDomain, namespace, serviceAccount, uri };
 }
 
-/** Parses exactly the form above: no escapes, no query, no trailing slash. Undefined for anything else. */
+/**
+ * Parses exactly the form above: no escapes, no query, no trailing slash. Undefined for anything
+ * else.
+ */
 export function parseIdentity(uri: string): Identity | undefined {
   if (!uri.startsWith("spiffe://")) return undefined;
   const parts = uri.slice("spiffe://".length).split("/");

@@ -1,6 +1,7 @@
 /**
- * IP addresses and CIDR blocks. An `IpAddress` is always canonical text (dotted quad, or RFC 5952 for
- * IPv6 without zone; IPv4-mapped IPv6 is un-mapped), so equal addresses are equal strings and map keys.
+ * IP addresses and CIDR blocks. An `IpAddress` is always canonical text (dotted quad, or RFC 5952
+ * for IPv6 without zone; IPv4-mapped IPv6 is un-mapped), so equal addresses are equal strings and
+ * map keys.
  */
 import { isIPv4, isIPv6 } from "node:net";
 import type { Brand } from "./brand.ts";
@@ -48,8 +49,8 @@ export function isIpv6Address(ip: IpAddress): boolean {
 }
 
 /**
- * Parses `a.b.c.d/n`, `x::y/n` or a bare address (a block of one). Host bits may be set, as Kubernetes
- * allows; they are ignored. Returns undefined for anything else.
+ * Parses `a.b.c.d/n`, `x::y/n` or a bare address (a block of one). Host bits may be set, as
+ * Kubernetes allows; they are ignored. Returns undefined for anything else.
  */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf("/");

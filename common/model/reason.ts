@@ -1,6 +1,8 @@
 /**
- * Why a connection was refused, reset or closed early: one closed list that feeds the access log, the
- * `response_flags` label, tap, `meshctl why` and the tests. Each has its anchor in docs/troubleshooting.md.
+ * Why a connection was refused, reset or closed early: one closed list that feeds the access log,
+ * the
+ * `response_flags` label, tap, `meshctl why` and the tests. Each has its anchor in
+ * docs/troubleshooting.md.
  */
 
 /** Istio's `response_flags` label values. */
@@ -14,7 +16,9 @@ export type ResponseFlag =
   | "IDENTITY_ERROR"
   | "CERT_REVOKED";
 
-/** Istio flags every failure that has no flag of its own CONNECT; an application's reset is none. */
+/**
+ * Istio flags every failure that has no flag of its own CONNECT; an application's reset is none.
+ */
 const FLAGS = {
   "explicit-deny": "DENY",
   "no-allow-matched": "DENY",

@@ -1,4 +1,7 @@
-/** A service: a name and addresses in front of workloads. Its endpoints are the workloads that list it. */
+/**
+ * A service: a name and addresses in front of workloads. Its endpoints are the workloads that list
+ * it.
+ */
 import type { GatewayAddress, ServiceAddress } from "./address.ts";
 
 export type AppProtocol = "unknown" | "http11" | "http2" | "grpc" | "tcp" | "tls";

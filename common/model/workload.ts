@@ -16,7 +16,10 @@ export interface Locality {
 }
 
 export interface Workload {
-  /** `<cluster>//Pod/<namespace>/<name>` for pods: unique, and the key of everything that belongs to it. */
+  /**
+   * `<cluster>//Pod/<namespace>/<name>` for pods: unique, and the key of everything that belongs to
+   * it.
+   */
   readonly uid: string;
   readonly name: string;
   readonly namespace: string;

@@ -17,7 +17,10 @@ export class Backoff {
     this.#currentMs = options.initialMs;
   }
 
-  /** The next delay in milliseconds: between half of and the whole current step; the step then grows. */
+  /**
+   * The next delay in milliseconds: between half of and the whole current step; the step then
+   * grows.
+   */
   next(): number {
     const step = this.#currentMs;
     this.#currentMs = Math.min(step * (this.#options.factor ?? 2), this.#options.maxMs);

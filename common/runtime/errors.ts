@@ -1,4 +1,6 @@
-/** The one error class of the project: what happened, why (`cause`), and what to do next (`hint`). */
+/**
+ * The one error class of the project: what happened, why (`cause`), and what to do next (`hint`).
+ */
 
 export class MeshError extends Error {
   /** Stable, upper snake case: what tests and callers match on. */

@@ -16,7 +16,9 @@ export interface Query {
   readonly path: string;
   readonly parameters: URLSearchParams;
   readonly acceptsGzip: boolean;
-  /** The caller is in our own network namespace: on this machine, in this pod, by a port-forward. */
+  /**
+   * The caller is in our own network namespace: on this machine, in this pod, by a port-forward.
+   */
   readonly fromLoopback: boolean;
 }
 

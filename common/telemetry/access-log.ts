@@ -11,7 +11,10 @@ import type {
 
 export type FinishedConnection = Extract<ConnectionRecord, { event: "closed" | "refused" }>;
 
-/** A field is left out when its value is undefined; numbers and addresses stand bare, text is quoted. */
+/**
+ * A field is left out when its value is undefined; numbers and addresses stand bare, text is
+ * quoted.
+ */
 type Field = readonly [name: string, value: string | number | undefined, bare?: "bare"];
 
 export function formatAccessLog(

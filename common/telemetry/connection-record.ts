@@ -1,6 +1,7 @@
 /**
- * What a data worker says about connections, in batches. Label sets are interned: they are sent once
- * under a number, and records refer to the number, so that a short connection costs a short record.
+ * What a data worker says about connections, in batches. Label sets are interned: they are sent
+ * once under a number, and records refer to the number, so that a short connection costs a short
+ * record.
  */
 import type { Reason } from "#common/model/reason.ts";
 

@@ -1,4 +1,6 @@
-/** The two ends of label interning: numbers given out in a worker, looked up in the control thread. */
+/**
+ * The two ends of label interning: numbers given out in a worker, looked up in the control thread.
+ */
 import type { ConnectionBatch, ConnectionLabels, ConnectionRecord } from "./connection-record.ts";
 import { INTERNED_LABELS } from "./limits.ts";
 

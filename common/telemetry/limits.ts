@@ -1,6 +1,8 @@
 /** Bounds of telemetry, and what happens at them. */
 
-/** Label sets with counters of their own; the connections of further ones are counted as `unknown`. */
+/**
+ * Label sets with counters of their own; the connections of further ones are counted as `unknown`.
+ */
 export const TRAFFIC_SERIES = 10_000;
 
 /** Interned label sets of one worker; then numbering starts over with those still in use. */

@@ -1,4 +1,6 @@
-/** Records and labels for the telemetry tests: frontend calls the shop's service db over mutual TLS. */
+/**
+ * Records and labels for the telemetry tests: frontend calls the shop's service db over mutual TLS.
+ */
 import type { ConnectionLabels, ConnectionRecord, EndpointLabels } from "./connection-record.ts";
 
 export type Finished = Extract<ConnectionRecord, { event: "closed" | "refused" }>;

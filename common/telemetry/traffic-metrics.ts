@@ -2,8 +2,8 @@
  * Istio's L4 traffic metrics (ambient.md F150, F151). Counters are plain numbers per label set; the
  * prom-client objects are filled when somebody scrapes, never while traffic flows.
  *
- * `sent` and `received` are the server's view for both reporters, as Istio has it (istio#32399): received
- * is what the client sent.
+ * `sent` and `received` are the server's view for both reporters, as Istio has it (istio#32399):
+ * received is what the client sent.
  */
 import { Counter, type Registry } from "prom-client";
 import { type ResponseFlag, responseFlag } from "#common/model/reason.ts";

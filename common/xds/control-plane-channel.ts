@@ -1,6 +1,6 @@
 /**
- * The gRPC connection to istiod: TLS verified against a root file, a bearer token on every call. Both files
- * are read again whenever they are used, since both are rotated under a running proxy.
+ * The gRPC connection to istiod: TLS verified against a root file, a bearer token on every call.
+ * Both files are read again whenever they are used, since both are rotated under a running proxy.
  * Sources of the numbers: ambient.md 2.5 (istio/ztunnel src/xds/client.rs, src/tls/control.rs).
  */
 import { readFile } from "node:fs/promises";
@@ -26,7 +26,9 @@ export interface ControlPlaneChannelOptions {
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const KEEPALIVE_INTERVAL_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
-/** gRPC's own pauses between connection attempts; its default of up to 120 s outlasts every restart. */
+/**
+ * gRPC's own pauses between connection attempts; its default of up to 120 s outlasts every restart.
+ */
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 15_000;
 
@@ -43,8 +45,8 @@ export class ControlPlaneChannel {
   }
 
   /**
-   * The client for the next call; the same as last time unless the roots changed or `reset` was called.
-   * Rejects with a MeshError where the root file cannot be used.
+   * The client for the next call; the same as last time unless the roots changed or `reset` was
+   * called. Rejects with a MeshError where the root file cannot be used.
    */
   async client(): Promise<Client> {
     const roots = await readText(
@@ -85,7 +87,8 @@ export class ControlPlaneChannel {
       "grpc.initial_reconnect_backoff_ms": RECONNECT_MIN_MS,
       "grpc.min_reconnect_backoff_ms": RECONNECT_MIN_MS,
       "grpc.max_reconnect_backoff_ms": RECONNECT_MAX_MS,
-      // Neither an HTTP proxy of the environment nor another program's connection may come in between.
+      // Neither an HTTP proxy of the environment nor another program's connection may come in
+      // between.
       "grpc.enable_http_proxy": 0,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,

@@ -1,7 +1,7 @@
 /**
- * The delta xDS client: keeps one stream to the control plane up and its subscribers in step with it.
- * While the control plane is away everything stays as it was; a new stream says what is held, and only
- * what is named as removed is ever removed. Source of the rules: ambient.md 2.5.
+ * The delta xDS client: keeps one stream to the control plane up and its subscribers in step with
+ * it. While the control plane is away everything stays as it was; a new stream says what is held,
+ * and only what is named as removed is ever removed. Source of the rules: ambient.md 2.5.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";

@@ -1,4 +1,6 @@
-/** A delta ADS server over real TLS for tests: it sends what the test says and keeps what it hears. */
+/**
+ * A delta ADS server over real TLS for tests: it sends what the test says and keeps what it hears.
+ */
 
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";

@@ -1,4 +1,7 @@
-/** How a ztunnel introduces itself to istiod. Source: ambient.md 2.5; istiod parses the four `~` parts. */
+/**
+ * How a ztunnel introduces itself to istiod. Source: ambient.md 2.5; istiod parses the four `~`
+ * parts.
+ */
 import type { DiscoveryNode } from "./discovery-rpc.ts";
 
 export interface NodeIdentityOptions {

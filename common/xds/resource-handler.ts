@@ -1,7 +1,7 @@
 /**
- * One subscribed resource type: what is known of it, and what becomes of a push. Good resources of a push
- * are applied even where others are rejected; a rejected one is not remembered, so that the server sends
- * it again after a reconnect, and its last good version stays in force.
+ * One subscribed resource type: what is known of it, and what becomes of a push. Good resources of
+ * a push are applied even where others are rejected; a rejected one is not remembered, so that the
+ * server sends it again after a reconnect, and its last good version stays in force.
  */
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { DeltaDiscoveryResponse, DiscoveryResource } from "./discovery-rpc.ts";
@@ -16,7 +16,9 @@ export interface ResourceSpec<Value> {
   readonly typeUrl: string;
   /** Throws MeshError for what cannot be used. */
   readonly decode: (bytes: Uint8Array) => Value;
-  /** Called once per push with all of it. Removals are of names; an absent resource is not removed. */
+  /**
+   * Called once per push with all of it. Removals are of names; an absent resource is not removed.
+   */
   readonly apply: (upserts: readonly NamedResource<Value>[], removed: readonly string[]) => void;
 }
 

@@ -1,4 +1,7 @@
-/** The chapters of the tour. Each shows one claim with commands that anyone could type, and checks it. */
+/**
+ * The chapters of the tour. Each shows one claim with commands that anyone could type, and checks
+ * it.
+ */
 import type { Narrator } from "./narrator.ts";
 import type { Stage } from "./stage.ts";
 

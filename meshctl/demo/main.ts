@@ -1,4 +1,6 @@
-/** `npm run demo`: a guided tour of the mesh on this machine, every claim shown by real commands. */
+/**
+ * `npm run demo`: a guided tour of the mesh on this machine, every claim shown by real commands.
+ */
 import { createInterface } from "node:readline/promises";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { CHAPTERS } from "./chapters.ts";

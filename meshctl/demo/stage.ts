@@ -1,4 +1,7 @@
-/** The demo's cluster and its hands: a folder to edit, commands to run and show, a capture of the fabric. */
+/**
+ * The demo's cluster and its hands: a folder to edit, commands to run and show, a capture of the
+ * fabric.
+ */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -89,7 +92,9 @@ export class Stage {
     return run("nsenter", [`--net=${netns}`, "--", ...argv]);
   }
 
-  /** Records what crosses the fabric between the nodes while `action` runs; returns tcpdump's text. */
+  /**
+   * Records what crosses the fabric between the nodes while `action` runs; returns tcpdump's text.
+   */
   async capture(action: () => Promise<unknown>): Promise<string> {
     const netns = `/proc/${this.#cluster.client.initPid}/ns/net`;
     const filter = "tcp and not port 15012";

@@ -9,7 +9,9 @@ import {
 } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 
-/** The fabric joins the nodes, as kind's Docker network does; the cluster's own processes are at .1. */
+/**
+ * The fabric joins the nodes, as kind's Docker network does; the cluster's own processes are at .1.
+ */
 export const FABRIC_IPV4 = cidr("172.18.0.0/16");
 export const FABRIC_IPV6 = cidr("fd00:172:18::/64");
 /** Service addresses, as kubeadm's default; DNS has the tenth, by Kubernetes' convention. */
@@ -60,15 +62,18 @@ function clearHostBits(bytes: Uint8Array, length: number): void {
   }
 }
 
-/** The pod blocks of the node with this number (from 1), as kubeadm's and kind's controllers cut them. */
+/**
+ * The pod blocks of the node with this number (from 1), as kubeadm's and kind's controllers cut
+ * them.
+ */
 export function defaultPodCidrs(nodeNumber: number): readonly [Cidr, Cidr] {
   const v4 = `${POD_IPV4_PREFIX.join(".")}.${nodeNumber}.0/24`;
   return [cidr(v4), cidr(`fd00:10:244:${nodeNumber.toString(16)}::/64`)];
 }
 
 /**
- * Hands out addresses that have the same number in each of several blocks (one per family), in turn, so
- * that a freed address is not given to somebody else at once.
+ * Hands out addresses that have the same number in each of several blocks (one per family), in
+ * turn, so that a freed address is not given to somebody else at once.
  */
 export class AddressPool {
   readonly cidrs: readonly Cidr[];

@@ -20,7 +20,8 @@ export const DNS_SERVICE_IP = addressAt(SERVICE_IPV4, DNS_SERVICE_INDEX);
 
 /**
  * The given objects and those that an API server's own controllers add: namespaces (also those that
- * objects name but nobody declares), a `default` service account in each, and the cluster's services.
+ * objects name but nobody declares), a `default` service account in each, and the cluster's
+ * services.
  */
 export function withBuiltIns(
   objects: readonly KubernetesObject[],

@@ -1,4 +1,7 @@
-/** Starts a cluster and holds it: when the process that called this ends, the kernel ends the cluster. */
+/**
+ * Starts a cluster and holds it: when the process that called this ends, the kernel ends the
+ * cluster.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -33,8 +36,8 @@ export interface ClusterProcess {
 }
 
 /**
- * Starts a cluster and resolves when it is ready. Throws a MeshError if there is one of that name, if
- * this machine cannot run one, or if it fails to start; nothing is left behind then.
+ * Starts a cluster and resolves when it is ready. Throws a MeshError if there is one of that name,
+ * if this machine cannot run one, or if it fails to start; nothing is left behind then.
  */
 export async function startClusterProcess(
   settings: ClusterSettings,
@@ -95,8 +98,9 @@ async function checkPreconditions(settings: ClusterSettings): Promise<void> {
 const FAILURE_MARK = "the cluster's program ended with status";
 
 /**
- * The first process of the cluster is a shell that does nothing but bury orphans, which Node does not;
- * an unburied one would keep the pod that it belonged to from ending. It ends when the program does.
+ * The first process of the cluster is a shell that does nothing but bury orphans, which Node does
+ * not; an unburied one would keep the pod that it belonged to from ending. It ends when the program
+ * does.
  */
 const INIT_SCRIPT = `exec 3<&0
 "$@" <&3 3<&- &
@@ -106,8 +110,8 @@ status=$?
 exit $status`;
 
 /**
- * setpriv asks the kernel to end unshare when this process ends, unshare's --kill-child passes that on to
- * the init, and with the init of a process namespace every process in it ends.
+ * setpriv asks the kernel to end unshare when this process ends, unshare's --kill-child passes that
+ * on to the init, and with the init of a process namespace every process in it ends.
  */
 function spawnInit(settings: ClusterSettings): ChildProcess {
   const bound = settings.detached ? [] : ["setpriv", "--pdeathsig", "KILL"];
@@ -173,7 +177,9 @@ async function findInit(name: string): Promise<number> {
   throw new MeshError("START_FAILED", `cluster ${name} ended as soon as it was ready`);
 }
 
-/** The init ends when its input does, and is reaped by unshare; if it is stuck, the kernel ends it. */
+/**
+ * The init ends when its input does, and is reaped by unshare; if it is stuck, the kernel ends it.
+ */
 async function stopInit(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const kill = () => void child.kill("SIGKILL");

@@ -3,7 +3,9 @@
 export interface ClusterSettings {
   /** Tells clusters on one machine apart. */
   readonly name: string;
-  /** The user's folder as typed, relative to the working directory; absent for a folder of its own. */
+  /**
+   * The user's folder as typed, relative to the working directory; absent for a folder of its own.
+   */
   readonly folder?: string;
   /** The init first reads `InitialFiles` from its input, for the folder of its own. */
   readonly filesOnStdin?: boolean;
@@ -32,7 +34,10 @@ export interface MeshProcessSettings {
 
 /** The option of the init's command line that is followed by the settings. */
 export const SETTINGS_OPTION = "--cluster-settings";
-/** The end of the path of the init's program: by these two an init is recognised among all processes. */
+/**
+ * The end of the path of the init's program: by these two an init is recognised among all
+ * processes.
+ */
 export const INIT_PROGRAM = "meshctl/local/cluster-main.ts";
 
 /** The settings in the command line of an init; undefined for any other process. */

@@ -1,6 +1,7 @@
 /**
- * The namespace cluster: what the folder wants is compared with what there is, step by step, until both
- * agree. Everything an API server and its controllers do between a user's YAML and the mesh happens here.
+ * The namespace cluster: what the folder wants is compared with what there is, step by step, until
+ * both agree. Everything an API server and its controllers do between a user's YAML and the mesh
+ * happens here.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";

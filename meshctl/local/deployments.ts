@@ -1,8 +1,13 @@
-/** Which pods a Deployment wants, and which of those there are must go; a rolling update step by step. */
+/**
+ * Which pods a Deployment wants, and which of those there are must go; a rolling update step by
+ * step.
+ */
 import { createHash } from "node:crypto";
 import type { Deployment, Pod } from "#common/kubernetes/objects.ts";
 
-/** What Kubernetes draws generated names from: no vowels, nothing that looks like something else. */
+/**
+ * What Kubernetes draws generated names from: no vowels, nothing that looks like something else.
+ */
 const NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 const HASH_LENGTH = 10;
 const SUFFIX_LENGTH = 5;
@@ -32,8 +37,9 @@ export function templateHash(deployment: Deployment): string {
 }
 
 /**
- * The next step: pods of the current template up to the wanted number; of old templates only as many as
- * are needed until the new ones are ready. Going down, pods that are not ready go first, then the youngest.
+ * The next step: pods of the current template up to the wanted number; of old templates only as
+ * many as are needed until the new ones are ready. Going down, pods that are not ready go first,
+ * then the youngest.
  */
 export function planPods(
   replicas: number,

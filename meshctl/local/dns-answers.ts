@@ -11,9 +11,10 @@ const NOTIMP = 4;
 const MAX_CNAMES = 8;
 
 /**
- * Answers with authority for everything: a name outside the cluster does not exist (NXDOMAIN), because
- * there is no network outside. REFUSED would be as true, but resolvers take it for a broken server and
- * wait for another one. Returns undefined for what deserves no answer: no DNS query at all.
+ * Answers with authority for everything: a name outside the cluster does not exist (NXDOMAIN),
+ * because there is no network outside. REFUSED would be as true, but resolvers take it for a broken
+ * server and wait for another one. Returns undefined for what deserves no answer: no DNS query at
+ * all.
  */
 export function answerQuery(
   query: Uint8Array,

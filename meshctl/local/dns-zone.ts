@@ -19,9 +19,13 @@ export type DnsRecord =
   | { readonly type: "CNAME" | "PTR"; readonly data: string }
   | { readonly type: "SRV"; readonly data: { readonly port: number; readonly target: string } };
 
-/** What an answer is made from: the records of a name, `undefined` where the name does not exist. */
+/**
+ * What an answer is made from: the records of a name, `undefined` where the name does not exist.
+ */
 export interface DnsZone {
-  /** `name` in lower case without the final dot. A name that exists may have no records of a type. */
+  /**
+   * `name` in lower case without the final dot. A name that exists may have no records of a type.
+   */
   lookup(name: string): readonly DnsRecord[] | undefined;
 }
 
@@ -95,7 +99,10 @@ function addParents(names: Map<string, DnsRecord[]>): void {
   }
 }
 
-/** `10-244-1-2.shop.pod.cluster.local`: CoreDNS answers it for any address, in the mode kubeadm sets. */
+/**
+ * `10-244-1-2.shop.pod.cluster.local`: CoreDNS answers it for any address, in the mode kubeadm
+ * sets.
+ */
 function podRecords(name: string): readonly DnsRecord[] | undefined {
   const match = /^([0-9a-f-]+)\.[a-z0-9-]+\.pod\.cluster\.local$/.exec(name);
   const label = match?.[1] ?? "";

@@ -1,6 +1,6 @@
 /**
- * Which pods stand behind a service: EndpointSlices as Kubernetes' controller makes them, and the plain
- * lists that address translation and DNS need.
+ * Which pods stand behind a service: EndpointSlices as Kubernetes' controller makes them, and the
+ * plain lists that address translation and DNS need.
  */
 import type {
   EndpointSlice,

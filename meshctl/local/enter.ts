@@ -1,7 +1,8 @@
 /** The command lines that enter a pod or a node, from inside the cluster or from outside of it. */
 
 /**
- * `proc` is where the target's /proc is seen: "/proc" inside the cluster, `/proc/INIT/root/proc` outside.
+ * `proc` is where the target's /proc is seen: "/proc" inside the cluster, `/proc/INIT/root/proc`
+ * outside.
  */
 export interface EnterTarget {
   readonly proc: string;
@@ -9,8 +10,8 @@ export interface EnterTarget {
 }
 
 /**
- * Runs `argv` in a pod as its containers run: all its namespaces, its files, its process numbers. The
- * started nsenter stays outside as the parent, and ends with the status of the command.
+ * Runs `argv` in a pod as its containers run: all its namespaces, its files, its process numbers.
+ * The started nsenter stays outside as the parent, and ends with the status of the command.
  */
 export function enterPod(
   target: EnterTarget,
@@ -35,8 +36,9 @@ export function enterPod(
 }
 
 /**
- * Runs `argv` with the machine's files in the network of a pod or node. `initPid` is the cluster's init
- * as seen from outside: its process numbers are entered too, so that the command ends with the cluster.
+ * Runs `argv` with the machine's files in the network of a pod or node. `initPid` is the cluster's
+ * init as seen from outside: its process numbers are entered too, so that the command ends with the
+ * cluster.
  */
 export function enterNetns(
   target: EnterTarget,

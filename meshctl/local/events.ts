@@ -3,7 +3,8 @@ import { EVENTS_KEPT } from "#meshctl/limits.ts";
 
 export interface ClusterEvent {
   /**
-   * `progress`: a step of the start. `ready`: the start is over. `change`: something is different now.
+   * `progress`: a step of the start. `ready`: the start is over. `change`: something is different
+   * now.
    * `problem`: something is wrong. `fatal`: the cluster cannot go on.
    */
   readonly kind: "progress" | "ready" | "change" | "problem" | "fatal";

@@ -1,6 +1,7 @@
 /**
- * The nodes and what joins them. The cluster's init has a network namespace of its own: the fabric. Each
- * node is a namespace held by one sleeping process, so that nothing remains when the init is gone.
+ * The nodes and what joins them. The cluster's init has a network namespace of its own: the fabric.
+ * Each node is a namespace held by one sleeping process, so that nothing remains when the init is
+ * gone.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,7 +22,10 @@ export interface FabricNode extends NodeWiring {
   readonly pid: number;
 }
 
-/** Forwarding, and no address probing. The test is there because a kernel without IPv6 has no such files. */
+/**
+ * Forwarding, and no address probing. The test is there because a kernel without IPv6 has no such
+ * files.
+ */
 const NODE_SETTINGS = [
   ["ipv4/ip_forward", "1"],
   ["ipv6/conf/all/disable_ipv6", "0"],
@@ -31,7 +35,8 @@ const NODE_SETTINGS = [
   ["ipv4/conf/default/send_redirects", "0"],
   ["ipv6/conf/all/accept_dad", "0"],
   ["ipv6/conf/default/accept_dad", "0"],
-  // A closed connection is remembered for 20 s, not 120: a load test must not fill the kernel's table.
+  // A closed connection is remembered for 20 s, not 120: a load test must not fill the kernel's
+  // table.
   ["netfilter/nf_conntrack_tcp_timeout_time_wait", "20"],
   // Bridges only bridge: services are translated where packets are routed, once, and nowhere else.
   ["bridge/bridge-nf-call-iptables", "0"],

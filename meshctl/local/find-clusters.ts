@@ -1,4 +1,6 @@
-/** Finds the clusters of this machine by their init processes: there is no state file to go stale. */
+/**
+ * Finds the clusters of this machine by their init processes: there is no state file to go stale.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { MeshError } from "#common/runtime/errors.ts";
 import { type ClusterSettings, settingsOf } from "#meshctl/local/cluster-settings.ts";
@@ -18,7 +20,10 @@ export async function findClusters(): Promise<readonly RunningCluster[]> {
     .sort((a, b) => (a.settings.name < b.settings.name ? -1 : 1));
 }
 
-/** The cluster with this name; the only one there is if no name is given. Throws a MeshError if none. */
+/**
+ * The cluster with this name; the only one there is if no name is given. Throws a MeshError if
+ * none.
+ */
 export async function findCluster(name: string | undefined): Promise<RunningCluster> {
   const all = await findClusters();
   const names = all.map((cluster) => cluster.settings.name).join(", ");

@@ -1,8 +1,8 @@
 /**
- * What an image name means where there is no image store: THE place that maps images to programs of this
- * machine. A pod's root is the machine's own files with a private layer on top, so an image decides only
- * what runs when the pod says nothing (entrypoint and arguments, as in the image's own build file) and
- * what is on the PATH. Tags and digests are ignored, registries too.
+ * What an image name means where there is no image store: THE place that maps images to programs of
+ * this machine. A pod's root is the machine's own files with a private layer on top, so an image
+ * decides only what runs when the pod says nothing (entrypoint and arguments, as in the image's own
+ * build file) and what is on the PATH. Tags and digests are ignored, registries too.
  *
  * | image                                   | runs                                               |
  * |-----------------------------------------|----------------------------------------------------|
@@ -51,7 +51,8 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
   ["networkstatic/iperf3", { entrypoint: ["iperf3"], args: [] }],
   [
     "istio/ztunnel",
-    // V8 would let the young generation grow to 40 MB, which never come back; docs/decisions/memory.md.
+    // V8 would let the young generation grow to 40 MB, which never come back;
+    // docs/decisions/memory.md.
     {
       entrypoint: [NODE_BINARY, "--max-semi-space-size=2", join(REPOSITORY, "ztunnel/main.ts")],
       args: [],
@@ -71,7 +72,10 @@ export function knownImages(): readonly string[] {
   return [...IMAGES.keys()].sort();
 }
 
-/** `docker.io/library/node:26-slim@sha256:…` is `node`; `gcr.io/istio-release/pilot` is `istio/pilot`. */
+/**
+ * `docker.io/library/node:26-slim@sha256:…` is `node`; `gcr.io/istio-release/pilot` is
+ * `istio/pilot`.
+ */
 function imageName(reference: string): string {
   const path = reference.replace(/@.*$/, "").replace(/:[^/:]*$/, "");
   const parts = path.split("/");
@@ -85,7 +89,10 @@ function imageName(reference: string): string {
   return base === "pause" ? base : name;
 }
 
-/** What a container runs, by Kubernetes' rules for `command` and `args`; undefined for an unknown image. */
+/**
+ * What a container runs, by Kubernetes' rules for `command` and `args`; undefined for an unknown
+ * image.
+ */
 export function containerArgv(container: {
   readonly image: string;
   readonly command?: readonly string[];

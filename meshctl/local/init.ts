@@ -1,4 +1,7 @@
-/** The cluster's init: prepares its private files, brings everything up, and ends when its owner does. */
+/**
+ * The cluster's init: prepares its private files, brings everything up, and ends when its owner
+ * does.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,8 +45,8 @@ export async function runInit(settings: ClusterSettings): Promise<void> {
 }
 
 /**
- * The owner holds the other end of standard input: when it is gone, however, the input ends. Resolves
- * with the files that the owner sends first, if it does.
+ * The owner holds the other end of standard input: when it is gone, however, the input ends.
+ * Resolves with the files that the owner sends first, if it does.
  */
 function exitWithOwner(settings: ClusterSettings): Promise<InitialFiles> {
   process.on("SIGTERM", () => process.exit(0));

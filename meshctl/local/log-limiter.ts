@@ -1,6 +1,6 @@
 /**
- * Keeps container logs bounded. Programs write straight to their file, so that a busy one costs nothing
- * here; a file that has grown too long is cut to its newer half.
+ * Keeps container logs bounded. Programs write straight to their file, so that a busy one costs
+ * nothing here; a file that has grown too long is cut to its newer half.
  */
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -30,7 +30,10 @@ async function cutLogs(dir: string): Promise<void> {
   }
 }
 
-/** Writers append (O_APPEND): after the cut they go on at the new end. Lines of that instant are lost. */
+/**
+ * Writers append (O_APPEND): after the cut they go on at the new end. Lines of that instant are
+ * lost.
+ */
 export async function cutLog(path: string, maxBytes = CONTAINER_LOG_MAX_BYTES): Promise<void> {
   const file = await open(path, "r+");
   try {

@@ -13,8 +13,8 @@ const KERNEL_TYPES = new Set([
 ]);
 
 /**
- * Mount points of real file systems below `/`, outermost first, from the text of /proc/self/mountinfo.
- * Names with spaces are left out: no program that a pod needs lives there.
+ * Mount points of real file systems below `/`, outermost first, from the text of
+ * /proc/self/mountinfo. Names with spaces are left out: no program that a pod needs lives there.
  */
 export function machineMounts(mountinfo: string): readonly string[] {
   const points = mountinfo.split("\n").flatMap((line) => {

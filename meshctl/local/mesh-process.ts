@@ -126,7 +126,9 @@ export class MeshProcess {
   }
 }
 
-/** Where Node keeps compiled code, if whoever started the cluster has a place: it halves a start. */
+/**
+ * Where Node keeps compiled code, if whoever started the cluster has a place: it halves a start.
+ */
 function compileCache(): Readonly<Record<string, string>> {
   const { NODE_COMPILE_CACHE } = process.env;
   return NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };

@@ -57,7 +57,9 @@ export class MeshPrograms {
     return [this.#istiod, ...this.#ztunnels.values()];
   }
 
-  /** The ztunnels, as published: istiod-lite gives certificates only to ztunnels that run as pods. */
+  /**
+   * The ztunnels, as published: istiod-lite gives certificates only to ztunnels that run as pods.
+   */
   pods(): readonly Pod[] {
     return [...this.#ztunnels.values()].map((ztunnel) => ztunnel.view(new Date()));
   }

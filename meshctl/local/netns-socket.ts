@@ -7,7 +7,8 @@ import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 export function connectFrom(sys: Syscalls, netns: Netns, ip: IpAddress, port: number): Socket {
   const family = ip.includes(":") ? "ipv6" : "ipv4";
   const fd = sys.inNetns(netns, () => sys.openTcpSocket({ family, mark: 0 }));
-  // manualStart keeps Node from reading a socket that is not connected yet; it has no type of its own.
+  // manualStart keeps Node from reading a socket that is not connected yet; it has no type of its
+  // own.
   const socket = new Socket({ fd, manualStart: true } as SocketConstructorOpts);
   return socket.connect({ host: ip, port });
 }

@@ -1,4 +1,7 @@
-/** The wires of a cluster as text for `ip -batch`: the fabric, the nodes on it, and the pods on those. */
+/**
+ * The wires of a cluster as text for `ip -batch`: the fabric, the nodes on it, and the pods on
+ * those.
+ */
 import { createHash } from "node:crypto";
 import {
   type Cidr,
@@ -49,7 +52,9 @@ export function fabricLines(): readonly string[] {
   ];
 }
 
-/** Lines for the fabric's namespace that plug in a node, whose namespace the process `pid` holds. */
+/**
+ * Lines for the fabric's namespace that plug in a node, whose namespace the process `pid` holds.
+ */
 export function plugNodeLines(node: NodeWiring, pid: number): readonly string[] {
   const port = `node${node.number}`;
   return [
@@ -72,7 +77,10 @@ export function routesTo(node: NodeWiring): readonly string[] {
   });
 }
 
-/** Lines for a node's namespace, run once. Service addresses leave by the fabric if nothing took them. */
+/**
+ * Lines for a node's namespace, run once. Service addresses leave by the fabric if nothing took
+ * them.
+ */
 export function nodeLines(node: NodeWiring): readonly string[] {
   const [fabric4, fabric6] = FABRIC_IPS;
   return [
@@ -89,7 +97,10 @@ export function nodeLines(node: NodeWiring): readonly string[] {
   ];
 }
 
-/** The bridge is the pods' gateway, but the node speaks to them with its own address, as kubelets do. */
+/**
+ * The bridge is the pods' gateway, but the node speaks to them with its own address, as kubelets
+ * do.
+ */
 function podBlockLines(node: NodeWiring, block: Cidr): readonly string[] {
   const own = sameFamily(node.ips, block.bytes.length === 16);
   const source = own === undefined ? "" : ` src ${own}`;
@@ -100,8 +111,8 @@ function podBlockLines(node: NodeWiring, block: Cidr): readonly string[] {
 }
 
 /**
- * Lines for a pod's namespace. Each address is alone on its link and everything goes by the gateway: two
- * pods of a node must not talk past the node, where services are translated back.
+ * Lines for a pod's namespace. Each address is alone on its link and everything goes by the
+ * gateway: two pods of a node must not talk past the node, where services are translated back.
  */
 export function podLines(pod: PodWiring): readonly string[] {
   return [
@@ -137,21 +148,25 @@ export function podPort(uid: string): string {
 }
 
 /**
- * With a fixed hardware address: by itself a bridge takes that of one of its ports, another one whenever
- * a pod comes or goes, and its neighbours go on sending to the old one for seconds.
+ * With a fixed hardware address: by itself a bridge takes that of one of its ports, another one
+ * whenever a pod comes or goes, and its neighbours go on sending to the old one for seconds.
  */
 function addBridge(name: string, ips: readonly IpAddress[]): string {
   return `link add ${name} address ${macOf(ips)} type bridge forward_delay 0`;
 }
 
-/** Follows from the address, so that neighbours that remember a reused address are right about it. */
+/**
+ * Follows from the address, so that neighbours that remember a reused address are right about it.
+ */
 function macOf(ips: readonly IpAddress[]): string {
   const [ip] = ips;
   const last = ip === undefined ? [0, 0, 0, 0] : [...ipToBytes(ip)].slice(-4);
   return ["0a", "58", ...last.map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
-/** Lines for the node's namespace that unplug a pod, even if something still holds its namespace. */
+/**
+ * Lines for the node's namespace that unplug a pod, even if something still holds its namespace.
+ */
 export function unplugPodLines(port: string): readonly string[] {
   return [`link del ${port}`];
 }

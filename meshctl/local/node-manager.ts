@@ -42,7 +42,10 @@ export class NodeManager {
     return [...this.#nodes.values()];
   }
 
-  /** Makes nodes that are missing. Those that are no longer wanted are taken from the list and returned. */
+  /**
+   * Makes nodes that are missing. Those that are no longer wanted are taken from the list and
+   * returned.
+   */
   async sync(wanted: readonly Node[]): Promise<readonly ClusterNode[]> {
     const objects = wanted.length === 0 ? DEFAULT_NODES : wanted;
     const names = new Set(objects.map((node) => node.metadata.name));
@@ -91,7 +94,9 @@ function podCidrsOf(node: Node, number: number): readonly Cidr[] {
   return parsed.length === 0 ? defaultPodCidrs(number) : parsed;
 }
 
-/** Labels may change while a node is up; nothing else does. Keeps the value where nothing changed. */
+/**
+ * Labels may change while a node is up; nothing else does. Keeps the value where nothing changed.
+ */
 function relabelled(old: ClusterNode, object: Node): ClusterNode {
   const fresh = describe(old, object);
   return JSON.stringify(fresh.object) === JSON.stringify(old.object)

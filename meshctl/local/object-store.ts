@@ -1,6 +1,6 @@
 /**
- * What an API server adds to objects: uid, creation time, generation, resource version. They stay with
- * an object for as long as it exists.
+ * What an API server adds to objects: uid, creation time, generation, resource version. They stay
+ * with an object for as long as it exists.
  */
 import { isDeepStrictEqual } from "node:util";
 import { type KubernetesObject, objectKey } from "#common/kubernetes/objects.ts";
@@ -30,8 +30,8 @@ export class ObjectStore {
   }
 
   /**
-   * The object with its server-side metadata; the very same value as before if nothing changed. What the
-   * object brings along itself (a creationTimestamp, say) wins.
+   * The object with its server-side metadata; the very same value as before if nothing changed.
+   * What the object brings along itself (a creationTimestamp, say) wins.
    */
   stamp<Kind extends KubernetesObject>(object: Kind): Kind {
     const key = objectKey(object);

@@ -1,4 +1,6 @@
-/** The published objects with what istiod-lite wrote about them: what an API server would answer. */
+/**
+ * The published objects with what istiod-lite wrote about them: what an API server would answer.
+ */
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
 import type { Overlay, Publisher } from "#meshctl/local/publisher.ts";

@@ -1,6 +1,6 @@
 /**
- * Where a cluster keeps what it writes: a tmpfs over /run in the mount namespace of its init, seen by
- * nobody else and gone with it. From outside the same files are under /proc/PID/root.
+ * Where a cluster keeps what it writes: a tmpfs over /run in the mount namespace of its init, seen
+ * by nobody else and gone with it. From outside the same files are under /proc/PID/root.
  */
 import { join } from "node:path";
 

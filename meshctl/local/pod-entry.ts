@@ -6,8 +6,8 @@ import type { PodRuntime } from "#meshctl/local/pod-runtime.ts";
 import { type PodStatus, podStatus } from "#meshctl/local/pod-status.ts";
 
 /**
- * A pod asks for an address by this annotation of Calico's, a JSON list of addresses: other networks
- * ignore it.
+ * A pod asks for an address by this annotation of Calico's, a JSON list of addresses: other
+ * networks ignore it.
  */
 const IP_ANNOTATION = "cni.projectcalico.org/ipAddrs";
 

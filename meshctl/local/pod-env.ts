@@ -11,8 +11,8 @@ export interface PodFacts {
 }
 
 /**
- * The whole environment: nothing of the machine's own leaks in. A `$(NAME)` in a value means an earlier
- * variable, `$$` is a dollar sign, and a name that is not known stays as it is written.
+ * The whole environment: nothing of the machine's own leaks in. A `$(NAME)` in a value means an
+ * earlier variable, `$$` is a dollar sign, and a name that is not known stays as it is written.
  */
 export function containerEnv(container: Container, facts: PodFacts): Record<string, string> {
   const env: Record<string, string> = {

@@ -53,8 +53,8 @@ export function volumeBinds(
 }
 
 /**
- * Fills the ConfigMap volumes; running pods see the change. Returns the ConfigMaps that are missing: a
- * kubelet does not start a pod without them.
+ * Fills the ConfigMap volumes; running pods see the change. Returns the ConfigMaps that are
+ * missing: a kubelet does not start a pod without them.
  */
 export async function writeVolumes(
   pod: Pod,

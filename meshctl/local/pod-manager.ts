@@ -1,4 +1,6 @@
-/** Makes the pods that there should be: Deployments' and the folder's own, on nodes, with addresses. */
+/**
+ * Makes the pods that there should be: Deployments' and the folder's own, on nodes, with addresses.
+ */
 import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";

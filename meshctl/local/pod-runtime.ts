@@ -33,7 +33,9 @@ export interface PodPlace {
   readonly paths: ClusterPaths;
   readonly machineMounts: readonly string[];
   readonly configMap: (name: string) => ConfigMap | undefined;
-  /** Whether the pod's programs may begin: not before the mesh has its traffic, if it is to have it. */
+  /**
+   * Whether the pod's programs may begin: not before the mesh has its traffic, if it is to have it.
+   */
   readonly mayBegin: (pod: Pod) => Promise<boolean>;
 }
 
@@ -97,8 +99,8 @@ export class PodRuntime {
   }
 
   /**
-   * Starts the containers of a pod that was prepared, once they may begin. A pod whose traffic nobody
-   * captures waits rather than runs open, as with Istio's CNI plugin.
+   * Starts the containers of a pod that was prepared, once they may begin. A pod whose traffic
+   * nobody captures waits rather than runs open, as with Istio's CNI plugin.
    */
   async begin(): Promise<void> {
     const sandbox = this.#sandbox;

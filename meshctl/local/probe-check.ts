@@ -86,7 +86,9 @@ function tcpProbe(port: number, target: ProbeTarget, signal: AbortSignal): Promi
 
 type HttpGet = NonNullable<Probe["httpGet"]>;
 
-/** 200 to 399 is success; redirects are not followed, certificates not verified (a kubelet's rules). */
+/**
+ * 200 to 399 is success; redirects are not followed, certificates not verified (a kubelet's rules).
+ */
 function httpProbe(get: HttpGet, target: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome> {
   const port = portNumber(get.port, target.container);
   const host = target.ip.includes(":") ? `[${target.ip}]` : target.ip;

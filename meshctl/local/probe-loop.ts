@@ -9,7 +9,10 @@ const DEFAULTS = { periodSeconds: 10, successThreshold: 1, failureThreshold: 3 }
 export interface ProbeLoopOptions {
   readonly probe: Probe;
   readonly check: () => Promise<ProbeOutcome>;
-  /** Called when enough successes or failures in a row have come in, and for each further such round. */
+  /**
+   * Called when enough successes or failures in a row have come in, and for each further such
+   * round.
+   */
   readonly onVerdict: (passing: boolean, message: string) => void;
   /** What the last look said, as long as it failed: for people. */
   readonly onMessage: (message: string) => void;

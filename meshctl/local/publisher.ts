@@ -1,4 +1,7 @@
-/** Publishes objects as files, one each, replaced atomically: the state folder that istiod-lite watches. */
+/**
+ * Publishes objects as files, one each, replaced atomically: the state folder that istiod-lite
+ * watches.
+ */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type KubernetesObject, objectKey } from "#common/kubernetes/objects.ts";
@@ -27,7 +30,9 @@ export class Publisher {
     return this.#published;
   }
 
-  /** Makes the folder hold exactly these; an object that is the same value as before costs nothing. */
+  /**
+   * Makes the folder hold exactly these; an object that is the same value as before costs nothing.
+   */
   async publish(objects: readonly KubernetesObject[]): Promise<void> {
     const wanted = new Map(objects.map((object) => [objectKey(object), object]));
     for (const [key, old] of this.#published) if (!wanted.has(key)) await this.#remove(key, old);
@@ -42,7 +47,9 @@ export class Publisher {
     }
   }
 
-  /** What istiod-lite wrote about an object; undefined while there is nothing, or not yet all of it. */
+  /**
+   * What istiod-lite wrote about an object; undefined while there is nothing, or not yet all of it.
+   */
   async overlay(object: KubernetesObject): Promise<Overlay | undefined> {
     try {
       return JSON.parse(await readFile(join(this.#overlayDir, objectFile(object)), "utf8"));

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { MeshError } from "#common/runtime/errors.ts";
 
 /**
- * Resolves with standard output when the program exits 0. Throws a MeshError otherwise: COMMAND_MISSING
- * if it cannot be started, COMMAND_FAILED with what it wrote to standard error.
+ * Resolves with standard output when the program exits 0. Throws a MeshError otherwise:
+ * COMMAND_MISSING if it cannot be started, COMMAND_FAILED with what it wrote to standard error.
  */
 export function runCommand(argv: readonly string[], stdin = ""): Promise<string> {
   const [file = "", ...args] = argv;

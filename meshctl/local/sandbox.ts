@@ -114,7 +114,8 @@ function sandboxPid(child: ChildProcess): number {
 async function destroySandbox(child: ChildProcess, spec: SandboxSpec, pid?: number): Promise<void> {
   if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
     const gone = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
-    // With its first process every process of the pod ends; unshare, its parent, buries it and ends too.
+    // With its first process every process of the pod ends; unshare, its parent, buries it and ends
+    // too.
     process.kill(pid ?? child.pid, "SIGKILL");
     await gone;
   }

@@ -11,8 +11,8 @@ export interface SchedulableNode {
 }
 
 /**
- * The node with the fewest pods among those that fit, the first one by name where several have as few:
- * pods that arrive together go round the nodes. A string says why none fits.
+ * The node with the fewest pods among those that fit, the first one by name where several have as
+ * few: pods that arrive together go round the nodes. A string says why none fits.
  */
 export function chooseNode(pod: Pod, nodes: readonly SchedulableNode[]): SchedulableNode | string {
   const { nodeName, nodeSelector = {} } = pod.spec;

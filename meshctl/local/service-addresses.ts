@@ -23,8 +23,8 @@ export class ServiceAddresses {
   }
 
   /**
-   * The service as an API server would show it: type, families and addresses filled in. A string says why
-   * it cannot have the address it asks for.
+   * The service as an API server would show it: type, families and addresses filled in. A string
+   * says why it cannot have the address it asks for.
    */
   complete(service: KubeService): KubeService | string {
     const { spec } = service;

@@ -23,8 +23,9 @@ interface Frontend {
 }
 
 /**
- * The whole ruleset of a node, to be given to `nft -f -`: takes effect at once or not at all. A service
- * address that no rule takes is refused (connection reset, port unreachable), also one without endpoint.
+ * The whole ruleset of a node, to be given to `nft -f -`: takes effect at once or not at all. A
+ * service address that no rule takes is refused (connection reset, port unreachable), also one
+ * without endpoint.
  */
 export function serviceRules(
   node: string,
@@ -56,8 +57,9 @@ export function serviceRules(
 }
 
 /**
- * Destination addresses change before routing, so what still has a service address when it is forwarded
- * or sent has no endpoint. A pod that reaches itself must see another address than its own.
+ * Destination addresses change before routing, so what still has a service address when it is
+ * forwarded or sent has no endpoint. A pod that reaches itself must see another address than its
+ * own.
  */
 const FIXED_CHAINS = `\
   chain services {

@@ -7,8 +7,8 @@ import { isReady } from "#meshctl/local/endpoints.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
 
 /**
- * Resolves when the mesh is up and every pod is ready, over, or so broken that waiting does not help; or
- * when patience ends. Says what it waits for.
+ * Resolves when the mesh is up and every pod is ready, over, or so broken that waiting does not
+ * help; or when patience ends. Says what it waits for.
  */
 export async function untilStarted(
   cluster: Cluster,

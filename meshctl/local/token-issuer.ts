@@ -1,4 +1,6 @@
-/** Service account tokens for the programs of the mesh: the part of an API server that signs them. */
+/**
+ * Service account tokens for the programs of the mesh: the part of an API server that signs them.
+ */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

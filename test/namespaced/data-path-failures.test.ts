@@ -1,4 +1,7 @@
-/** Destinations that cannot be reached: what the client sees, what the access log says, what is tried instead. */
+/**
+ * Destinations that cannot be reached: what the client sees, what the access log says, what is
+ * tried instead.
+ */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { findRecords, waitForRecord } from "#test/support/access-log.ts";
@@ -72,7 +75,10 @@ async function serviceTarget(reference: string): Promise<Target> {
   return { ip: spec?.clusterIP ?? "", port: 80 };
 }
 
-/** Connects, which ztunnel accepts at once, and waits for the end. Returns the source as it is logged. */
+/**
+ * Connects, which ztunnel accepts at once, and waits for the end. Returns the source as it is
+ * logged.
+ */
 async function call(client: string, target: Target): Promise<{ source: string; how: string }> {
   for (;;) {
     try {

@@ -1,4 +1,7 @@
-/** Who reaches whom, by what, over which way: every client, server, place, kind of address and family. */
+/**
+ * Who reaches whom, by what, over which way: every client, server, place, kind of address and
+ * family.
+ */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { formatSocketAddress, type IpAddress } from "#common/model/ip.ts";
@@ -139,7 +142,8 @@ describe("a connection", () => {
   }
 
   test("between unmeshed pods meets no ztunnel", async () => {
-    // A ztunnel logs in the order in which connections end: after a later one, earlier ones are there.
+    // A ztunnel logs in the order in which connections end: after a later one, earlier ones are
+    // there.
     for (const node of Object.values(PLACES)) {
       const host = await hostOf("meshed", node, "pod address", "ipv4");
       const { source } = await call("unmeshed", host, "ipv4");

@@ -1,4 +1,7 @@
-/** What an application may do with a TCP connection it may do through the mesh: ends, half ends, resets. */
+/**
+ * What an application may do with a TCP connection it may do through the mesh: ends, half ends,
+ * resets.
+ */
 import assert from "node:assert/strict";
 import type net from "node:net";
 import { after, before, describe, test } from "node:test";

@@ -1,4 +1,6 @@
-/** What happens to a pod's protection when somebody takes it away, and where descriptors run out. */
+/**
+ * What happens to a pod's protection when somebody takes it away, and where descriptors run out.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

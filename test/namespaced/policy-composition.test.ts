@@ -1,4 +1,6 @@
-/** How rules, policies, actions and scopes combine into one verdict; and policies that never count. */
+/**
+ * How rules, policies, actions and scopes combine into one verdict; and policies that never count.
+ */
 import { after, before, describe, test } from "node:test";
 import { type Call, PolicyMesh } from "#test/support/policy-mesh.ts";
 import { allow, authorizationPolicy, deny, rule } from "#test/support/policy-objects.ts";

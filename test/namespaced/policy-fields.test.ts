@@ -1,6 +1,7 @@
 /**
- * Every L4 field of an AuthorizationPolicy, on its way from YAML to a verdict about real connections: each
- * row once as the only thing that is allowed, once as the only thing that is denied.
+ * Every L4 field of an AuthorizationPolicy, on its way from YAML to a verdict about real
+ * connections: each row once as the only thing that is allowed, once as the only thing that is
+ * denied.
  */
 import { after, before, describe, test } from "node:test";
 import { type Call, NODE_BLOCKS, PolicyMesh } from "#test/support/policy-mesh.ts";

@@ -1,4 +1,7 @@
-/** PeerAuthentication of every level, mode and port: what it means for plaintext, and that it means no more. */
+/**
+ * PeerAuthentication of every level, mode and port: what it means for plaintext, and that it means
+ * no more.
+ */
 import { after, before, describe, test } from "node:test";
 import { type Call, PolicyMesh } from "#test/support/policy-mesh.ts";
 import { allow, deny, peerAuthentication, rule } from "#test/support/policy-objects.ts";

@@ -42,7 +42,9 @@ export class ClusterView {
     );
   }
 
-  /** A pod by `namespace/name`, or one of a Deployment by `namespace/deployment`. Throws if none. */
+  /**
+   * A pod by `namespace/name`, or one of a Deployment by `namespace/deployment`. Throws if none.
+   */
   async pod(reference: string): Promise<Pod> {
     const [namespace = "default", name] = splitReference(reference);
     const pods = await this.list("Pod", namespace);
@@ -83,7 +85,9 @@ export class ClusterView {
     );
   }
 
-  /** Waits until something holds; throws with the last state of the cluster's problems otherwise. */
+  /**
+   * Waits until something holds; throws with the last state of the cluster's problems otherwise.
+   */
   async until(
     what: string,
     holds: () => Promise<boolean> | boolean,

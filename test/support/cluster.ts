@@ -1,6 +1,6 @@
 /**
- * A namespace cluster for a test: the very one that `meshctl up` makes. It ends with the test's process,
- * however that ends.
+ * A namespace cluster for a test: the very one that `meshctl up` makes. It ends with the test's
+ * process, however that ends.
  *
  *     await using cluster = await startCluster({ objects: [yaml] });
  *     const { stdout } = await cluster.exec("shop/client", ["curl", "-s", "http://web/"]);
@@ -24,7 +24,9 @@ import { type RunOptions, type RunResult, run } from "#test/support/run.ts";
 export { redirectionOf };
 
 export interface ClusterOptions {
-  /** YAML text (any number of documents) or objects; nodes node1 and node2 unless there are others. */
+  /**
+   * YAML text (any number of documents) or objects; nodes node1 and node2 unless there are others.
+   */
   readonly objects?: readonly (string | object)[];
   /** False: no istiod-lite, no ztunnels. */
   readonly mesh?: boolean;
@@ -95,7 +97,9 @@ export class TestCluster extends ClusterView implements AsyncDisposable {
     await this.stop();
   }
 
-  /** Adds objects or replaces them; resolves when they are published. Throws if they have errors. */
+  /**
+   * Adds objects or replaces them; resolves when they are published. Throws if they have errors.
+   */
   async apply(...objects: readonly (string | object)[]): Promise<void> {
     for (const [name, content] of objects.flatMap(toFiles)) {
       await writeFile(join(this.folder, name), content);
@@ -123,7 +127,10 @@ export class TestCluster extends ClusterView implements AsyncDisposable {
     });
   }
 
-  /** Runs a command in a pod as its (first) container runs. Does not throw for a status other than 0. */
+  /**
+   * Runs a command in a pod as its (first) container runs. Does not throw for a status other than
+   * 0.
+   */
   async exec(pod: string, argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const { command, env } = await this.#enter(pod, argv);
     return run(command, { ...options, env: { ...env, ...options.env } });
@@ -151,7 +158,9 @@ export class TestCluster extends ClusterView implements AsyncDisposable {
     return run(await this.podNetnsArgv(pod, argv), options);
   }
 
-  /** Runs a command of this machine in a node's network; `fabric` is the network between the nodes. */
+  /**
+   * Runs a command of this machine in a node's network; `fabric` is the network between the nodes.
+   */
   async inNodeNetns(
     node: string,
     argv: readonly string[],

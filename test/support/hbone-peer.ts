@@ -1,4 +1,6 @@
-/** An HBONE peer made of Node's own tls and http2, independent of the product: good manners or bad. */
+/**
+ * An HBONE peer made of Node's own tls and http2, independent of the product: good manners or bad.
+ */
 import { generateKeyPairSync, type KeyObject, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";

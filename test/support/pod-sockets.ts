@@ -1,6 +1,6 @@
 /**
- * Applications that a test holds in its own hands: sockets of the test's process in the pods' networks.
- * What captures a pod's traffic does not look at whose process it is.
+ * Applications that a test holds in its own hands: sockets of the test's process in the pods'
+ * networks. What captures a pod's traffic does not look at whose process it is.
  */
 import { once } from "node:events";
 import http from "node:http";
@@ -60,7 +60,9 @@ export class PodSockets implements Disposable {
     return this.#listen(server, await this.#cluster.podNetns(pod), port);
   }
 
-  /** A connection from a pod, once it stands. Rejects with the error's code as the socket has it. */
+  /**
+   * A connection from a pod, once it stands. Rejects with the error's code as the socket has it.
+   */
   async dial(pod: string, target: Target): Promise<net.Socket> {
     return this.#dialFrom(await this.#cluster.podNetns(pod), target);
   }
@@ -90,7 +92,8 @@ export class PodSockets implements Disposable {
     } finally {
       this.#sys.closeNetns(netns);
     }
-    // manualStart keeps Node from reading a socket that is not connected; it has no type of its own.
+    // manualStart keeps Node from reading a socket that is not connected; it has no type of its
+    // own.
     const options = { fd, manualStart: true, allowHalfOpen: true } as net.SocketConstructorOpts;
     const socket = new net.Socket(options).connect({ host: ip, port });
     this.#keep(socket);

@@ -4,8 +4,9 @@
  *     await mesh.enforce(deny([{}]));
  *     await mesh.assertAllowed((call) => call.server === "staging");
  *
- * `shop/db` is on node2, `shop/cache` and `stage/db` ("staging", with the labels of `shop/db`) on node1;
- * the clients are spread over both nodes. All but the outsider and its namespace are in the mesh.
+ * `shop/db` is on node2, `shop/cache` and `stage/db` ("staging", with the labels of `shop/db`) on
+ * node1; the clients are spread over both nodes. All but the outsider and its namespace are in the
+ * mesh.
  */
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
@@ -132,8 +133,9 @@ export class PolicyMesh implements AsyncDisposable {
   }
 
   /**
-   * Resolves when what is in the cluster's folder is in force. A policy that is written later than all
-   * else, and the workload that has to name it, have reached the ztunnels after what was written before.
+   * Resolves when what is in the cluster's folder is in force. A policy that is written later than
+   * all else, and the workload that has to name it, have reached the ztunnels after what was
+   * written before.
    */
   async settle(): Promise<void> {
     const name = `tick-${++this.#ticks}`;
@@ -169,7 +171,9 @@ export class PolicyMesh implements AsyncDisposable {
     return allowed;
   }
 
-  /** Holds the metrics of refusals by policy against what clients saw, over all questions until now. */
+  /**
+   * Holds the metrics of refusals by policy against what clients saw, over all questions until now.
+   */
   async assertRefusalsCounted(): Promise<void> {
     const expected = this.#refusals;
     assert.ok(expected > 0);

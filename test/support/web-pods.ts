@@ -8,7 +8,10 @@ const answer = (q, r) => r.end(JSON.stringify({ pod: process.env.POD, peer: q.so
 http.createServer(answer).listen(8080, "::");
 `;
 
-/** Deployment shop/web (each pod on its own node), services web, web-pods and nobody, pod shop/client. */
+/**
+ * Deployment shop/web (each pod on its own node), services web, web-pods and nobody, pod
+ * shop/client.
+ */
 export const WEB_PODS = `
 apiVersion: v1
 kind: Namespace

@@ -1,6 +1,6 @@
 /**
- * ztunnel's three HTTP servers: admin (loopback only), metrics, readiness. Apart because a big answer on
- * one must not delay a probe on another, and because only the first may change anything.
+ * ztunnel's three HTTP servers: admin (loopback only), metrics, readiness. Apart because a big
+ * answer on one must not delay a probe on another, and because only the first may change anything.
  */
 import { gzipSync } from "node:zlib";
 import type { Registry } from "prom-client";

@@ -1,7 +1,7 @@
 /**
- * `/config_dump` in the JSON shape of Istio's ztunnel (istio/ztunnel src/admin.rs, src/state/*.rs at
- * 62d82653), so that `istioctl ztunnel-config` reads ours. Written piece by piece: a dump of 10,000
- * workloads is never one string, and the event loop turns between pieces.
+ * `/config_dump` in the JSON shape of Istio's ztunnel (istio/ztunnel src/admin.rs, src/state/*.rs
+ * at 62d82653), so that `istioctl ztunnel-config` reads ours. Written piece by piece: a dump of
+ * 10,000 workloads is never one string, and the event loop turns between pieces.
  */
 import { X509Certificate } from "node:crypto";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
@@ -73,7 +73,9 @@ function hideHeaders(key: string, value: unknown): unknown {
   return key === "headers" && value instanceof Object ? Object.keys(value) : value;
 }
 
-/** A copy, since the state may change while the reader takes its time; by key, as ztunnel orders it. */
+/**
+ * A copy, since the state may change while the reader takes its time; by key, as ztunnel orders it.
+ */
 function sorted<Item>(items: Iterable<Item>, keyOf: (item: Item) => string): readonly Item[] {
   const keyed = Array.from(items, (item) => ({ key: keyOf(item), item }));
   return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ item }) => item);

@@ -1,4 +1,7 @@
-/** Metrics of ztunnel itself: build, xDS stream, certificates. Names are Istio's where Istio has them. */
+/**
+ * Metrics of ztunnel itself: build, xDS stream, certificates. Names are Istio's where Istio has
+ * them.
+ */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { TerminationReason, XdsCounters } from "#common/xds/delta-client.ts";
 

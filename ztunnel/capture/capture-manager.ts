@@ -149,8 +149,8 @@ export class CaptureManager {
   }
 
   /**
-   * A check that could not be made, for lack of descriptors say, says nothing about the capture: a pod
-   * that peers reach by HBONE stays announced, or they would be told to send plaintext.
+   * A check that could not be made, for lack of descriptors say, says nothing about the capture: a
+   * pod that peers reach by HBONE stays announced, or they would be told to send plaintext.
    */
   #threw({ uid, namespace, name }: CapturedPod, message: string): void {
     const entry = this.#entries.get(uid);

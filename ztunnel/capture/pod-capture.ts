@@ -77,7 +77,9 @@ export class PodCapture {
     return this.#attachment !== undefined;
   }
 
-  /** Whether something changed nftables in the pod since the rules were last seen to be in place. */
+  /**
+   * Whether something changed nftables in the pod since the rules were last seen to be in place.
+   */
   mayHaveLostRules(): boolean {
     const { netns, rules } = this.#attachment ?? {};
     if (netns === undefined || rules === undefined) return false;

@@ -1,4 +1,7 @@
-/** Authorization at the destination. A `Permit` can only come from here, and only a permit is delivered. */
+/**
+ * Authorization at the destination. A `Permit` can only come from here, and only a permit is
+ * delivered.
+ */
 import { evaluate } from "#common/authorization/evaluate.ts";
 import { describeVerdict } from "#common/authorization/verdict.ts";
 import type { Connection } from "#common/model/connection.ts";
@@ -33,8 +36,9 @@ export async function admit(
 }
 
 /**
- * Why an established connection may not go on under today's policies; undefined while it may. Policies
- * that the workload names and that are on their way are waited for: the connection was allowed before.
+ * Why an established connection may not go on under today's policies; undefined while it may.
+ * Policies that the workload names and that are on their way are waited for: the connection was
+ * allowed before.
  */
 export function revoked(
   { connection }: Permit,

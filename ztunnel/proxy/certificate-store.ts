@@ -19,7 +19,9 @@ export class CertificateStore {
   readonly #request: (identity: Identity) => void;
   readonly #onRotated: (stored: StoredCertificate) => void;
 
-  /** `request` asks the control thread for an identity; `onRotated` hears of every new certificate. */
+  /**
+   * `request` asks the control thread for an identity; `onRotated` hears of every new certificate.
+   */
   constructor(
     request: (identity: Identity) => void,
     onRotated: (stored: StoredCertificate) => void,

@@ -133,8 +133,8 @@ export class ConnectionTracker {
   }
 
   /**
-   * Reports the bytes of every connection that moved some since the last call. A peer that left while
-   * nobody read from it would hold its connection for as long as that lasts: it is probed.
+   * Reports the bytes of every connection that moved some since the last call. A peer that left
+   * while nobody read from it would hold its connection for as long as that lasts: it is probed.
    */
   reportProgress(): void {
     for (const tracked of this.#connections.values()) {

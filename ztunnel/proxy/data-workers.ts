@@ -1,4 +1,7 @@
-/** The control thread's side of the data workers: starts them, hands them work, collects what they say. */
+/**
+ * The control thread's side of the data workers: starts them, hands them work, collects what they
+ * say.
+ */
 import { Worker } from "node:worker_threads";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";

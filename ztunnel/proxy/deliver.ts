@@ -1,4 +1,7 @@
-/** The last step of an inbound connection: from ztunnel to the application, as if its client had called. */
+/**
+ * The last step of an inbound connection: from ztunnel to the application, as if its client had
+ * called.
+ */
 import type { IpAddress, SocketAddress } from "#common/model/ip.ts";
 import type { Permit } from "./admit.ts";
 import type { ConnectionFailure } from "./failure.ts";

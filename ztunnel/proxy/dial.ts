@@ -1,4 +1,7 @@
-/** Opens TCP connections from inside a pod's network namespace, with ztunnel's mark and a time limit. */
+/**
+ * Opens TCP connections from inside a pod's network namespace, with ztunnel's mark and a time
+ * limit.
+ */
 import type net from "node:net";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -14,7 +17,10 @@ export const ZTUNNEL_MARK = 0x539;
 export interface DialRequest {
   readonly netns: Netns;
   readonly address: SocketAddress;
-  /** Connect from this address although it is not the pod's: the application then sees its real client. */
+  /**
+   * Connect from this address although it is not the pod's: the application then sees its real
+   * client.
+   */
   readonly source?: IpAddress;
 }
 

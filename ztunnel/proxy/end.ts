@@ -2,7 +2,9 @@
 
 /** What an end tells the relay. `onClosed` is the last call, made exactly once. */
 export interface EndEvents {
-  /** Bytes arrived. Returns false when the other side cannot take more: the end then pauses itself. */
+  /**
+   * Bytes arrived. Returns false when the other side cannot take more: the end then pauses itself.
+   */
   onData(chunk: Uint8Array, release: (() => void) | undefined): boolean;
   /** The peer will send no more; everything before has been delivered. */
   onEnd(): void;
@@ -16,12 +18,18 @@ export interface End {
   readonly bytesRead: number;
   /** Begins delivering to `events`. */
   start(events: EndEvents): void;
-  /** Queues bytes, calling `release` when they have left; false when the queue is full (await onDrain). */
+  /**
+   * Queues bytes, calling `release` when they have left; false when the queue is full (await
+   * onDrain).
+   */
   write(chunk: Uint8Array, release: (() => void) | undefined): boolean;
   /** Half-close: no more writes. */
   shutdown(): void;
   resume(): void;
-  /** Finds out whether a peer that nobody reads from is still there; `onClosed` follows if it is not. */
+  /**
+   * Finds out whether a peer that nobody reads from is still there; `onClosed` follows if it is
+   * not.
+   */
   probe(): void;
   /** Aborts so that the peer sees a reset, not an end. */
   reset(): void;

@@ -1,4 +1,7 @@
-/** An expected failure of one connection, as a value: it becomes the access log's reason and message. */
+/**
+ * An expected failure of one connection, as a value: it becomes the access log's reason and
+ * message.
+ */
 import type { Reason } from "#common/model/reason.ts";
 
 export interface ConnectionFailure {

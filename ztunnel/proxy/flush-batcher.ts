@@ -1,5 +1,6 @@
 /**
- * Gathers writes over one round of the event loop: a stream is corked at its first chunk and uncorked in
+ * Gathers writes over one round of the event loop: a stream is corked at its first chunk and
+ * uncorked in
  * `setImmediate`, after the poll phase, so that everything one round of epoll brought leaves in one
  * writev. (`nextTick` would run after every native callback and batch nothing: performance.md C.)
  */

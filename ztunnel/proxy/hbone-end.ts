@@ -9,7 +9,10 @@ export class HboneEnd implements End {
   bytesRead = 0;
   readonly #stream: Http2Stream;
   readonly #batcher: FlushBatcher;
-  /** Whether the connection under the stream still lives: a stream that dies with it was cut, not ended. */
+  /**
+   * Whether the connection under the stream still lives: a stream that dies with it was cut, not
+   * ended.
+   */
   readonly #transportAlive: () => boolean;
   #error: Error | undefined;
   #closed = false;
@@ -60,7 +63,8 @@ export class HboneEnd implements End {
   reset(): void {
     const stream = this.#stream;
     if (stream.closed) return;
-    // close() ends the writable side first: END_STREAM ahead of RST_STREAM would say that all was sent.
+    // close() ends the writable side first: END_STREAM ahead of RST_STREAM would say that all was
+    // sent.
     stream._final = (done) => done();
     stream.close(NGHTTP2_CONNECT_ERROR);
   }

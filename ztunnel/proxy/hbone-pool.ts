@@ -1,7 +1,7 @@
 /**
- * The HBONE tunnels of one captured pod. They start in the pod's own namespace, so no other pod can use
- * them; within the pod they are told apart by the whole `TunnelTarget`, workload UID included: an address
- * that now belongs to another pod never inherits a tunnel.
+ * The HBONE tunnels of one captured pod. They start in the pod's own namespace, so no other pod can
+ * use them; within the pod they are told apart by the whole `TunnelTarget`, workload UID included:
+ * an address that now belongs to another pod never inherits a tunnel.
  */
 import type { OutgoingHttpHeaders } from "node:http2";
 import { PENDING_STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "../limits.ts";
@@ -35,8 +35,8 @@ export class HbonePool {
   }
 
   /**
-   * Opens a stream on a tunnel with room: a pooled one, or a new one. One connection at a time opens a
-   * tunnel per target, the others wait for it. `avoid` takes no further streams.
+   * Opens a stream on a tunnel with room: a pooled one, or a new one. One connection at a time
+   * opens a tunnel per target, the others wait for it. `avoid` takes no further streams.
    */
   async connect(
     target: TunnelTarget,
@@ -68,7 +68,9 @@ export class HbonePool {
     }
   }
 
-  /** A new certificate: tunnels of the old one take no more streams and close when they are empty. */
+  /**
+   * A new certificate: tunnels of the old one take no more streams and close when they are empty.
+   */
   retireAll(): void {
     for (const key of this.#entries.keys()) this.#retire(key);
   }

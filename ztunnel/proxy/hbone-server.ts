@@ -1,4 +1,7 @@
-/** The server's end of HBONE for one captured pod: TLS on 15008, then an HTTP/2 session per connection. */
+/**
+ * The server's end of HBONE for one captured pod: TLS on 15008, then an HTTP/2 session per
+ * connection.
+ */
 import http2, { type ServerHttp2Session } from "node:http2";
 import type net from "node:net";
 import tls, { type TLSSocket } from "node:tls";
@@ -79,7 +82,10 @@ export class HboneServer {
     else this.#tlsServer.emit("connection", socket);
   }
 
-  /** A ztunnel that has just started has its listeners before its certificates: callers wait a little. */
+  /**
+   * A ztunnel that has just started has its listeners before its certificates: callers wait a
+   * little.
+   */
   #awaitCertificate(socket: net.Socket, peer: PeerAddresses): void {
     this.#waiting.add(socket);
     const timer = setTimeout(() => {
@@ -189,7 +195,9 @@ const SESSION_OPTIONS: http2.ServerSessionOptions = {
   streamResetRate: STREAM_RESET_RATE_PER_S,
 };
 
-/** An emitter without an 'error' listener would end the process; what follows ('close') is handled. */
+/**
+ * An emitter without an 'error' listener would end the process; what follows ('close') is handled.
+ */
 const IGNORE_REPORTED_ELSEWHERE = (): void => undefined;
 
 const HANDSHAKE_CUT = failure("tls-failed", "the connection ended during the TLS handshake");

@@ -1,4 +1,6 @@
-/** The client's end of one HBONE connection: mutual TLS, HTTP/2, one CONNECT stream per connection. */
+/**
+ * The client's end of one HBONE connection: mutual TLS, HTTP/2, one CONNECT stream per connection.
+ */
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import type net from "node:net";
 import tls, { type SecureContext, type TLSSocket } from "node:tls";
@@ -17,7 +19,9 @@ import { type ConnectionFailure, failure } from "./failure.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
 import { HboneEnd } from "./hbone-end.ts";
 
-/** Everything by which tunnels are told apart: two connections share one only if all of it is equal. */
+/**
+ * Everything by which tunnels are told apart: two connections share one only if all of it is equal.
+ */
 export interface TunnelTarget {
   readonly sourceIdentity: Identity;
   /** URIs of which the server must present one; sorted. */
@@ -146,7 +150,10 @@ export class HboneTunnel {
   }
 }
 
-/** Completes the TLS handshake over a connected socket; the peer is who it should be when this resolves. */
+/**
+ * Completes the TLS handshake over a connected socket; the peer is who it should be when this
+ * resolves.
+ */
 export function secureTunnelSocket(
   socket: net.Socket,
   context: SecureContext,
@@ -182,7 +189,10 @@ export function secureTunnelSocket(
   });
 }
 
-/** A peer that refuses our certificate says so by a TLS alert, after our side of the handshake is done. */
+/**
+ * A peer that refuses our certificate says so by a TLS alert, after our side of the handshake is
+ * done.
+ */
 function unanswered(peer: string, error: NodeJS.ErrnoException | undefined): ConnectionFailure {
   if (error?.code?.startsWith("ERR_SSL_")) {
     return failure("tls-failed", `${peer} refused our certificate: ${error.message.trim()}`);
@@ -196,7 +206,8 @@ function lost(message: string): ConnectionFailure {
 
 function statusFailure(status: number | undefined): ConnectionFailure {
   const text = STATUS_TEXT[status ?? 0] ?? "";
-  // 503: the other side could not reach its application; another endpoint may. 400 and 401 are verdicts.
+  // 503: the other side could not reach its application; another endpoint may. 400 and 401 are
+  // verdicts.
   return failure("http-status", `http status: ${status} ${text}`.trimEnd(), {
     retriable: status === 503,
   });

@@ -1,4 +1,6 @@
-/** CONNECT requests at a captured pod's 15008: checked, authorized, delivered to the application. */
+/**
+ * CONNECT requests at a captured pod's 15008: checked, authorized, delivered to the application.
+ */
 import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { parseAuthority } from "#common/hbone/authority.ts";
 import { makeBaggage } from "#common/hbone/baggage.ts";
@@ -163,7 +165,10 @@ export class InboundHbone {
     };
   }
 
-  /** The service that the client says it addressed; for metrics only, and only if this pod serves it. */
+  /**
+   * The service that the client says it addressed; for metrics only, and only if this pod serves
+   * it.
+   */
   #addressedService(
     headers: IncomingHttpHeaders,
     workload: Workload | undefined,

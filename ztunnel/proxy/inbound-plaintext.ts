@@ -1,4 +1,7 @@
-/** Plain TCP that arrives at a captured pod: redirected to 15006, judged by policy, delivered as it is. */
+/**
+ * Plain TCP that arrives at a captured pod: redirected to 15006, judged by policy, delivered as it
+ * is.
+ */
 import type { Connection } from "#common/model/connection.ts";
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";

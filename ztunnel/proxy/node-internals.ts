@@ -1,8 +1,8 @@
 /**
  * The private parts of Node that the data path leans on, all in this file, each with its reason:
  *
- * - `server._handle.onconnection`: an accepted handle can be given its read buffer (`onread`) when its
- *   Socket is made; the public 'connection' event comes after a Socket without one exists.
+ * - `server._handle.onconnection`: an accepted handle can be given its read buffer (`onread`) when
+ *   its Socket is made; the public 'connection' event comes after a Socket without one exists.
  * - `new net.Socket({handle})` and `{manualStart}`: adopt a handle, and read nothing until told to.
  * - `socket._handle.fd`: the descriptor, for SO_ORIGINAL_DST.
  * - `tlsSocket._parent`: whose handshake failed; a destroyed TLSSocket no longer knows its peer.
@@ -21,7 +21,9 @@ export interface TcpHandle {
 export interface AdoptOptions {
   /** Chooses the buffer of the next read; called before every read. */
   readonly nextBuffer: () => Uint8Array;
-  /** Gets each read's bytes, a view into the chosen buffer; false stops reading until `resume()`. */
+  /**
+   * Gets each read's bytes, a view into the chosen buffer; false stops reading until `resume()`.
+   */
   readonly onData: (byteCount: number, buffer: Uint8Array) => boolean;
   /** Bytes the socket queues before `write` says false. */
   readonly writeHighWaterMark: number;
@@ -31,7 +33,9 @@ interface PrivateServer {
   _handle: { onconnection: (status: number, handle: TcpHandle | undefined) => void } | null;
 }
 
-/** Calls `onHandle` for each accepted connection in place of the server's own 'connection' event. */
+/**
+ * Calls `onHandle` for each accepted connection in place of the server's own 'connection' event.
+ */
 export function acceptHandles(
   server: net.Server,
   onHandle: (handle: TcpHandle) => void,

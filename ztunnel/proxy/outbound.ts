@@ -1,4 +1,6 @@
-/** Connections that a captured pod makes: redirected to 15001, carried on by HBONE or as they are. */
+/**
+ * Connections that a captured pod makes: redirected to 15001, carried on by HBONE or as they are.
+ */
 import { makeBaggage } from "#common/hbone/baggage.ts";
 import { formatForwarded } from "#common/hbone/forwarded.ts";
 import { makeTraceparent } from "#common/hbone/traceparent.ts";
@@ -51,7 +53,9 @@ export class Outbound {
     tracker.relay(pod.uid, meta, startedAt, client, result);
   }
 
-  /** Tries endpoints until one answers, a verdict is final, or `ENDPOINT_ATTEMPTS` have been tried. */
+  /**
+   * Tries endpoints until one answers, a verdict is final, or `ENDPOINT_ATTEMPTS` have been tried.
+   */
   async #connect(
     source: Workload,
     clientAddress: SocketAddress,
@@ -87,7 +91,9 @@ export class Outbound {
     return dialer.connectEnd({ netns, address: route.address });
   }
 
-  /** CONNECT on a pooled tunnel; what fails before an answer is tried once more on another tunnel. */
+  /**
+   * CONNECT on a pooled tunnel; what fails before an answer is tried once more on another tunnel.
+   */
   async #hbone(
     source: Workload,
     clientAddress: SocketAddress,

@@ -1,7 +1,7 @@
 /**
- * Where the bytes of plain TCP sockets are read into. A connection starts on one buffer shared by the
- * whole worker (its bytes are copied out at once) and, when it has proved busy, gets 256 KiB slabs
- * of its own from a bounded pool, whose bytes are written on without a copy.
+ * Where the bytes of plain TCP sockets are read into. A connection starts on one buffer shared by
+ * the whole worker (its bytes are copied out at once) and, when it has proved busy, gets 256 KiB
+ * slabs of its own from a bounded pool, whose bytes are written on without a copy.
  */
 import {
   READ_SCRATCH_BYTES,
@@ -19,7 +19,10 @@ interface Slab {
   used: number;
 }
 
-/** All slabs of one worker: at most `SLABS_PER_WORKER`; beyond it connections stay on the shared buffer. */
+/**
+ * All slabs of one worker: at most `SLABS_PER_WORKER`; beyond it connections stay on the shared
+ * buffer.
+ */
 export class SlabPool {
   readonly scratch = Buffer.allocUnsafeSlow(READ_SCRATCH_BYTES);
   readonly #free: Slab[] = [];
@@ -106,7 +109,8 @@ export class ReadBuffers {
 
   #release(slab: Slab): void {
     slab.references--;
-    // The socket may already hold the rest of the current slab as its next buffer: it stays as it is.
+    // The socket may already hold the rest of the current slab as its next buffer: it stays as it
+    // is.
     if (slab.references > 0 || (slab === this.#current && !this.#closed)) return;
     this.#held--;
     this.#pool.give(slab);

@@ -1,6 +1,6 @@
 /**
- * Carries bytes both ways between two ends until both directions are over: half-closes stay half-closes,
- * resets stay resets, and neither side is read faster than the other takes it.
+ * Carries bytes both ways between two ends until both directions are over: half-closes stay
+ * half-closes, resets stay resets, and neither side is read faster than the other takes it.
  */
 import type { End } from "./end.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Where an outbound connection goes: Istio ztunnel's decision, in its order (ambient.md 2.2). Pure: state
- * and randomness come in, a route or a refusal comes out.
+ * Where an outbound connection goes: Istio ztunnel's decision, in its order (ambient.md 2.2). Pure:
+ * state and randomness come in, a route or a refusal comes out.
  */
 import type { GatewayAddress } from "#common/model/address.ts";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
@@ -176,7 +176,10 @@ function sampleWaypoint(service: Service, random: () => number): GatewayAddress 
   return service.waypoint;
 }
 
-/** Whether `source` is one of the workloads behind the gateway: a waypoint calls its workloads directly. */
+/**
+ * Whether `source` is one of the workloads behind the gateway: a waypoint calls its workloads
+ * directly.
+ */
 function isWaypoint(state: ProxyState, source: Workload, gateway: GatewayAddress): boolean {
   const found = state.resolveGateway(gateway);
   if (found === undefined) return false;

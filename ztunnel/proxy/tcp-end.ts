@@ -84,10 +84,13 @@ export class TcpEnd implements End {
     if (!this.socket.destroyed) this.socket.resume();
   }
 
-  /** Not `resetAndDestroy()`: while a shutdown is under way it fails and never closes the descriptor. */
   /**
-   * A socket that is not being read is not polled, so that its reset goes unnoticed for as long as the
-   * other side takes no more. A write of nothing sends nothing, but brings the socket's error.
+   * Not `resetAndDestroy()`: while a shutdown is under way it fails and never closes the
+   * descriptor.
+   */
+  /**
+   * A socket that is not being read is not polled, so that its reset goes unnoticed for as long as
+   * the other side takes no more. A write of nothing sends nothing, but brings the socket's error.
    */
   probe(): void {
     const { socket } = this;

@@ -116,7 +116,10 @@ function recordFailure({ reason, message, policy }: ConnectionFailure): RecordFa
   return { reason, message, ...(policy !== undefined && { policy }) };
 }
 
-/** Equal keys have equal labels: a record of a workload that changed is another object with another key. */
+/**
+ * Equal keys have equal labels: a record of a workload that changed is another object with another
+ * key.
+ */
 function labelKey(meta: ConnectionMeta): string {
   const { source, destination, service } = meta;
   return [

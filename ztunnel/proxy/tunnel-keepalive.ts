@@ -1,7 +1,7 @@
 /**
- * Pings every HBONE session of a worker and drops those whose peer has stopped answering. One timer for
- * all; a stall of our own event loop does not count against a peer (answers that already arrived are
- * read before anything is dropped).
+ * Pings every HBONE session of a worker and drops those whose peer has stopped answering. One timer
+ * for all; a stall of our own event loop does not count against a peer (answers that already
+ * arrived are read before anything is dropped).
  */
 import type { Http2Session } from "node:http2";
 import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "../limits.ts";

@@ -1,4 +1,6 @@
-/** The messages between ztunnel's control thread and its data workers. All are structured-cloneable. */
+/**
+ * The messages between ztunnel's control thread and its data workers. All are structured-cloneable.
+ */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";

@@ -1,4 +1,6 @@
-/** Values under blocks of addresses, found by an address from the longest prefix to the shortest. */
+/**
+ * Values under blocks of addresses, found by an address from the longest prefix to the shortest.
+ */
 import { type Cidr, type IpAddress, ipToBytes } from "#common/model/ip.ts";
 
 export class CidrTable<Value> {

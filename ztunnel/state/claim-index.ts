@@ -1,6 +1,6 @@
 /**
- * Workloads under keys that several may claim, each key mostly claimed by one. Claims keep the order in
- * which they were made; a workload that is put again keeps its place.
+ * Workloads under keys that several may claim, each key mostly claimed by one. Claims keep the
+ * order in which they were made; a workload that is put again keeps its place.
  */
 import type { Workload } from "#common/model/workload.ts";
 

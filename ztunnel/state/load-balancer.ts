@@ -1,7 +1,7 @@
 /**
- * Which endpoint of a service a connection goes to: random by weight among the eligible ones, which are
- * worked out once per service, port and place of the client, and kept until one of them changes.
- * Source of the rules: ambient.md F26 to F29.
+ * Which endpoint of a service a connection goes to: random by weight among the eligible ones, which
+ * are worked out once per service, port and place of the client, and kept until one of them
+ * changes. Source of the rules: ambient.md F26 to F29.
  */
 import type { IpAddress } from "#common/model/ip.ts";
 import type { LoadBalancing, RoutingScope, Service, ServicePort } from "#common/model/service.ts";
@@ -49,7 +49,10 @@ const cache = new WeakMap<EndpointSet, CachedLists>();
 const EMPTY_LIST: EndpointList = { candidates: [], totals: undefined };
 const NOTHING_EXCLUDED: ReadonlySet<string> = new Set();
 
-/** Undefined where no endpoint is eligible, and always in PASSTHROUGH mode: nothing is selected then. */
+/**
+ * Undefined where no endpoint is eligible, and always in PASSTHROUGH mode: nothing is selected
+ * then.
+ */
 export function selectEndpoint(
   state: ProxyState,
   service: Service,
@@ -119,8 +122,8 @@ function buildList(
 }
 
 /**
- * Healthy or wanted anyway, with an address, in the client's network: another network's endpoints are
- * behind a gateway, which this proxy does not use yet.
+ * Healthy or wanted anyway, with an address, in the client's network: another network's endpoints
+ * are behind a gateway, which this proxy does not use yet.
  */
 function isReachable(workload: Workload, service: Service, source: Workload | undefined): boolean {
   if (workload.addresses.length === 0 || workload.capacity <= 0) return false;
@@ -128,7 +131,10 @@ function isReachable(workload: Workload, service: Service, source: Workload | un
   return workload.status === "healthy" || service.loadBalancing?.healthPolicy === "allow-all";
 }
 
-/** The endpoint's own port where it says one, else the service's; 0 means "named", so each says its own. */
+/**
+ * The endpoint's own port where it says one, else the service's; 0 means "named", so each says its
+ * own.
+ */
 function targetPortOf(
   workload: Workload,
   service: Service,

@@ -6,7 +6,9 @@ import { COMPILED_POLICY_SETS } from "../limits.ts";
 
 export interface WorkloadPolicies {
   readonly compiled: CompiledPolicies;
-  /** Keys that the workload names and that have not arrived, or have been removed: nobody may enter. */
+  /**
+   * Keys that the workload names and that have not arrived, or have been removed: nobody may enter.
+   */
   readonly missing: readonly string[];
 }
 
@@ -19,7 +21,10 @@ export class PolicyStore {
   readonly #byKey = new Map<string, Authorization>();
   readonly #global = new Map<string, Authorization>();
   readonly #byNamespace = new Map<string, Map<string, Authorization>>();
-  /** By namespace and named policies, which is all that decides the set: pods of a Deployment share one. */
+  /**
+   * By namespace and named policies, which is all that decides the set: pods of a Deployment share
+   * one.
+   */
   readonly #sets = new Map<string, CachedSet>();
   readonly #setOf = new WeakMap<Workload, CachedSet>();
   #generation = 0;

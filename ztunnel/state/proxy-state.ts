@@ -1,7 +1,8 @@
 /**
- * What this proxy knows of the mesh: workloads, services and policies, kept up to date change by change.
- * The cost of an update follows its size, never the size of the mesh. One lives in each data worker, one
- * in the control thread for `/config_dump`; all apply the same updates in the same order and so agree.
+ * What this proxy knows of the mesh: workloads, services and policies, kept up to date change by
+ * change. The cost of an update follows its size, never the size of the mesh. One lives in each
+ * data worker, one in the control thread for `/config_dump`; all apply the same updates in the same
+ * order and so agree.
  */
 import { type GatewayAddress, serviceKey } from "#common/model/address.ts";
 import { type Authorization, policyKey } from "#common/model/authorization.ts";
@@ -73,9 +74,9 @@ export class ProxyState {
   }
 
   /**
-   * Who is at an address: a service's VIP, then a workload, then a service's block. A VIP that is also a
-   * workload's address counts only where that workload is an endpoint of the service: nobody diverts a
-   * pod's traffic by declaring its address.
+   * Who is at an address: a service's VIP, then a workload, then a service's block. A VIP that is
+   * also a workload's address counts only where that workload is an endpoint of the service: nobody
+   * diverts a pod's traffic by declaring its address.
    */
   findAddress(query: AddressQuery): FoundAddress | undefined {
     const { ip, clientNamespace: namespace } = query;

@@ -1,6 +1,6 @@
 /**
- * Services by name, by address and by hostname, and their endpoints: the workloads that list them, known
- * even before the service itself is (the control plane promises no order).
+ * Services by name, by address and by hostname, and their endpoints: the workloads that list them,
+ * known even before the service itself is (the control plane promises no order).
  */
 import { networkAddressKey, serviceKey } from "#common/model/address.ts";
 import type { Cidr, IpAddress } from "#common/model/ip.ts";

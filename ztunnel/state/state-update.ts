@@ -20,8 +20,8 @@ export interface AppliedChange {
   /** Uids of workloads that are new, different or gone. */
   readonly workloads: ReadonlySet<string>;
   /**
-   * Of those, the ones that are gone or now have other addresses, another network, identity or tunnel
-   * protocol: a tunnel made for one of them must take no further streams.
+   * Of those, the ones that are gone or now have other addresses, another network, identity or
+   * tunnel protocol: a tunnel made for one of them must take no further streams.
    */
   readonly rebound: ReadonlySet<string>;
   /** `<namespace>/<hostname>` of services that are new, different or gone. */
@@ -54,9 +54,9 @@ export const EMPTY_UPDATE: StateUpdate = {
 };
 
 /**
- * Cuts an update into pieces of at most `size` entries, to be applied in this order: policies before the
- * workloads that name them, removals before what replaces them. A worker's event loop then never stops
- * for longer than one piece takes.
+ * Cuts an update into pieces of at most `size` entries, to be applied in this order: policies
+ * before the workloads that name them, removals before what replaces them. A worker's event loop
+ * then never stops for longer than one piece takes.
  */
 export function* splitUpdate(update: StateUpdate, size: number): Generator<StateUpdate> {
   const total =

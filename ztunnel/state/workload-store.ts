@@ -60,8 +60,9 @@ function hostnameKeys(workload: Workload): readonly string[] {
 }
 
 /**
- * A pod before what anybody may declare in a ServiceEntry or WorkloadEntry, so that nobody takes over a
- * pod's address; then one in the mesh. Source: istio/ztunnel src/state/workload.rs, WorkloadByAddr.
+ * A pod before what anybody may declare in a ServiceEntry or WorkloadEntry, so that nobody takes
+ * over a pod's address; then one in the mesh. Source: istio/ztunnel src/state/workload.rs,
+ * WorkloadByAddr.
  */
 function addressRank(workload: Workload): number {
   return (workload.uid.includes("//Pod/") ? 2 : 0) + (workload.tunnelProtocol === "hbone" ? 1 : 0);

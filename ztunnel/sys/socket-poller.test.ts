@@ -8,7 +8,9 @@ import { BROKEN, READABLE, SocketPoller, WRITABLE } from "./socket-poller.ts";
 const LOCALHOST = "127.0.0.1" as IpAddress;
 const LOCALHOST_IPV6 = "::1" as IpAddress;
 
-/** The bits of the next event on a descriptor, others passed over; 0 if none comes in half a second. */
+/**
+ * The bits of the next event on a descriptor, others passed over; 0 if none comes in half a second.
+ */
 function nextEvent(poller: SocketPoller, fd: number): number {
   for (let round = 0; round < 50; round++) {
     const count = poller.wait(10);

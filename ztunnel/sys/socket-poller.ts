@@ -1,7 +1,7 @@
 /**
  * Plain TCP sockets under epoll, for programs that have nothing else to do and must be light: load
- * generators and their servers. The thread sleeps in the kernel; there is no event loop, no object per
- * request and no timer coarser than the kernel's. Sockets are plain descriptors.
+ * generators and their servers. The thread sleeps in the kernel; there is no event loop, no object
+ * per request and no timer coarser than the kernel's. Sockets are plain descriptors.
  */
 import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -147,7 +147,9 @@ export class SocketPoller {
     return this.#events.readInt32LE(event * EVENT_BYTES);
   }
 
-  /** Bytes received; 0 at the end of the connection, also where it was reset; -1 for nothing yet. */
+  /**
+   * Bytes received; 0 at the end of the connection, also where it was reset; -1 for nothing yet.
+   */
   receive(fd: number, buffer: Buffer): number {
     const count = this.#libc.recv(fd, buffer, buffer.length, 0);
     if (count >= 0) return count;

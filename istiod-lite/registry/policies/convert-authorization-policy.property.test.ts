@@ -1,4 +1,7 @@
-/** Random policies, valid and broken: what ztunnel gets never admits what a naive reading would refuse. */
+/**
+ * Random policies, valid and broken: what ztunnel gets never admits what a naive reading would
+ * refuse.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -70,7 +73,10 @@ function anyValues(field: string, broken: boolean): fc.Arbitrary<string[]> {
 
 const capitalized = (field: string) => `${field.charAt(0).toUpperCase()}${field.slice(1)}`;
 
-/** An object with one to three of the fields, each positive or negative; sometimes one that does not exist. */
+/**
+ * An object with one to three of the fields, each positive or negative; sometimes one that does not
+ * exist.
+ */
 function anyFields(names: readonly string[], broken: boolean): fc.Arbitrary<object> {
   const field = fc.constantFrom(...names).chain((name) =>
     fc.tuple(

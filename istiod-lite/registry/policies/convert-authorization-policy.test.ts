@@ -1,4 +1,6 @@
-/** AuthorizationPolicy in, what ztunnel gets and what the status says out (ambient.md 1.4 F68-F75). */
+/**
+ * AuthorizationPolicy in, what ztunnel gets and what the status says out (ambient.md 1.4 F68-F75).
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Rule } from "#common/model/authorization.ts";

@@ -1,7 +1,7 @@
 /**
- * AuthorizationPolicy to what ztunnel enforces (ambient.md 1.4 F68-F75). An invalid policy never widens
- * access: where the policy itself cannot be read (action, selector, a field of its spec), an ALLOW keeps
- * refusing but permits nothing, and a DENY denies everything it covers.
+ * AuthorizationPolicy to what ztunnel enforces (ambient.md 1.4 F68-F75). An invalid policy never
+ * widens access: where the policy itself cannot be read (action, selector, a field of its spec), an
+ * ALLOW keeps refusing but permits nothing, and a DENY denies everything it covers.
  */
 import type { AuthorizationPolicy } from "#common/kubernetes/objects.ts";
 import type {
@@ -22,7 +22,10 @@ const DRY_RUN_ANNOTATION = "istio.io/dry-run";
 
 const SPEC_FIELDS = ["selector", "targetRef", "targetRefs", "rules", "action", "provider"];
 
-/** A conversion, and the labels that a workload needs for the policy to apply (none: it is not by selector). */
+/**
+ * A conversion, and the labels that a workload needs for the policy to apply (none: it is not by
+ * selector).
+ */
 export interface SelectedAuthorizationPolicy extends ConvertedAuthorizationPolicy {
   readonly selector: Labels;
 }
@@ -96,7 +99,10 @@ function convertRules(
   return rules;
 }
 
-/** What an unreadable policy comes down to: no rule permits nothing, a rule without clauses denies all. */
+/**
+ * What an unreadable policy comes down to: no rule permits nothing, a rule without clauses denies
+ * all.
+ */
 function strictest(action: PolicyAction): OriginatedRule[] {
   return action === "allow" ? [] : [{ rule: { clauses: [] }, origin: -1 }];
 }
@@ -137,7 +143,9 @@ function checkAction(action: unknown, issues: Issues): boolean {
   return false;
 }
 
-/** As Go's strconv.ParseBool; what is neither true nor false is enforced, as in Istio, and noted. */
+/**
+ * As Go's strconv.ParseBool; what is neither true nor false is enforced, as in Istio, and noted.
+ */
 function isDryRun(policy: AuthorizationPolicy, issues: Issues): boolean {
   const text: unknown = policy.metadata.annotations?.[DRY_RUN_ANNOTATION] ?? "";
   if (/^(1|t|T|true|TRUE|True)$/.test(String(text))) return true;

@@ -15,7 +15,9 @@ import {
   whenHeader,
 } from "./policy-fixtures.ts";
 
-/** A rule with HTTP attributes: what is left of it in an ALLOW, in a DENY, and the DENY's reason. */
+/**
+ * A rule with HTTP attributes: what is left of it in an ALLOW, in a DENY, and the DENY's reason.
+ */
 const httpRules: [string, unknown, Rule[], string][] = [
   ["only HTTP", { to: [toGet] }, [], "Invalid"],
   ["only a header condition", { when: [whenHeader] }, [], "Invalid"],
@@ -78,7 +80,10 @@ test("upstream 61126: a DENY that asks only for HTTP is not reported as enforced
   );
 });
 
-/** A part that cannot be read, beside `ports: ["80"]`: the field of its issue, and what is left in a DENY. */
+/**
+ * A part that cannot be read, beside `ports: ["80"]`: the field of its issue, and what is left in a
+ * DENY.
+ */
 const broken: [string, unknown, string, Rule[]][] = [
   [
     "a port that is none",

@@ -2,17 +2,21 @@
  * Decides what ztunnel enforces of a rule that it cannot enforce whole. Access never widens by it:
  *
  * - ALLOW: a rule with an invalid or an HTTP part is left out, so that less is allowed.
- * - DENY: the part is dropped and the rest is enforced, so that more is denied; with nothing left, an
- *   invalid rule denies everything that its policy covers.
- * - The one exception is Istio's: a DENY, or an alternative of one, that asks only for HTTP attributes is
- *   left out (ambient.md 1.4 F73). Its issue says `no-effect`, and the policy's status says so too.
+ * - DENY: the part is dropped and the rest is enforced, so that more is denied; with nothing left,
+ *   an invalid rule denies everything that its policy covers.
+ * - The one exception is Istio's: a DENY, or an alternative of one, that asks only for HTTP
+ *   attributes is left out (ambient.md 1.4 F73). Its issue says `no-effect`, and the policy's
+ *   status says so too.
  */
 import type { Clause, Rule } from "#common/model/authorization.ts";
 import type { Issues } from "./issues.ts";
 import type { Entry, Finding, ParsedRule } from "./parse-rule.ts";
 import type { PolicyEffect } from "./types.ts";
 
-/** None when the rule is left out; two when the alternatives of a DENY cannot be written as one rule. */
+/**
+ * None when the rule is left out; two when the alternatives of a DENY cannot be written as one
+ * rule.
+ */
 export type ConvertedRule = readonly Rule[];
 
 export function convertAllowRule(rule: ParsedRule, issues: Issues): ConvertedRule {
@@ -37,8 +41,9 @@ export function convertDenyRule(rule: ParsedRule, issues: Issues): ConvertedRule
 }
 
 /**
- * Whether every combination of alternatives (a source, an operation, all conditions) asks for something that
- * is not HTTP. Where it does not, the combinations that ask only for HTTP have to be left out.
+ * Whether every combination of alternatives (a source, an operation, all conditions) asks for
+ * something that is not HTTP. Where it does not, the combinations that ask only for HTTP have to be
+ * left out.
  */
 function isAnchored(rule: ParsedRule): boolean {
   if (rule.broken || rule.when.some(asksL4)) return true;
@@ -51,7 +56,10 @@ function asksL4(entry: Entry): boolean {
   return entry.constrained || entry.broken;
 }
 
-/** A clause for OR'd entries; none if one of them is left without any field, and so lets everything through. */
+/**
+ * A clause for OR'd entries; none if one of them is left without any field, and so lets everything
+ * through.
+ */
 function clauseOf(entries: readonly Entry[] | undefined): Clause[] {
   if (entries === undefined || entries.some((entry) => !entry.constrained)) return [];
   return [{ matches: entries.map((entry) => entry.match) }];

@@ -1,4 +1,7 @@
-/** The fields of a policy rule: which list of a match each fills, and which only a waypoint can enforce. */
+/**
+ * The fields of a policy rule: which list of a match each fills, and which only a waypoint can
+ * enforce.
+ */
 import type { Match } from "#common/model/authorization.ts";
 import {
   type Parsed,
@@ -52,7 +55,10 @@ const OPERATION_L7 = new Set(["hosts", "notHosts", "methods", "notMethods", "pat
 
 export const L7_FIELDS = { source: SOURCE_L7, operation: OPERATION_L7 } as const;
 
-/** Istio's remaining `when` keys, all of which need a waypoint (istio.io, Authorization Policy Conditions). */
+/**
+ * Istio's remaining `when` keys, all of which need a waypoint (istio.io, Authorization Policy
+ * Conditions).
+ */
 export function isL7Condition(key: string): boolean {
   return /^(request\.|remote\.ip$|connection\.sni$|source\.trustDomain$|experimental\.)/.test(key);
 }

@@ -1,6 +1,7 @@
 /**
- * Security policies for the registry: `PolicyIndex` keeps all of them incrementally; the conversions are pure
- * functions that `analyze` and `meshctl policy test` can call for a single policy.
+ * Security policies for the registry: `PolicyIndex` keeps all of them incrementally; the
+ * conversions are pure functions that `analyze` and `meshctl policy test` can call for a single
+ * policy.
  */
 export { convertAuthorizationPolicy } from "./convert-authorization-policy.ts";
 export { convertPeerAuthentications } from "./peer-authentication-index.ts";

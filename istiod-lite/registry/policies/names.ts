@@ -1,7 +1,11 @@
-/** Names of the policies that are made from PeerAuthentications: Istio's, so that its tools know them. */
+/**
+ * Names of the policies that are made from PeerAuthentications: Istio's, so that its tools know
+ * them.
+ */
 import type { PolicyOptions } from "./types.ts";
 
-// `_` cannot occur in a Kubernetes name, so that no user's policy has these names (ambient.md 1.4 F66, F67).
+// `_` cannot occur in a Kubernetes name, so that no user's policy has these names (ambient.md 1.4
+// F66, F67).
 const STATIC_STRICT = "istio_converted_static_strict";
 
 export function staticStrictName(options: PolicyOptions): { namespace: string; name: string } {

@@ -1,14 +1,17 @@
 /**
- * A naive reading of AuthorizationPolicy, straight from the object, that tests hold the conversion against. It
- * shares no code with it. Values that cannot be read, and HTTP attributes, which no connection has, are read
- * against the one who wants in: an ALLOW does not match by them, a DENY does. As in Istio, what a DENY asks
- * only of HTTP it does not ask of a connection at all.
+ * A naive reading of AuthorizationPolicy, straight from the object, that tests hold the conversion
+ * against. It shares no code with it. Values that cannot be read, and HTTP attributes, which no
+ * connection has, are read against the one who wants in: an ALLOW does not match by them, a DENY
+ * does. As in Istio, what a DENY asks only of HTTP it does not ask of a connection at all.
  */
 import { BlockList } from "node:net";
 import type { AuthorizationPolicy, PolicyRule } from "#common/kubernetes/objects.ts";
 import type { Connection } from "#common/model/connection.ts";
 
-/** How one constraint bears on a connection; `http` is a constraint that a connection cannot meet or fail. */
+/**
+ * How one constraint bears on a connection; `http` is a constraint that a connection cannot meet or
+ * fail.
+ */
 type Bearing = "holds" | "fails" | "unreadable" | "http";
 type Lists = Readonly<Record<string, readonly string[] | undefined>>;
 
@@ -42,7 +45,10 @@ function matches(connection: Connection, policy: AuthorizationPolicy, deny: bool
   });
 }
 
-/** Every choice of one source and one operation, with all conditions: the bearings of all its constraints. */
+/**
+ * Every choice of one source and one operation, with all conditions: the bearings of all its
+ * constraints.
+ */
 function combine(connection: Connection, rule: PolicyRule, namespace: string): Bearing[][] {
   const sources = (rule.from ?? [{}]).map((from) =>
     Object.entries(from.source ?? {}).map(([field, values]) =>

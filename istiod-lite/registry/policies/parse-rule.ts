@@ -1,7 +1,7 @@
 /**
- * Reads one rule of an AuthorizationPolicy as far as ztunnel can enforce it, and finds everything that it
- * cannot: what is invalid, and what needs a waypoint. What then becomes of the rule is convert-rule.ts's.
- * The input is read as unknown: a folder of YAML holds what people type.
+ * Reads one rule of an AuthorizationPolicy as far as ztunnel can enforce it, and finds everything
+ * that it cannot: what is invalid, and what needs a waypoint. What then becomes of the rule is
+ * convert-rule.ts's. The input is read as unknown: a folder of YAML holds what people type.
  */
 import { EMPTY_MATCH, type Match } from "#common/model/authorization.ts";
 import {
@@ -176,8 +176,9 @@ class EntryBuilder {
   }
 
   /**
-   * Fills a list of the match. An invalid value leaves a `not...` list without it, which then excludes less;
-   * a positive list is left out as a whole, since without the value it would ask for something else.
+   * Fills a list of the match. An invalid value leaves a `not...` list without it, which then
+   * excludes less; a positive list is left out as a whole, since without the value it would ask for
+   * something else.
    */
   values(target: MatchField, list: unknown, path: string): void {
     if (isAbsent(list)) return;

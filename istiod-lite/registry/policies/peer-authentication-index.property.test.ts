@@ -1,4 +1,6 @@
-/** Any history of PeerAuthentications: the index never drifts, and tells everything that it changes. */
+/**
+ * Any history of PeerAuthentications: the index never drifts, and tells everything that it changes.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -57,7 +57,10 @@ test("every combination of mesh, namespace, workload and port modes: the nearest
 const clause = (match: Partial<Match>) => ({ matches: [{ ...EMPTY_MATCH, ...match }] });
 const notPrincipals: Match["notPrincipals"] = [{ kind: "presence" }];
 
-/** Name, the workload policy, the keys that its workload lists, and the rules of its converted policy. */
+/**
+ * Name, the workload policy, the keys that its workload lists, and the rules of its converted
+ * policy.
+ */
 const vectors: [string, unknown, string[], Authorization["rules"] | undefined][] = [
   ["STRICT", mtls("STRICT"), [STATIC], undefined],
   ["PERMISSIVE", mtls("PERMISSIVE"), [], undefined],

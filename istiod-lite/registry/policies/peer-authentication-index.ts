@@ -1,6 +1,7 @@
 /**
- * All PeerAuthentications, kept incrementally: which mode each level has, the policies made from them, and
- * which of those a workload has to list. On each level the oldest policy counts and the others are ignored.
+ * All PeerAuthentications, kept incrementally: which mode each level has, the policies made from
+ * them, and which of those a workload has to list. On each level the oldest policy counts and the
+ * others are ignored.
  */
 import type { PeerAuthentication } from "#common/kubernetes/objects.ts";
 import { type Authorization, policyKey } from "#common/model/authorization.ts";
@@ -66,7 +67,9 @@ export class PeerAuthenticationIndex {
     return new Map([...this.#policies].map(([key, policy]) => [key, policy.issues]));
   }
 
-  /** The keys that a workload lists: one of the static STRICT policy and a port-level one, or none. */
+  /**
+   * The keys that a workload lists: one of the static STRICT policy and a port-level one, or none.
+   */
   select(labels: Labels, namespace: string): readonly string[] {
     const selecting = this.#namespaces.get(namespace)?.selecting.find(labels) ?? [];
     const policy = selecting.sort(comparePrecedence)[0];
@@ -107,7 +110,10 @@ export class PeerAuthenticationIndex {
     return { upserted, removed, affected: this.#affected(namespace, modeChanged, touched) };
   }
 
-  /** Whose selection may differ: with the mode that of all who inherit it, else that of selected workloads. */
+  /**
+   * Whose selection may differ: with the mode that of all who inherit it, else that of selected
+   * workloads.
+   */
   #affected(
     namespace: string,
     modeChanged: boolean,

@@ -1,7 +1,7 @@
 /**
- * Reads a PeerAuthentication and works out what it makes of inherited modes (ambient.md 1.4 F65-F67).
- * DISABLE is PERMISSIVE in ambient. What cannot be read counts as STRICT, so that access never widens;
- * an invalid exception from STRICT is no exception.
+ * Reads a PeerAuthentication and works out what it makes of inherited modes (ambient.md 1.4
+ * F65-F67). DISABLE is PERMISSIVE in ambient. What cannot be read counts as STRICT, so that access
+ * never widens; an invalid exception from STRICT is no exception.
  */
 import type { PeerAuthentication } from "#common/kubernetes/objects.ts";
 import {
@@ -24,7 +24,9 @@ export interface ParsedPeerAuthentication {
   readonly namespace: string;
   /** Milliseconds since 1970; 0 where the object has no creationTimestamp. */
   readonly createdMs: number;
-  /** `ignored`: Istio has no such level (a selector in the root namespace), or it cannot be read. */
+  /**
+   * `ignored`: Istio has no such level (a selector in the root namespace), or it cannot be read.
+   */
   readonly level: "mesh" | "namespace" | "workload" | "ignored";
   /** Empty except on workload level. */
   readonly selector: Labels;
@@ -86,8 +88,8 @@ export function effectiveMtls(
 }
 
 /**
- * The DENY policy for modes that differ by port; undefined without exceptions. STRICT ports are rules of
- * their own, so OR'd; PERMISSIVE ones are clauses beside the strict one, so AND'd.
+ * The DENY policy for modes that differ by port; undefined without exceptions. STRICT ports are
+ * rules of their own, so OR'd; PERMISSIVE ones are clauses beside the strict one, so AND'd.
  */
 export function portPolicy(
   policy: ParsedPeerAuthentication,

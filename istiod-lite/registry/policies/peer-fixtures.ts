@@ -40,7 +40,10 @@ export function indexOf(policies: readonly PeerAuthentication[]): PolicyIndex {
   return index;
 }
 
-/** The ports, of those given, on which a plaintext peer gets through to the workload `labels` of shop. */
+/**
+ * The ports, of those given, on which a plaintext peer gets through to the workload `labels` of
+ * shop.
+ */
 export function openPorts(
   index: PolicyIndex,
   candidates: readonly number[],

@@ -1,4 +1,7 @@
-/** Which workloads a policy's selector picks, and an index that finds the policies that pick a workload. */
+/**
+ * Which workloads a policy's selector picks, and an index that finds the policies that pick a
+ * workload.
+ */
 import type { LabelSelector } from "#common/kubernetes/objects.ts";
 import type { Issues } from "./issues.ts";
 import { isObject, unknownFields } from "./parse-rule.ts";
@@ -12,7 +15,8 @@ export interface ParsedSelector {
   readonly broken: boolean;
 }
 
-// A Kubernetes label value: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+// A Kubernetes label value:
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
 
 /** Reads `spec.selector`. Absent, `{}` and `{matchLabels: {}}` all select everything. */
@@ -53,7 +57,9 @@ function hasLabel(labels: Labels, name: string, value: string): boolean {
   return Object.hasOwn(labels, name) && labels[name] === value;
 }
 
-/** Items under non-empty selectors, found by the labels of a workload without looking at the others. */
+/**
+ * Items under non-empty selectors, found by the labels of a workload without looking at the others.
+ */
 export class SelectorIndex<Item> {
   readonly #byLabel = new Map<string, Map<Item, Labels>>();
 
@@ -87,7 +93,10 @@ export class SelectorIndex<Item> {
   }
 }
 
-/** The label that a selector is filed under: its last by name, which is as good as any and always the same. */
+/**
+ * The label that a selector is filed under: its last by name, which is as good as any and always
+ * the same.
+ */
 function indexLabel(selector: Labels): string {
   const name = Object.keys(selector).sort().at(-1) ?? "";
   return `${name}=${selector[name] ?? ""}`;

@@ -1,4 +1,7 @@
-/** The `ZtunnelAccepted` condition of an AuthorizationPolicy, with Istio's reasons (ambient.md 1.4 F83). */
+/**
+ * The `ZtunnelAccepted` condition of an AuthorizationPolicy, with Istio's reasons (ambient.md 1.4
+ * F83).
+ */
 import type { Condition } from "#common/kubernetes/objects.ts";
 import { POLICY_ISSUES_TOLD } from "#istiod-lite/limits.ts";
 import type { PolicyIssue } from "./types.ts";
@@ -18,8 +21,9 @@ export interface Outcome {
 }
 
 /**
- * True as long as something of what was written is enforced. UnsupportedValue: something needs a waypoint,
- * what is enforced is stricter. PartiallyInvalid: a part is invalid, or has no effect. Invalid: nothing is left.
+ * True as long as something of what was written is enforced. UnsupportedValue: something needs a
+ * waypoint, what is enforced is stricter. PartiallyInvalid: a part is invalid, or has no effect.
+ * Invalid: nothing is left.
  */
 export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcome): Condition {
   const serious = issues.filter((issue) => issue.effect !== "noted");

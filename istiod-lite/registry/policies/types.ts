@@ -1,4 +1,7 @@
-/** What converting security policies yields: the shapes that the registry and the status writer read. */
+/**
+ * What converting security policies yields: the shapes that the registry and the status writer
+ * read.
+ */
 import type {
   AuthorizationPolicy,
   Condition,
@@ -12,8 +15,9 @@ export interface PolicyOptions {
 }
 
 /**
- * How an issue changed what is enforced. `narrowed`: stricter than written. `no-effect`: the part is not
- * enforced by ztunnel at all, as in Istio. `ignored`: another policy or Istio's rules take precedence.
+ * How an issue changed what is enforced. `narrowed`: stricter than written. `no-effect`: the part
+ * is not enforced by ztunnel at all, as in Istio. `ignored`: another policy or Istio's rules take
+ * precedence.
  * `noted`: enforced as Istio would, but it is probably not what was meant.
  */
 export type PolicyEffect = "narrowed" | "no-effect" | "ignored" | "noted";
@@ -38,26 +42,39 @@ export interface PolicyIssue {
 export interface ConvertedAuthorizationPolicy {
   /** What ztunnel enforces; absent when it gets nothing (targetRefs, AUDIT, CUSTOM). */
   readonly authorization?: Authorization;
-  /** For each rule of `authorization`, the index in `spec.rules` it came from; -1 for one made up to deny. */
+  /**
+   * For each rule of `authorization`, the index in `spec.rules` it came from; -1 for one made up to
+   * deny.
+   */
   readonly ruleOrigins: readonly number[];
-  /** One condition of type `ZtunnelAccepted`, or none for a policy that is not ztunnel's (targetRefs). */
+  /**
+   * One condition of type `ZtunnelAccepted`, or none for a policy that is not ztunnel's
+   * (targetRefs).
+   */
   readonly conditions: readonly Condition[];
   readonly issues: readonly PolicyIssue[];
 }
 
 export interface ConvertedPeerAuthentications {
-  /** The static STRICT policy (if there is any PeerAuthentication) and the port-level ones, by key. */
+  /**
+   * The static STRICT policy (if there is any PeerAuthentication) and the port-level ones, by key.
+   */
   readonly authorizations: readonly Authorization[];
   /** By `<namespace>/<name>` of the PeerAuthentication. */
   readonly issues: ReadonlyMap<string, readonly PolicyIssue[]>;
 }
 
-/** What one policy change did. The registry pushes `upserted`/`removed` and re-selects in `affected`. */
+/**
+ * What one policy change did. The registry pushes `upserted`/`removed` and re-selects in
+ * `affected`.
+ */
 export interface PolicyChange {
   readonly upserted: readonly Authorization[];
   /** Keys (`<namespace>/<name>`) of authorizations that are gone. */
   readonly removed: readonly string[];
-  /** Whose `Workload.authorizationPolicies` may be different now: nobody, one namespace, everyone. */
+  /**
+   * Whose `Workload.authorizationPolicies` may be different now: nobody, one namespace, everyone.
+   */
   readonly affected: "none" | "all" | { readonly namespace: string };
   /** Of the changed policy object itself; empty when it was removed. */
   readonly conditions: readonly Condition[];
@@ -65,8 +82,9 @@ export interface PolicyChange {
 }
 
 /**
- * All policies of the mesh, kept incrementally (`PolicyIndex` of policy-index.ts). Costs follow the change: a
- * workload's selection looks only at selectors of its own and the root namespace that name one of its labels.
+ * All policies of the mesh, kept incrementally (`PolicyIndex` of policy-index.ts). Costs follow the
+ * change: a workload's selection looks only at selectors of its own and the root namespace that
+ * name one of its labels.
  */
 export interface Policies {
   /** Adds or replaces a policy. */
@@ -78,7 +96,10 @@ export interface Policies {
   ): PolicyChange;
   /** Everything ztunnel has to know, by key. */
   authorizations(): ReadonlyMap<string, Authorization>;
-  /** Sorted keys of the WORKLOAD_SELECTOR policies of a workload: its `Workload.authorizationPolicies`. */
+  /**
+   * Sorted keys of the WORKLOAD_SELECTOR policies of a workload: its
+   * `Workload.authorizationPolicies`.
+   */
   selectPolicies(labels: Readonly<Record<string, string>>, namespace: string): readonly string[];
 }
 

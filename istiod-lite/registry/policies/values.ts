@@ -3,8 +3,8 @@ import type { ServiceAccountMatch, StringMatch } from "#common/model/authorizati
 import { type Cidr, parseCidr } from "#common/model/ip.ts";
 
 /**
- * `inert` is a valid value that can never be met, such as a `*` in the middle: harmless among the values of
- * an ALLOW, but it would make a DENY or a `not...` field say less than it seems to.
+ * `inert` is a valid value that can never be met, such as a `*` in the middle: harmless among the
+ * values of an ALLOW, but it would make a DENY or a `not...` field say less than it seems to.
  */
 export type Parsed<T> =
   | { readonly kind: "value"; readonly value: T }
@@ -46,7 +46,8 @@ export function parsePrincipal(text: string): Parsed<StringMatch> {
 /** A bare address, or a CIDR block. */
 export function parseBlock(text: string): Parsed<Cidr> {
   const block = parseCidr(text);
-  // "::ffff:10.0.0.0/24" is a block of nearly all IPv6 addresses, not of 256 IPv4 ones: nobody means it.
+  // "::ffff:10.0.0.0/24" is a block of nearly all IPv6 addresses, not of 256 IPv4 ones: nobody
+  // means it.
   const mapped = text.includes(":") && text.includes("/") && block?.bytes.length === 4;
   if (block === undefined || mapped) return broken("write an address or a CIDR block: 10.1.0.0/16");
   return value(block);

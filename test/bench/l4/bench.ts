@@ -1,4 +1,6 @@
-/** Runs all rounds: fresh proxies for each step, each load on each placement, values into samples. */
+/**
+ * Runs all rounds: fresh proxies for each step, each load on each placement, values into samples.
+ */
 import { describeError } from "#common/runtime/errors.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import { type Contender, DIRECT } from "./contender.ts";

@@ -6,7 +6,9 @@ export interface Contender {
   readonly name: ContenderName;
   /** Starts fresh proxies for a mode; resolves when they say that they are ready. */
   start(mode: Mode): Promise<void>;
-  /** The proxies' directories in /proc, one per node; empty for direct. Throws where one is gone. */
+  /**
+   * The proxies' directories in /proc, one per node; empty for direct. Throws where one is gone.
+   */
   procDirs(): Promise<readonly string[]>;
   stop(): Promise<void>;
 }

@@ -17,7 +17,9 @@ const PROGRAM = fileURLToPath(new URL("load/client-main.ts", import.meta.url));
 const PATIENCE_MS = 75_000;
 
 export interface LoadEvents {
-  /** The measurement begins; for `hold`: all connections are there, and stay until this resolves. */
+  /**
+   * The measurement begins; for `hold`: all connections are there, and stay until this resolves.
+   */
   readonly onMeasuring: () => Promise<void> | void;
   /** The measurement is over; the load's process still ends. */
   readonly onDone?: () => void;

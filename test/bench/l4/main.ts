@@ -1,4 +1,6 @@
-/** `npm run bench:l4`: what carrying connections costs, without the mesh, captured, and over HBONE. */
+/**
+ * `npm run bench:l4`: what carrying connections costs, without the mesh, captured, and over HBONE.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeError, MeshError } from "#common/runtime/errors.ts";

@@ -10,7 +10,9 @@ import { ECHO_PORT, type Route } from "./topology.ts";
 const TIMEOUT_MS = 20_000;
 const RETRY_MS = 100;
 
-/** Resolves when a fresh connection travels as the mode says; fresh proxies take a moment to know. */
+/**
+ * Resolves when a fresh connection travels as the mode says; fresh proxies take a moment to know.
+ */
 export async function untilMode(cluster: TestCluster, route: Route, mode: Mode): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS;
   let seen = "nothing";

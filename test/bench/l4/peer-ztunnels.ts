@@ -1,7 +1,7 @@
 /**
- * A stock ztunnel on each node, in the place of ours: in the same nodes, for the same pods, behind the
- * same rules. Its state comes from a file, its pods from our ZDS server, its certificates from its own
- * test CA.
+ * A stock ztunnel on each node, in the place of ours: in the same nodes, for the same pods, behind
+ * the same rules. Its state comes from a file, its pods from our ZDS server, its certificates from
+ * its own test CA.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -108,8 +108,8 @@ export class PeerZtunnels implements Contender {
     const log = join(dir, `${node}.log`);
     const logFd = openSync(log, "w");
     const netns = await this.#cluster.nodeNetns(node);
-    // No process namespace of the cluster, whose numbers would not fit the /proc that ztunnel reads; so
-    // the kernel has to end it with us.
+    // No process namespace of the cluster, whose numbers would not fit the /proc that ztunnel
+    // reads; so the kernel has to end it with us.
     const inNode = ["--pdeathsig", "KILL", "nsenter", `--net=${netns}`, "--", this.#binary];
     const child = spawn("setpriv", inNode, {
       env: peerEnv(node, socket, state),

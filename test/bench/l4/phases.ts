@@ -48,7 +48,8 @@ export function runPhase(phase: Phase, context: PhaseContext): Promise<Measured>
   }
 }
 
-// --- bulk ------------------------------------------------------------------------------------------
+// --- bulk
+// ------------------------------------------------------------------------------------------
 
 interface IperfReport {
   readonly error?: string;
@@ -84,7 +85,8 @@ async function iperf(context: PhaseContext, streams: number, seconds: number) {
   throw new MeshError("IPERF_FAILED", `iperf3: ${report.error ?? (stderr.trim() || "no bytes")}`);
 }
 
-// --- requests --------------------------------------------------------------------------------------
+// --- requests
+// --------------------------------------------------------------------------------------
 
 async function fixedRate(context: PhaseContext): Promise<Measured> {
   const { result, cpu } = await load(context, { ...REQUESTS, kind: "rate", rate: RR_RATE });
@@ -145,7 +147,8 @@ function startCpu({ procDirs }: PhaseContext): () => number {
   return () => now() - before;
 }
 
-// --- memory ----------------------------------------------------------------------------------------
+// --- memory
+// ----------------------------------------------------------------------------------------
 
 /** Of proxies that are fresh and have carried no more than a probe. */
 export async function idleMemory(context: PhaseContext): Promise<number> {

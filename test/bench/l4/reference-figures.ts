@@ -1,6 +1,7 @@
 /**
- * What a stock ztunnel reached beside direct connections on a machine of two cores, for runs without one:
- * its share of direct is what carries over to another machine, and so are CPU seconds per work, roughly.
+ * What a stock ztunnel reached beside direct connections on a machine of two cores, for runs
+ * without one: its share of direct is what carries over to another machine, and so are CPU seconds
+ * per work, roughly.
  */
 import type { Metric, Mode } from "./metrics.ts";
 

@@ -10,8 +10,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The nearest-rank percentile: the smallest value that at least `percent` of all are not above. `sorted`
- * ascends. NaN of nothing.
+ * The nearest-rank percentile: the smallest value that at least `percent` of all are not above.
+ * `sorted` ascends. NaN of nothing.
  */
 export function percentile(sorted: Float64Array, percent: number): number {
   const rank = Math.ceil((percent / 100) * sorted.length);

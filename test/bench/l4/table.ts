@@ -54,7 +54,9 @@ function peerValue({ mode, placement, metric }: Row, samples: Samples): string {
   return value === undefined ? "failed" : number(value);
 }
 
-/** `~` marks a ratio to a stock ztunnel that was not measured now but follows from older figures. */
+/**
+ * `~` marks a ratio to a stock ztunnel that was not measured now but follows from older figures.
+ */
 function verdict(row: Row, withPeer: boolean): string {
   const bar = barOf(row.mode, row.metric);
   if (bar === undefined) return "";

@@ -1,6 +1,6 @@
 /**
- * The cluster that everything is measured on: two nodes; a client on the first, a server on each. One
- * namespace has them in the mesh, another has the same outside of it.
+ * The cluster that everything is measured on: two nodes; a client on the first, a server on each.
+ * One namespace has them in the mesh, another has the same outside of it.
  */
 import { fileURLToPath } from "node:url";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
@@ -23,8 +23,9 @@ export const PODS = [
 ] as const;
 
 /**
- * Many short connections between the same two addresses: conntrack must forget them, and their ports must
- * be free again, faster than is usual. Files below /proc/sys/net, which every namespace has of its own.
+ * Many short connections between the same two addresses: conntrack must forget them, and their
+ * ports must be free again, faster than is usual. Files below /proc/sys/net, which every namespace
+ * has of its own.
  */
 const SETTINGS = {
   "netfilter/nf_conntrack_tcp_timeout_time_wait": "1",

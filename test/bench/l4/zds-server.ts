@@ -1,7 +1,7 @@
 /**
  * The server side of ZDS, by which an istio-cni agent tells a ztunnel which pods it has to proxy: a
- * unix seqpacket socket, one protobuf message per packet, each answered. Messages and field numbers:
- * istio/ztunnel proto/zds.proto.
+ * unix seqpacket socket, one protobuf message per packet, each answered. Messages and field
+ * numbers: istio/ztunnel proto/zds.proto.
  */
 import { MeshError } from "#common/runtime/errors.ts";
 import {
@@ -20,7 +20,9 @@ export interface ZdsPod {
 }
 
 export interface ZdsServer {
-  /** Resolves when a ztunnel has taken all pods; rejects with the reason it gives for refusing one. */
+  /**
+   * Resolves when a ztunnel has taken all pods; rejects with the reason it gives for refusing one.
+   */
   readonly served: Promise<void>;
   close(): void;
 }

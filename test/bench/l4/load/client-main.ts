@@ -1,4 +1,6 @@
-/** The bench's load generator: one load per process; see load-messages.ts for options and output. */
+/**
+ * The bench's load generator: one load per process; see load-messages.ts for options and output.
+ */
 import { writeSync } from "node:fs";
 import { describeError } from "#common/runtime/errors.ts";
 import { runConnects, runHold } from "./connection-load.ts";

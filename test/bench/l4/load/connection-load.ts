@@ -98,7 +98,10 @@ export function runConnects(options: LoadOptions, onMeasuring: () => void): Load
   return { requests: answers, errors: exchange.errors, elapsedMs };
 }
 
-/** Opens all, exchanges one request on each, calls `onMeasuring`, and waits until standard input ends. */
+/**
+ * Opens all, exchanges one request on each, calls `onMeasuring`, and waits until standard input
+ * ends.
+ */
 export function runHold(options: LoadOptions, onMeasuring: () => void): LoadResult {
   const exchange = new Exchange(options);
   const { connections } = exchange;

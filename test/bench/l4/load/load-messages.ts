@@ -32,7 +32,9 @@ export interface LoadResult {
   readonly latencyMs?: { readonly p50: number; readonly p90: number; readonly p99: number };
 }
 
-/** `measuring`: the warm-up is over (or all connections are held); `done`: so is the measurement. */
+/**
+ * `measuring`: the warm-up is over (or all connections are held); `done`: so is the measurement.
+ */
 export type LoadMessage =
   | { readonly event: "measuring" }
   | { readonly event: "done"; readonly result: LoadResult };

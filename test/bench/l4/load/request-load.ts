@@ -103,8 +103,9 @@ class ClosedLoop extends RequestLoad {
 }
 
 /**
- * Request n is due at start + n / rate, on connection n modulo the number of connections, and its latency
- * counts from then: one that waits for a slow answer before it on its connection waits on the record.
+ * Request n is due at start + n / rate, on connection n modulo the number of connections, and its
+ * latency counts from then: one that waits for a slow answer before it on its connection waits on
+ * the record.
  */
 class FixedRate extends RequestLoad {
   readonly #periodMs: number;
