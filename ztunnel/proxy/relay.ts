@@ -22,14 +22,34 @@ export function relay(
   upstream: End,
   onDone: (outcome: RelayOutcome) => void,
 ): Relay {
-  const closed = new Set<End>();
-  let error: Error | undefined;
-  let brokenBy: RelayOutcome["brokenBy"];
+  return new RunningRelay(downstream, upstream, onDone);
+}
 
-  const connect = (from: End, to: End, side: "downstream" | "upstream"): void =>
+type Side = NonNullable<RelayOutcome["brokenBy"]>;
+
+class RunningRelay implements Relay {
+  readonly #ends: readonly [End, End];
+  readonly #closed = new Set<End>();
+  readonly #onDone: (outcome: RelayOutcome) => void;
+  #error: Error | undefined;
+  #brokenBy: Side | undefined;
+
+  constructor(downstream: End, upstream: End, onDone: (outcome: RelayOutcome) => void) {
+    this.#ends = [downstream, upstream];
+    this.#onDone = onDone;
+    this.#connect(downstream, upstream, "downstream");
+    this.#connect(upstream, downstream, "upstream");
+  }
+
+  abort(reason: Error): void {
+    this.#error ??= reason;
+    for (const end of this.#ends) end.reset();
+  }
+
+  #connect(from: End, to: End, side: Side): void {
     from.start({
       onData: (chunk, release) => {
-        if (!closed.has(to)) return to.write(chunk, release);
+        if (!this.#closed.has(to)) return to.write(chunk, release);
         // Nobody is there any more: as TCP answers data to a closed socket.
         release?.();
         from.reset();
@@ -37,26 +57,20 @@ export function relay(
       },
       onEnd: () => to.shutdown(),
       onDrain: () => to.resume(),
-      onClosed: (cause) => {
-        closed.add(from);
-        if (cause !== undefined && error === undefined) {
-          error = cause;
-          brokenBy = side;
-        }
-        if (cause !== undefined) to.reset();
-        // It may wait for a drain that will not come now.
-        else to.resume();
-        if (closed.size === 2) onDone({ error, brokenBy });
-      },
+      onClosed: (cause) => this.#endClosed(from, to, side, cause),
     });
+  }
 
-  connect(downstream, upstream, "downstream");
-  connect(upstream, downstream, "upstream");
-  return {
-    abort(reason) {
-      error ??= reason;
-      downstream.reset();
-      upstream.reset();
-    },
-  };
+  #endClosed(from: End, to: End, side: Side, cause: Error | undefined): void {
+    this.#closed.add(from);
+    if (cause !== undefined && this.#error === undefined) {
+      this.#error = cause;
+      this.#brokenBy = side;
+    }
+    if (cause !== undefined) to.reset();
+    // It may wait for a drain that will not come now.
+    else to.resume();
+    if (this.#closed.size < 2) return;
+    this.#onDone({ error: this.#error, brokenBy: this.#brokenBy });
+  }
 }
