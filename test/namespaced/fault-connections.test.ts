@@ -80,6 +80,7 @@ describe("the mesh, against peers without manners", () => {
 
   test("connections that are reset at once end as resets, and leave no descriptor behind", async () => {
     await assertServed();
+    await cluster.until("the first client has left", () => endings.length > 0);
     const before = { node1: await descriptors("node1"), node2: await descriptors("node2") };
     endings.length = 0;
     const opened = 3 * 150;

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Registry as MetricsRegistry } from "prom-client";
+import type { Query } from "#common/runtime/http-server.ts";
+import { answerDebug } from "./debug.ts";
+import { Registry } from "./registry/registry.ts";
+import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
+
+const deps = {
+  ready: () => true,
+  metrics: new MetricsRegistry(),
+  view: new Registry(DEFAULT_REGISTRY_OPTIONS).resources,
+  proxies: () => [],
+};
+
+function statusOf(path: string, fromLoopback: boolean): Promise<number> {
+  const parameters = new URLSearchParams();
+  const query: Query = { method: "GET", path, parameters, acceptsGzip: false, fromLoopback };
+  return answerDebug(query, deps).then(({ status }) => status);
+}
+
+test("what the mesh consists of is told to localhost only", async () => {
+  for (const path of ["/debug/syncz", "/debug/registryz"]) {
+    assert.equal(await statusOf(path, true), 200);
+    assert.equal(await statusOf(path, false), 403);
+  }
+});
+
+test("probes and Prometheus get their answers from anywhere", async () => {
+  for (const path of ["/healthz/ready", "/metrics"]) assert.equal(await statusOf(path, false), 200);
+});
