@@ -141,6 +141,17 @@ test("kill -9 of meshctl up leaves nothing behind", async () => {
   await assertGone(initPid, pids, before);
 });
 
+test("kill -9 of meshctl up leaves nothing behind even if the cluster itself is stuck", async () => {
+  const before = traces();
+  const { child, printed } = up("stuck");
+  await printed(/2 of 2 pods ready/);
+  const initPid = await initOf("stuck");
+  const pids = processesOf(initPid);
+  for (const pid of pids) process.kill(Number(pid), "SIGSTOP");
+  child.kill("SIGKILL");
+  await assertGone(initPid, pids, before);
+});
+
 test("kill -9 while it starts leaves nothing behind", async () => {
   const before = traces();
   const { child, printed, exited } = up("early");
@@ -185,8 +196,10 @@ test("Ctrl-C ends it with status 0 and leaves nothing behind", async () => {
   await printed(/Ctrl-C/);
   const initPid = await initOf("interrupted");
   const pids = processesOf(initPid);
+  const begun = Date.now();
   child.kill("SIGINT");
   assert.equal(await exited, 0);
+  assert.ok(Date.now() - begun < 1500, "nothing has to be waited for");
   await assertGone(initPid, pids, before);
 });
 

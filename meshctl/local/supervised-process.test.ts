@@ -93,6 +93,13 @@ describe("a supervised process", () => {
     assert.equal(child.restarts, 0, "what was stopped stays down");
   });
 
+  test("leaves nothing running when it ends by itself", async () => {
+    const file = join(dir, "left-behind");
+    const child = supervise(`sleep 60 & echo $! > ${file}; exit 0`, { restart: "Never" });
+    await until(() => child.state.kind === "terminated");
+    await until(() => !isAlive(Number(readFileSync(file, "utf8"))));
+  });
+
   test("ends by itself on SIGTERM within its time", async () => {
     const child = supervise("exec sleep 60");
     await until(() => child.pid !== undefined);
