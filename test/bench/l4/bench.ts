@@ -47,6 +47,7 @@ class Bench {
   readonly #cluster: TestCluster;
   readonly #options: BenchOptions;
   readonly #say: (line: string) => void;
+  readonly #ours: OwnZtunnels;
   readonly #contenders: ReadonlyMap<ContenderName, Contender>;
   #prefix = "";
 
@@ -54,15 +55,14 @@ class Bench {
     this.#cluster = cluster;
     this.#options = options;
     this.#say = say;
-    const ours = new OwnZtunnels(cluster);
+    this.#ours = new OwnZtunnels(cluster);
     const peer = options.peer === undefined ? [] : [new PeerZtunnels(cluster, options.peer)];
-    this.#contenders = new Map([DIRECT, ours, ...peer].map((one) => [one.name, one]));
+    this.#contenders = new Map([DIRECT, this.#ours, ...peer].map((one) => [one.name, one]));
   }
 
   async run(): Promise<void> {
     const { rounds, modes, peer } = this.#options;
-    // The cluster's own start brought ztunnels up; every step brings up its own.
-    await this.#contenders.get("ours")?.stop();
+    await this.#ours.prepare();
     const started = performance.now();
     for (let round = 0; round < rounds; round++) {
       const elapsedMs = performance.now() - started;

@@ -17,6 +17,23 @@ export class OwnZtunnels implements Contender {
     this.#cluster = cluster;
   }
 
+  /**
+   * To be called once, first: ends the ztunnels that came with the cluster in good order, which is when
+   * Node writes its compile cache. Without one, reading TypeScript alone takes 30 MB.
+   */
+  async prepare(): Promise<void> {
+    await Promise.all(
+      NODES.map(async (node) => {
+        const ztunnel = this.#cluster.ztunnel(node);
+        const pid = await ztunnel.pid();
+        await ztunnel.kill("SIGTERM");
+        const ended = async () => (await ztunnel.pid().catch(() => 0)) !== pid;
+        await this.#cluster.until(`ztunnel of ${node} has ended`, ended);
+        await ztunnel.stop();
+      }),
+    );
+  }
+
   async start(mode: Mode): Promise<void> {
     const cluster = this.#cluster;
     await this.#setHbone(mode === "hbone");

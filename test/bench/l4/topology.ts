@@ -2,9 +2,11 @@
  * The cluster that everything is measured on: two nodes; a client on the first, a server on each.
  * One namespace has them in the mesh, another has the same outside of it.
  */
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { clusterPaths } from "#meshctl/local/paths.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import type { Mode, Placement } from "./metrics.ts";
 
@@ -42,8 +44,12 @@ export interface Route {
   readonly serverIp: IpAddress;
 }
 
+/** As in an image, ztunnel finds its code compiled; in the cluster's own files, which go with it. */
+const COMPILE_CACHE = join(clusterPaths().root, "compile-cache");
+
 export async function startTopology(): Promise<TestCluster> {
   const cluster = await startCluster({
+    ztunnel: { env: { NODE_COMPILE_CACHE: COMPILE_CACHE } },
     objects: [
       ...objects(MESH_NAMESPACE, { "istio.io/dataplane-mode": "ambient" }),
       ...objects(DIRECT_NAMESPACE, {}),
