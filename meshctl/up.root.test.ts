@@ -31,6 +31,8 @@ spec:
 /** Five times what it takes on an idle machine. */
 const START_TIMEOUT_MS = 15_000;
 
+/** Another run of these tests on this machine has other clusters. */
+const named = (name: string): string => `${name}-${process.pid}`;
 const folder = mkdtempSync(join(tmpdir(), "up-test-"));
 writeFileSync(join(folder, "pods.yaml"), PODS(2));
 const running = new Set<ChildProcess>();
@@ -87,7 +89,8 @@ function traces() {
     rules: spawnSync("nft", ["list", "ruleset"], { encoding: "utf8" }).stdout,
     mounts: readFileSync("/proc/self/mountinfo", "utf8"),
     run: entries("/run"),
-    tmp: entries(tmpdir()).filter((name) => /ambient|mesh|sandbox|cluster/.test(name)),
+    // The folder that the clusters follow is the test's own.
+    tmp: entries(tmpdir()).filter((name) => name.endsWith(`-${process.pid}`)),
   };
 }
 
@@ -133,9 +136,9 @@ async function assertGone(initPid: number, pids: readonly string[], before: obje
 
 test("kill -9 of meshctl up leaves nothing behind", async () => {
   const before = traces();
-  const { child, printed } = up("killed");
+  const { child, printed } = up(named("killed"));
   await printed(/2 of 2 pods ready/);
-  const initPid = await initOf("killed");
+  const initPid = await initOf(named("killed"));
   const pids = processesOf(initPid);
   child.kill("SIGKILL");
   await assertGone(initPid, pids, before);
@@ -143,9 +146,9 @@ test("kill -9 of meshctl up leaves nothing behind", async () => {
 
 test("kill -9 of meshctl up leaves nothing behind even if the cluster itself is stuck", async () => {
   const before = traces();
-  const { child, printed } = up("stuck");
+  const { child, printed } = up(named("stuck"));
   await printed(/2 of 2 pods ready/);
-  const initPid = await initOf("stuck");
+  const initPid = await initOf(named("stuck"));
   const pids = processesOf(initPid);
   for (const pid of pids) process.kill(Number(pid), "SIGSTOP");
   child.kill("SIGKILL");
@@ -154,47 +157,47 @@ test("kill -9 of meshctl up leaves nothing behind even if the cluster itself is 
 
 test("kill -9 while it starts leaves nothing behind", async () => {
   const before = traces();
-  const { child, printed, exited } = up("early");
+  const { child, printed, exited } = up(named("early"));
   await printed(/making cluster/);
   child.kill("SIGKILL");
   await exited;
   const deadline = Date.now() + 1000;
   const names = async () => (await findClusters()).map((cluster) => cluster.settings.name);
-  while ((await names()).includes("early") && Date.now() < deadline) await sleep(10);
-  assert.equal((await names()).includes("early"), false);
+  while ((await names()).includes(named("early")) && Date.now() < deadline) await sleep(10);
+  assert.equal((await names()).includes(named("early")), false);
   assert.deepEqual(traces(), before);
 });
 
 test("kill -9 of the cluster's own init leaves nothing behind, and meshctl up says so", async () => {
   const before = traces();
-  const { printed, exited } = up("decapitated");
+  const { printed, exited } = up(named("decapitated"));
   await printed(/2 of 2 pods ready/);
-  const initPid = await initOf("decapitated");
+  const initPid = await initOf(named("decapitated"));
   const pids = processesOf(initPid);
   process.kill(initPid, "SIGKILL");
   await assertGone(initPid, pids, before);
-  await printed(/decapitated was taken away/);
+  await printed(/cluster decapitated-\d+ was taken away/);
   assert.equal(await exited, 0);
 });
 
 test("a failure inside the cluster is reported with what it said, and leaves nothing behind", async () => {
   const before = traces();
-  const { printed, exited } = up("failing");
+  const { printed, exited } = up(named("failing"));
   await printed(/2 of 2 pods ready/);
-  const initPid = await initOf("failing");
+  const initPid = await initOf(named("failing"));
   const pids = processesOf(initPid);
   const children = readFileSync(`/proc/${initPid}/task/${initPid}/children`, "utf8");
   process.kill(Number.parseInt(children, 10), "SIGKILL");
-  await printed(/cluster failing ended by a failure: .*/);
+  await printed(/cluster failing-\d+ ended by a failure: .*/);
   assert.equal(await exited, 1);
   await assertGone(initPid, pids, before);
 });
 
 test("Ctrl-C ends it with status 0 and leaves nothing behind", async () => {
   const before = traces();
-  const { child, printed, exited } = up("interrupted");
+  const { child, printed, exited } = up(named("interrupted"));
   await printed(/Ctrl-C/);
-  const initPid = await initOf("interrupted");
+  const initPid = await initOf(named("interrupted"));
   const pids = processesOf(initPid);
   const begun = Date.now();
   child.kill("SIGINT");
@@ -205,47 +208,48 @@ test("Ctrl-C ends it with status 0 and leaves nothing behind", async () => {
 
 test("a detached cluster goes on, and meshctl down ends it", async () => {
   const before = traces();
-  const { printed, exited } = up("detached", "--detach");
+  const { printed, exited } = up(named("detached"), "--detach");
   await printed(/2 of 2 pods ready/);
   assert.equal(await exited, 0);
-  const initPid = await initOf("detached");
+  const initPid = await initOf(named("detached"));
   const pids = processesOf(initPid);
-  const { code, stdout } = meshctl("get", "pods", "--name", "detached");
+  const { code, stdout } = meshctl("get", "pods", "--name", named("detached"));
   assert.equal(code, 0);
   assert.equal(stdout.split("\n").filter((line) => /1\/1 +Running/.test(line)).length, 2);
-  assert.deepEqual(meshctl("down", "--name", "detached"), {
+  assert.deepEqual(meshctl("down", "--name", named("detached")), {
     code: 0,
-    stdout: "cluster detached is gone\n",
+    stdout: `cluster ${named("detached")} is gone\n`,
     stderr: "",
   });
   await assertGone(initPid, pids, before);
 });
 
 test("two clusters run side by side with the same addresses, and a name is taken once", async () => {
-  const [one, two] = [up("twin-one"), up("twin-two")];
+  const [one, two] = [up(named("twin-one")), up(named("twin-two"))];
   await Promise.all([one.printed(/2 of 2 pods ready/), two.printed(/2 of 2 pods ready/)]);
   const wide = (name: string) => meshctl("get", "nodes", "--name", name).stdout;
-  assert.match(wide("twin-one"), /node1 +172\.18\.0\.2/);
-  assert.match(wide("twin-two"), /node1 +172\.18\.0\.2/);
+  assert.match(wide(named("twin-one")), /node1 +172\.18\.0\.2/);
+  assert.match(wide(named("twin-two")), /node1 +172\.18\.0\.2/);
   const ambiguous = meshctl("get", "pods");
   assert.equal(ambiguous.code, 1);
   assert.match(ambiguous.stderr, /several clusters are running: .*\nnext: say which one: --name/);
-  const again = up("twin-one");
-  await again.printed(/a cluster named twin-one is running already/);
-  await again.printed(/next: meshctl down --name twin-one/);
+  const again = up(named("twin-one"));
+  await again.printed(/a cluster named twin-one-\d+ is running already/);
+  await again.printed(/next: meshctl down --name twin-one-\d+/);
   assert.equal(await again.exited, 1);
   one.child.kill("SIGINT");
   await one.exited;
-  assert.match(wide("twin-two"), /node1/);
+  assert.match(wide(named("twin-two")), /node1/);
   two.child.kill("SIGINT");
   await two.exited;
 });
 
 test("follows its folder, says what changed, and keeps the last good version of a broken file", async () => {
-  const { child, printed, exited } = up("edited");
+  const { child, printed, exited } = up(named("edited"));
   await printed(/2 of 2 pods ready/);
   const file = join(folder, "pods.yaml");
-  const pods = () => meshctl("get", "pods", "--name", "edited").stdout.match(/Running/g)?.length;
+  const pods = () =>
+    meshctl("get", "pods", "--name", named("edited")).stdout.match(/Running/g)?.length;
   try {
     writeFileSync(file, PODS(3));
     await printed(/~ Deployment default\/sleeper changed: spec\.replicas: 2 -> 3/, 1000);
