@@ -113,7 +113,9 @@ describe("the pods of a cluster", () => {
     };
     await cluster.until("the container was restarted", async () => (await restarts()) > 0);
     await cluster.exec("shop/sick", ["touch", "/healthy"]);
-    assert.match(await cluster.logs("shop/sick"), /^run .*\n$/);
+    await cluster.until("the log is that of the new run", async () => {
+      return /^run .*\n$/.test(await cluster.logs("shop/sick"));
+    });
   });
 
   test("reports an image that it has no program for, and runs the rest", async () => {
