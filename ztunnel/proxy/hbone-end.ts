@@ -15,6 +15,7 @@ export class HboneEnd implements End {
    */
   readonly #transportAlive: () => boolean;
   #error: Error | undefined;
+  #ended = false;
   #closed = false;
 
   constructor(stream: Http2Stream, batcher: FlushBatcher, transportAlive: () => boolean) {
@@ -33,7 +34,7 @@ export class HboneEnd implements End {
       setImmediate(() => this.#onClose(events));
       return;
     }
-    stream.on("end", () => events.onEnd());
+    stream.on("end", () => this.#onEnd(events));
     stream.on("drain", () => events.onDrain());
     stream.on("data", (chunk: Buffer) => {
       this.bytesRead += chunk.length;
@@ -69,15 +70,22 @@ export class HboneEnd implements End {
     stream.close(NGHTTP2_CONNECT_ERROR);
   }
 
+  /** Node also ends the streams of a lost connection (with CANCEL): that is not the peer's end. */
+  #onEnd(events: EndEvents): void {
+    if (this.#ended || (!this.#transportAlive() && this.#code !== NGHTTP2_NO_ERROR)) return;
+    this.#ended = true;
+    events.onEnd();
+  }
+
   #onClose(events: EndEvents): void {
     if (this.#closed) return;
     this.#closed = true;
-    const code = this.#stream.rstCode ?? NGHTTP2_NO_ERROR;
+    const code = this.#code;
     if (!this.#transportAlive() && !this.#complete()) {
       events.onClosed(this.#error ?? new Error("HBONE connection lost"));
     } else if (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL) {
       // Istio's proxies close a stream that is over with either code: both read as an end.
-      if (!this.#stream.readableEnded) events.onEnd();
+      this.#onEnd(events);
       events.onClosed(undefined);
     } else if (code === NGHTTP2_CONNECT_ERROR) {
       // The other side's application reset its connection.
@@ -87,7 +95,12 @@ export class HboneEnd implements End {
     }
   }
 
+  get #code(): number {
+    return this.#stream.rstCode ?? NGHTTP2_NO_ERROR;
+  }
+
+  /** Both directions ended before the connection did. */
   #complete(): boolean {
-    return this.#stream.readableEnded && this.#stream.writableFinished;
+    return this.#ended && this.#stream.writableFinished && this.#code === NGHTTP2_NO_ERROR;
   }
 }
