@@ -37,7 +37,7 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
  */
 export const CONNECTIONS_PER_WORKER = 16_000;
 
-/** TLS handshakes under way per pod; beyond it new tunnels are closed at once. */
+/** TLS handshakes under way per pod and worker; beyond it the oldest of them is closed. */
 export const PENDING_HANDSHAKES_PER_POD = 512;
 
 /** A peer that has not finished its TLS handshake by then is closed. */
@@ -96,6 +96,12 @@ export const SESSION_MEMORY_MB = 128;
  */
 export const STREAM_RESET_BURST = 20_000;
 export const STREAM_RESET_RATE_PER_S = 1_000;
+
+/**
+ * Streams refused on one session because too many were open, before the session is cut with all others
+ * on it. Streams that were reset count as open until they are cleaned up, so a burst of them adds up.
+ */
+export const REJECTED_STREAMS_PER_SESSION = 100_000;
 
 /** Byte counts of connections that stay open are reported this often. */
 export const LIVE_BYTES_INTERVAL_MS = 5_000;

@@ -8,12 +8,13 @@ import tls, { type TLSSocket } from "node:tls";
 import { HBONE_CONNECTION_WINDOW_BYTES, HBONE_SERVER_SETTINGS } from "#common/hbone/settings.ts";
 import { type IpAddress, parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
-import { mtlsServerOptions } from "#common/tls/mtls-options.ts";
+import { HBONE_ALPN, mtlsServerOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import {
   CERTIFICATE_WAIT_MS,
   PENDING_HANDSHAKES_PER_POD,
+  REJECTED_STREAMS_PER_SESSION,
   SESSION_MEMORY_MB,
   STREAM_RESET_BURST,
   STREAM_RESET_RATE_PER_S,
@@ -64,12 +65,7 @@ export class HboneServer {
   accept(socket: net.Socket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
     const peer = peerOf(socket);
-    const pending = this.#handshakes.size;
-    if (pending >= PENDING_HANDSHAKES_PER_POD) {
-      this.#refused(peer, failure("limit-reached", `${pending} TLS handshakes are pending`));
-      socket.resetAndDestroy();
-      return;
-    }
+    if (this.#handshakes.size >= PENDING_HANDSHAKES_PER_POD) this.#dropOldestHandshake();
     this.#handshakes.set(socket, peer);
     socket.once("close", () => {
       this.#waiting.delete(socket);
@@ -114,6 +110,17 @@ export class HboneServer {
     }
   }
 
+  /** Handshakes take milliseconds: the oldest is the likeliest never to end, the newest an honest one. */
+  #dropOldestHandshake(): void {
+    for (const [socket, peer] of this.#handshakes) {
+      this.#handshakes.delete(socket);
+      const message = `${PENDING_HANDSHAKES_PER_POD} TLS handshakes are pending, and this is the oldest`;
+      this.#refused(peer, failure("limit-reached", message));
+      socket.resetAndDestroy();
+      return;
+    }
+  }
+
   #handshakeOver(socket: TLSSocket): PeerAddresses | undefined {
     const raw = rawSocketOf(socket);
     const peer = raw && this.#handshakes.get(raw);
@@ -129,8 +136,14 @@ export class HboneServer {
       socket.destroy();
       return;
     }
+    if (socket.alpnProtocol !== HBONE_ALPN) {
+      this.#refused(peerOf(socket), NOT_HTTP2);
+      socket.destroy();
+      return;
+    }
     const { address, localIp } = peerOf(socket);
-    if (address === undefined || localIp === undefined || socket.alpnProtocol !== "h2") {
+    if (address === undefined || localIp === undefined) {
+      // Gone already.
       socket.destroy();
       return;
     }
@@ -191,6 +204,7 @@ export class HboneServer {
 const SESSION_OPTIONS: http2.ServerSessionOptions = {
   settings: HBONE_SERVER_SETTINGS,
   maxSessionMemory: SESSION_MEMORY_MB,
+  maxSessionRejectedStreams: REJECTED_STREAMS_PER_SESSION,
   streamResetBurst: STREAM_RESET_BURST,
   streamResetRate: STREAM_RESET_RATE_PER_S,
 };
@@ -199,6 +213,8 @@ const SESSION_OPTIONS: http2.ServerSessionOptions = {
  * An emitter without an 'error' listener would end the process; what follows ('close') is handled.
  */
 const IGNORE_REPORTED_ELSEWHERE = (): void => undefined;
+
+const NOT_HTTP2 = failure("h2-failed", "the client did not offer HTTP/2 in its TLS handshake");
 
 const HANDSHAKE_CUT = failure("tls-failed", "the connection ended during the TLS handshake");
 
