@@ -4,7 +4,7 @@ import { parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
-import { CONNECTIONS_PER_WORKER } from "../limits.ts";
+import { CONNECTIONS_PER_WORKER, LISTENER_BACKLOG } from "../limits.ts";
 import { failure } from "./failure.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { HboneServer } from "./hbone-server.ts";
@@ -134,7 +134,8 @@ export class PodProxy {
 function listening(server: net.Server, fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ fd }, () => {
+    // listen(2) is called again, with Node's own backlog unless it is given here.
+    server.listen({ fd }, LISTENER_BACKLOG, () => {
       server.off("error", reject);
       resolve();
     });
