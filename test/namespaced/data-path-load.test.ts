@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type net from "node:net";
 import { after, before, test } from "node:test";
+import { HBONE_STREAM_WINDOW_BYTES } from "#common/hbone/settings.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod } from "#test/support/objects.ts";
 import { PodSockets, readBytes, readToEnd, type Target } from "#test/support/pod-sockets.ts";
@@ -14,8 +15,6 @@ const MIB = 1024 * 1024;
 const TRANSFER_BYTES = 1024 * MIB;
 const CONNECTIONS = 2_000;
 const STALLED = 20;
-/** HBONE's, the most that one stream may have on its way (common/hbone/settings.ts). */
-const STREAM_WINDOW_BYTES = 4 * MIB;
 /** All of one connection's buffers together: the kernel's four and the window. */
 const BUFFERED_BYTES = 32 * MIB;
 const PORT = 8080;
@@ -88,7 +87,10 @@ test(`${STALLED} readers that read nothing bound memory, hold up nobody, and are
   for (const each of sent) assert.ok(each() < BUFFERED_BYTES, `${each()} bytes are in buffers`);
   for (const [i, node] of NODES.entries()) {
     const grown = (await processUse(cluster, node)).rssMb - (before[i]?.rssMb ?? 0);
-    assert.ok(grown * MIB < STALLED * STREAM_WINDOW_BYTES + 32 * MIB, `${node}: ${grown} MB more`);
+    assert.ok(
+      grown * MIB < STALLED * HBONE_STREAM_WINDOW_BYTES + 32 * MIB,
+      `${node}: ${grown} MB more`,
+    );
   }
 
   onConnection = (socket) => socket.pipe(socket);

@@ -3,6 +3,9 @@
 /** The label that enrols. */
 export const MESH_LABEL = "istio.io/dataplane-mode";
 
+/** What every identity of the mesh begins with. */
+export const SPIFFE = "spiffe://cluster.local";
+
 export function namespace(name: string, mesh: "ambient" | "none" | undefined): object {
   const labels = mesh === undefined ? {} : { labels: { [MESH_LABEL]: mesh } };
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, ...labels } };

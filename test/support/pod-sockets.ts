@@ -111,7 +111,7 @@ export class PodSockets implements Disposable {
     try {
       const options = { ip: "::" as IpAddress, port, backlog: BACKLOG, reusePort: false, mark: 0 };
       const fd = this.#sys.inNetns(netns, () => this.#sys.listenTcp(options));
-      server.listen({ fd });
+      server.listen({ fd }, BACKLOG);
       await once(server, "listening");
     } finally {
       this.#sys.closeNetns(netns);
