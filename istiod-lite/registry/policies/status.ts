@@ -21,14 +21,14 @@ export interface Outcome {
 }
 
 /**
- * True as long as something of what was written is enforced. UnsupportedValue: something needs a
- * waypoint, what is enforced is stricter. PartiallyInvalid: a part is invalid, or has no effect.
- * Invalid: nothing is left.
+ * True as long as something of what was written is enforced. UnsupportedValue, Istio's word for it:
+ * nothing is wrong but that a part needs a waypoint. PartiallyInvalid: a part is invalid. Invalid:
+ * nothing valid is left.
  */
 export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcome): Condition {
   const serious = issues.filter((issue) => issue.effect !== "noted");
   const dead = serious.length > 0 && outcome.enforced === 0;
-  const reason = dead ? "Invalid" : reasonOf(issues);
+  const reason = reasonOf(issues, dead);
   const told = issues
     .slice(0, POLICY_ISSUES_TOLD)
     .map((issue) => `${issue.field}: ${issue.message}`);
@@ -43,10 +43,10 @@ export function unsupportedAction(action: string, generation: number | undefined
   return condition(false, "UnsupportedValue", message, generation);
 }
 
-function reasonOf(issues: readonly PolicyIssue[]): Reason {
+function reasonOf(issues: readonly PolicyIssue[], dead: boolean): Reason {
   if (issues.length === 0) return "Accepted";
-  const partly = issues.some((issue) => issue.cause === "invalid" || issue.effect === "no-effect");
-  return partly ? "PartiallyInvalid" : "UnsupportedValue";
+  if (issues.every((issue) => issue.cause === "unsupported")) return "UnsupportedValue";
+  return dead ? "Invalid" : "PartiallyInvalid";
 }
 
 function condition(
