@@ -9,13 +9,13 @@
  * mesh.
  */
 import assert from "node:assert/strict";
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { IpAddress } from "#common/model/ip.ts";
 import { type ClusterOptions, startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
 import { PodSockets, readToEnd } from "#test/support/pod-sockets.ts";
-import { authorizationPolicy } from "#test/support/policy-objects.ts";
+import { allow } from "#test/support/policy-objects.ts";
 import { configDump } from "#test/support/ztunnel-view.ts";
 
 export const FAMILIES = ["ipv4", "ipv6"] as const;
@@ -125,25 +125,32 @@ export class PolicyMesh implements AsyncDisposable {
 
   /** Makes these the only policies there are; resolves when every ztunnel judges by them. */
   async enforce(...policies: readonly object[]): Promise<void> {
-    const gone = this.#files.filter((file) => !policies.map(fileOf).includes(file));
-    for (const file of gone) await rm(join(this.cluster.folder, file));
-    this.#files = policies.map(fileOf);
+    const files = policies.map(fileOf);
+    const gone = this.#files.filter((file) => !files.includes(file));
+    for (const file of gone) await rm(this.#path(file), { force: true });
+    this.#files = files;
     await this.cluster.apply(...policies);
     await this.settle();
   }
 
+  /** Saves a file of the cluster's folder, as its user would; the next `enforce` removes it. */
+  async save(file: string, text: string): Promise<void> {
+    if (!this.#files.includes(file)) this.#files = [...this.#files, file];
+    await writeFile(this.#path(file), text);
+  }
+
   /**
-   * Resolves when what is in the cluster's folder is in force. A policy that is written later than
-   * all else, and the workload that has to name it, have reached the ztunnels after what was
-   * written before.
+   * Resolves when what is in the cluster's folder is in force, as far as it can be. A policy that is
+   * written later than all else, and the workload that has to name it, have reached the ztunnels after
+   * what was written before.
    */
   async settle(): Promise<void> {
+    const { client } = this.cluster;
+    await client.refresh();
     const name = `tick-${++this.#ticks}`;
-    const options = { name, namespace: "tick", matchLabels: { app: "tick" } };
-    const tick = authorizationPolicy({ rules: [{}] }, options);
-    const before = authorizationPolicy({}, { ...options, name: `tick-${this.#ticks - 1}` });
-    await rm(join(this.cluster.folder, fileOf(before)), { force: true });
-    await this.cluster.apply(tick);
+    const tick = allow([{}], { name, namespace: "tick", matchLabels: { app: "tick" } });
+    await writeFile(this.#path("tick.json"), JSON.stringify(tick));
+    await client.refresh();
     await this.cluster.until(`${name} is in force`, async () => {
       const known = await Promise.all(NODES.map((node) => this.#knows(node, `tick/${name}`)));
       return known.every(Boolean);
@@ -225,6 +232,10 @@ export class PolicyMesh implements AsyncDisposable {
     const tick = workloads.find((workload) => workload.namespace === "tick");
     const known = policies.some((policy) => `${policy.namespace}/${policy.name}` === key);
     return known && tick?.authorizationPolicies?.includes(key) === true;
+  }
+
+  #path(file: string): string {
+    return join(this.cluster.folder, file);
   }
 
   #address(key: string): string {
