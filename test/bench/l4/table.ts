@@ -32,20 +32,24 @@ function formatTable(
   if (withPeer) header.push("peer", "x peer");
   if (mode !== "direct") header.push("bar");
   const lines = rows.map((row) => {
-    const cells: string[] = [row.metric, METRICS[row.metric].unit, ownValue(row, samples)];
+    const cells: string[] = [
+      row.metric,
+      METRICS[row.metric].unit,
+      row.value === null ? "failed" : number(row.value),
+    ];
     if (mode !== "direct") cells.push(number(row.ratioToDirect));
     if (withPeer) cells.push(peerValue(row, samples), number(row.ratioToPeer));
     if (mode !== "direct") cells.push(verdict(row, withPeer));
     return cells;
   });
-  return `\n${mode}, ${placement}\n${align([header, ...lines])}`;
+  const failures = rows.flatMap((row) => failureOf(row, samples));
+  return `\n${mode}, ${placement}\n${align([header, ...lines])}${failures.join("")}`;
 }
 
-function ownValue(row: Row, samples: Samples): string {
-  const { mode, placement, metric } = row;
-  if (row.value !== null) return number(row.value);
+function failureOf({ mode, placement, metric, value }: Row, samples: Samples): string[] {
+  if (value !== null) return [];
   const reason = samples.failure({ contender: ownContender(mode), mode, placement }, metric);
-  return `failed: ${oneLine(reason ?? "not measured")}`;
+  return [`  ${metric} failed: ${oneLine(reason ?? "not measured")}\n`];
 }
 
 function peerValue({ mode, placement, metric }: Row, samples: Samples): string {
@@ -65,7 +69,8 @@ function verdict(row: Row, withPeer: boolean): string {
   if (row.ratioToPeer !== null) return judge(bar, row.ratioToPeer, "");
   if (withPeer) return `${describe(bar)}: unknown, the peer failed`;
   const ratio = estimate(row.mode, row.metric, row.value, row);
-  return ratio === undefined ? "" : judge(bar, ratio, `, ~${number(ratio)} by older figures`);
+  if (ratio === undefined) return `${describe(bar)}: unknown without --peer`;
+  return judge(bar, ratio, `, ~${number(ratio)} by older figures`);
 }
 
 function estimate(mode: Mode, metric: Metric, value: number, row: Row): number | undefined {
