@@ -121,8 +121,12 @@ export class Cluster {
     this.requestReconcile();
   }
 
-  /** Something may be different: compare and act soon. */
+  /**
+   * Something may be different: compare and act soon. Not before the folder has been seen: nodes that
+   * were made without it would keep addresses that it does not give them.
+   */
   requestReconcile(): void {
+    if (!this.#folderSeen) return;
     this.#dirty = true;
     this.#running ??= this.#run();
   }
