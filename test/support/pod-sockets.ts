@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import { formatSocketAddress, type IpAddress, parseIp } from "#common/model/ip.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
@@ -23,6 +23,12 @@ export interface Ending {
   /** "end": the peer finished properly; "reset": by an RST; otherwise the error's code. */
   readonly how: string;
   readonly received: Buffer;
+}
+
+/** A connection from its beginning to its end. */
+export interface Call extends Ending {
+  /** The client's address and port, as an access log has them. */
+  readonly source: string;
 }
 
 export class PodSockets implements Disposable {
@@ -51,10 +57,14 @@ export class PodSockets implements Disposable {
   async serveHttp(
     pod: string,
     port: number,
-    listener: (peer: string, request: http.IncomingMessage) => string,
+    listener: (
+      peer: string,
+      request: http.IncomingMessage,
+      response: http.ServerResponse,
+    ) => string,
   ): Promise<net.Server> {
     const server = http.createServer((request, response) => {
-      response.end(listener(peerIp(request.socket), request));
+      response.end(listener(peerIp(request.socket), request, response));
     });
     server.on("connection", (socket) => this.#keep(socket));
     return this.#listen(server, await this.#cluster.podNetns(pod), port);
@@ -65,6 +75,21 @@ export class PodSockets implements Disposable {
    */
   async dial(pod: string, target: Target): Promise<net.Socket> {
     return this.#dialFrom(await this.#cluster.podNetns(pod), target);
+  }
+
+  /**
+   * Connects from a pod, sends `text` where there is one, ends its direction and reads to the end. A
+   * connection that is reset before anybody could look at it ends as "reset" too; one that is
+   * refused as "ECONNREFUSED".
+   */
+  async call(pod: string, target: Target, text = ""): Promise<Call> {
+    const socket = this.#connect(await this.#cluster.podNetns(pod), target);
+    // connect(2) itself is on this queue too, ahead of us.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    const { address, port } = socket.address() as net.AddressInfo;
+    const source = formatSocketAddress({ ip: address as IpAddress, port });
+    socket.end(text);
+    return { source, ...(await readToEnd(socket)) };
   }
 
   /** A connection from a node's own network; `fabric` is the network between the nodes. */
@@ -83,7 +108,14 @@ export class PodSockets implements Disposable {
     this.#open.clear();
   }
 
-  async #dialFrom(netnsPath: string, { ip, port }: Target): Promise<net.Socket> {
+  async #dialFrom(netnsPath: string, target: Target): Promise<net.Socket> {
+    const socket = this.#connect(netnsPath, target);
+    await once(socket, "connect");
+    return socket.setNoDelay(true);
+  }
+
+  /** A socket of that namespace, on its way to the target. */
+  #connect(netnsPath: string, { ip, port }: Target): net.Socket {
     const family = ip.includes(":") ? "ipv6" : "ipv4";
     const netns = this.#sys.openNetns(netnsPath);
     let fd: number;
@@ -97,8 +129,6 @@ export class PodSockets implements Disposable {
     const options = { fd, manualStart: true, allowHalfOpen: true } as net.SocketConstructorOpts;
     const socket = new net.Socket(options).connect({ host: ip, port });
     this.#keep(socket);
-    await once(socket, "connect");
-    socket.on("error", () => undefined).setNoDelay(true);
     return socket;
   }
 
