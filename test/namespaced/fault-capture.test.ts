@@ -61,7 +61,10 @@ describe("rules that somebody removes in a pod", () => {
       const closed = async () => !(await isServed(cluster, sockets, "outside/plain"));
       await cluster.until("plaintext is refused again", closed, { timeoutMs: 2_000 });
       assert.equal(await isServed(cluster, sockets, "shop/client"), true);
-      assert.match(await cluster.ztunnel("node2").logs(), /capture was lost and has been repaired/);
+      await cluster.until("the repair is logged", async () => {
+        const logs = await cluster.ztunnel("node2").logs();
+        return logs.includes("capture was lost and has been repaired");
+      });
     });
   }
 });
