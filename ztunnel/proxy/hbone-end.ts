@@ -70,11 +70,17 @@ export class HboneEnd implements End {
     stream.close(NGHTTP2_CONNECT_ERROR);
   }
 
-  /** Node also ends the streams of a lost connection (with CANCEL): that is not the peer's end. */
+  /** Node also ends streams that were reset, or lost with their connection: those are not the peer's end. */
   #onEnd(events: EndEvents): void {
-    if (this.#ended || (!this.#transportAlive() && this.#code !== NGHTTP2_NO_ERROR)) return;
+    if (this.#ended || !this.#endedByPeer()) return;
     this.#ended = true;
     events.onEnd();
+  }
+
+  /** Istio's proxies close a stream that is over with NO_ERROR or CANCEL; Node a lost one with CANCEL. */
+  #endedByPeer(): boolean {
+    const code = this.#code;
+    return code === NGHTTP2_NO_ERROR || (code === NGHTTP2_CANCEL && this.#transportAlive());
   }
 
   #onClose(events: EndEvents): void {
@@ -84,7 +90,6 @@ export class HboneEnd implements End {
     if (!this.#transportAlive() && !this.#complete()) {
       events.onClosed(this.#error ?? new Error("HBONE connection lost"));
     } else if (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL) {
-      // Istio's proxies close a stream that is over with either code: both read as an end.
       this.#onEnd(events);
       events.onClosed(undefined);
     } else if (code === NGHTTP2_CONNECT_ERROR) {
