@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { findRecords, waitForRecord } from "#test/support/access-log.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
-import { PodSockets, peerIp, readToEnd, type Target } from "#test/support/pod-sockets.ts";
+import { PodSockets, peerIp, type Target } from "#test/support/pod-sockets.ts";
 
 const PORT = 8080;
 const CLOSED_PORT = 8081;
@@ -75,28 +75,10 @@ async function serviceTarget(reference: string): Promise<Target> {
   return { ip: spec?.clusterIP ?? "", port: 80 };
 }
 
-/**
- * Connects, which ztunnel accepts at once, and waits for the end. Returns the source as it is
- * logged.
- */
-async function call(client: string, target: Target): Promise<{ source: string; how: string }> {
-  for (;;) {
-    try {
-      const socket = await sockets.dial(client, target);
-      const source = `${socket.localAddress}:${socket.localPort}`;
-      return { source, how: (await readToEnd(socket)).how };
-    } catch (error) {
-      // The reset was there before the news that the connection stands (a refusal would be
-      // ECONNREFUSED): the source is not known any more.
-      assert.equal((error as NodeJS.ErrnoException).code, "ECONNRESET");
-    }
-  }
-}
-
 describe("a client sees a connection that stands, then a reset, where", () => {
   test("the destination's application listens on no such port: both ends log why", async () => {
     const ip = await cluster.podIp("meshed/web-2");
-    const { source, how } = await call("meshed/client", { ip, port: CLOSED_PORT });
+    const { source, how } = await sockets.call("meshed/client", { ip, port: CLOSED_PORT });
     assert.equal(how, "reset");
     const outbound = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(outbound.level, "error");
@@ -113,7 +95,7 @@ describe("a client sees a connection that stands, then a reset, where", () => {
 
   test("the same over IPv6", async () => {
     const ip = await cluster.podIp("meshed/web-2", "ipv6");
-    const { how } = await call("meshed/client", { ip, port: CLOSED_PORT });
+    const { how } = await sockets.call("meshed/client", { ip, port: CLOSED_PORT });
     assert.equal(how, "reset");
     await waitForRecord(cluster, "node2", {
       "dst.hbone_addr": `[${ip}]:${CLOSED_PORT}`,
@@ -124,7 +106,7 @@ describe("a client sees a connection that stands, then a reset, where", () => {
 
   test("a destination outside the mesh listens on no such port", async () => {
     const ip = await cluster.podIp("unmeshed/web-2");
-    const { source, how } = await call("meshed/client", { ip, port: CLOSED_PORT });
+    const { source, how } = await sockets.call("meshed/client", { ip, port: CLOSED_PORT });
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(record.reason, "connect-failed");
@@ -133,7 +115,7 @@ describe("a client sees a connection that stands, then a reset, where", () => {
 
   test("the client is outside the mesh and the application listens on no such port", async () => {
     const ip = await cluster.podIp("meshed/web-2");
-    const { source, how } = await call("unmeshed/client", { ip, port: CLOSED_PORT });
+    const { source, how } = await sockets.call("unmeshed/client", { ip, port: CLOSED_PORT });
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node2", { "src.addr": source });
     assert.equal(record.reason, "connect-failed");
@@ -141,7 +123,10 @@ describe("a client sees a connection that stands, then a reset, where", () => {
   });
 
   test("no endpoint of a service listens", async () => {
-    const { source, how } = await call("meshed/client", await serviceTarget("meshed/closed"));
+    const { source, how } = await sockets.call(
+      "meshed/client",
+      await serviceTarget("meshed/closed"),
+    );
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(record.reason, "http-status");
@@ -150,7 +135,7 @@ describe("a client sees a connection that stands, then a reset, where", () => {
 
   test("a service has no endpoint", async () => {
     const target = await serviceTarget("meshed/nobody");
-    const { source, how } = await call("meshed/client", target);
+    const { source, how } = await sockets.call("meshed/client", target);
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(record.reason, "no-healthy-upstream");
@@ -159,7 +144,7 @@ describe("a client sees a connection that stands, then a reset, where", () => {
 
   test("a service has no such port", async () => {
     const { ip } = await serviceTarget("meshed/web");
-    const { source, how } = await call("meshed/client", { ip, port: 81 });
+    const { source, how } = await sockets.call("meshed/client", { ip, port: 81 });
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(record.reason, "no-healthy-upstream");
@@ -174,9 +159,7 @@ describe("a client of a service is served by the endpoint that can, where the ot
       const target = await serviceTarget(`${side}/web`);
       const client = await cluster.podIp("meshed/client");
       for (let i = 0; i < CALLS; i++) {
-        const socket = await sockets.dial("meshed/client", target);
-        socket.end();
-        const ending = await readToEnd(socket);
+        const ending = await sockets.call("meshed/client", target);
         assert.deepEqual([ending.how, String(ending.received)], ["end", client]);
       }
       const dst = { "dst.service": `web.${side}.svc.cluster.local`, direction: "outbound" };
@@ -207,7 +190,7 @@ describe("a destination that never answers", { concurrency: true }, () => {
   test("on the HBONE port is reported as what a NetworkPolicy does", async () => {
     await ignore("meshed/filtered", 15008);
     const ip = await cluster.podIp("meshed/filtered");
-    const { source, how } = await call("meshed/client", { ip, port: PORT });
+    const { source, how } = await sockets.call("meshed/client", { ip, port: PORT });
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(record.reason, "hbone-timeout");
@@ -225,7 +208,7 @@ describe("a destination that never answers", { concurrency: true }, () => {
   test("on the application's port is answered 503", async () => {
     await ignore("meshed/silent", PORT);
     const ip = await cluster.podIp("meshed/silent");
-    const { source, how } = await call("meshed/client", { ip, port: PORT });
+    const { source, how } = await sockets.call("meshed/client", { ip, port: PORT });
     assert.equal(how, "reset");
     const outbound = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.equal(outbound.error, "http status: 503 Service Unavailable");
@@ -236,7 +219,10 @@ describe("a destination that never answers", { concurrency: true }, () => {
   });
 
   test("because no pod has the address is reported as a failure to connect", async () => {
-    const { source, how } = await call("meshed/client", await serviceTarget("meshed/absent"));
+    const { source, how } = await sockets.call(
+      "meshed/client",
+      await serviceTarget("meshed/absent"),
+    );
     assert.equal(how, "reset");
     const record = await waitForRecord(cluster, "node1", { "src.addr": source });
     assert.match(record.reason ?? "", /^connect-(failed|timeout)$/);

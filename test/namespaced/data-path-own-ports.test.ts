@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { waitForRecord } from "#test/support/access-log.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod } from "#test/support/objects.ts";
-import { PodSockets, readToEnd } from "#test/support/pod-sockets.ts";
+import { PodSockets } from "#test/support/pod-sockets.ts";
 import { openConnections, processUse } from "#test/support/ztunnel-view.ts";
 
 const PORTS = [15000, 15001, 15006, 15008, 15020, 15021, 15053, 15080];
@@ -73,16 +73,9 @@ describe("a call to a port of ztunnel", () => {
 
   /** What becomes of an HTTP request to there. */
   async function outcome(client: string, ip: string, port: number): Promise<string> {
-    try {
-      const socket = await sockets.dial(client, { ip, port });
-      socket.end("GET /healthz/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-      const { how, received } = await readToEnd(socket);
-      return received.length === 0 ? how : String(received).split("\r\n", 1).join();
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // The reset was there before the news that the connection stands.
-      return code === "ECONNRESET" ? "reset" : (code ?? String(error));
-    }
+    const request = "GET /healthz/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const { how, received } = await sockets.call(client, { ip, port }, request);
+    return received.length === 0 ? how : String(received).split("\r\n", 1).join();
   }
 
   for (const client of CLIENTS) {
@@ -113,12 +106,9 @@ describe("a call to a port of ztunnel", () => {
       const more = (await openDescriptors(node)) - (descriptors[i] ?? 0);
       assert.ok(more < 20, `${node}: ${more} descriptors more than before`);
     }
-    const socket = await sockets.dial("captured/client", {
-      ip: await cluster.podIp("captured/far"),
-      port: APP_PORT,
-    });
-    assert.equal(String((await readToEnd(socket)).received), "hello");
-    socket.end();
+    const ip = await cluster.podIp("captured/far");
+    const { received } = await sockets.call("captured/client", { ip, port: APP_PORT });
+    assert.equal(String(received), "hello");
   });
 
   test("of localhost is logged as the recursion that it is", async () => {

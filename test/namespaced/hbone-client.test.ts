@@ -397,11 +397,7 @@ test("afterwards ztunnel is the same process, ready, and serves its pods", async
   assert.equal(await cluster.ztunnel("node2").isReady(), true);
   const { containers } = await cluster.client.pod("istio-system", "ztunnel-node2");
   assert.equal(containers.length, 1);
-  const socket = await sockets.dial("shop/friend", {
-    ip: await cluster.podIp("shop/guarded"),
-    port: PORT,
-  });
-  socket.end("hello");
-  const { received } = await readToEnd(socket);
+  const target = { ip: await cluster.podIp("shop/guarded"), port: PORT };
+  const { received } = await sockets.call("shop/friend", target, "hello");
   assert.equal(String(received), `${await cluster.podIp("shop/friend")}\nhello`);
 });
