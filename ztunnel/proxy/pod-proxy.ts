@@ -95,7 +95,8 @@ export class PodProxy {
     }
     const client = TcpEnd.accepted(handle, tcp);
     const { remoteAddress, remotePort } = client.socket;
-    const ip = parseIp(remoteAddress ?? "");
+    // Of a link-local address comes the interface too (`fe80::1%eth0`), which is no part of it.
+    const ip = parseIp((remoteAddress ?? "").replace(/%.*$/, ""));
     if (ip === undefined) {
       // Reset by its peer before it could be looked at.
       client.reset();
