@@ -81,7 +81,8 @@ async function runSuite(suite: Suite): Promise<Counts> {
     files: suite.files.map((file) => join(ROOT, file)),
     concurrency: suite.concurrency,
     signal: hung.signal,
-    execArgv: [`--test-timeout=${suite.testTimeoutMs}`],
+    // A client library's connection that lingers after the last test must not hold up the run.
+    execArgv: [`--test-timeout=${suite.testTimeoutMs}`, "--test-force-exit"],
   });
   const stopWatching = abortWhenAFileHangs(stream, suite.fileTimeoutMs, hung);
   stream.on("test:summary", (summary) => {
