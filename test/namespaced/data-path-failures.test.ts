@@ -5,9 +5,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { findRecords, waitForRecord } from "#test/support/access-log.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
 import { PodSockets, peerIp, type Target } from "#test/support/pod-sockets.ts";
+import { startMesh } from "#test/support/ztunnel-view.ts";
 
 const PORT = 8080;
 const CLOSED_PORT = 8081;
@@ -58,7 +59,7 @@ let cluster: TestCluster;
 let sockets: PodSockets;
 
 before(async () => {
-  cluster = await startCluster({ objects: OBJECTS });
+  cluster = await startMesh({ objects: OBJECTS });
   sockets = new PodSockets(cluster);
   for (const side of ["meshed", "unmeshed"]) {
     await sockets.serve(`${side}/web-2`, PORT, (socket) => socket.end(peerIp(socket)));

@@ -5,10 +5,10 @@ import { once } from "node:events";
 import type net from "node:net";
 import { after, before, test } from "node:test";
 import { HBONE_STREAM_WINDOW_BYTES } from "#common/hbone/settings.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod } from "#test/support/objects.ts";
 import { PodSockets, readBytes, readToEnd, type Target } from "#test/support/pod-sockets.ts";
-import { openConnections, processUse } from "#test/support/ztunnel-view.ts";
+import { openConnections, processUse, startMesh } from "#test/support/ztunnel-view.ts";
 
 const MIB = 1024 * 1024;
 /** Each way, at the same time. */
@@ -32,7 +32,7 @@ let target: Target;
 let onConnection: (socket: net.Socket) => void = () => undefined;
 
 before(async () => {
-  cluster = await startCluster({ objects: OBJECTS });
+  cluster = await startMesh({ objects: OBJECTS });
   sockets = new PodSockets(cluster);
   await sockets.serve("shop/server", PORT, (socket) => onConnection(socket));
   target = { ip: await cluster.podIp("shop/server"), port: PORT };

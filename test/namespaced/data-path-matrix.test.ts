@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { formatSocketAddress, type IpAddress } from "#common/model/ip.ts";
 import { findRecords, waitForRecord } from "#test/support/access-log.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
 import { PodSockets } from "#test/support/pod-sockets.ts";
+import { startMesh } from "#test/support/ztunnel-view.ts";
 
 const SIDES = ["meshed", "unmeshed"] as const;
 const PLACES = { "on the same node": "node1", "on another node": "node2" } as const;
@@ -50,7 +51,7 @@ describe("a connection", () => {
   const unmeshed: string[] = [];
 
   before(async () => {
-    cluster = await startCluster({ objects: OBJECTS });
+    cluster = await startMesh({ objects: OBJECTS });
     sockets = new PodSockets(cluster);
     for (const side of SIDES) {
       for (const node of Object.values(PLACES)) {

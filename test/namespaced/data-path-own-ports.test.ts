@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { waitForRecord } from "#test/support/access-log.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod } from "#test/support/objects.ts";
 import { PodSockets } from "#test/support/pod-sockets.ts";
-import { openConnections, processUse } from "#test/support/ztunnel-view.ts";
+import { openConnections, processUse, startMesh } from "#test/support/ztunnel-view.ts";
 
 const PORTS = [15000, 15001, 15006, 15008, 15020, 15021, 15053, 15080];
 /** Metrics and readiness are for scrapers and kubelets: they answer, on a node's own address. */
@@ -39,7 +39,7 @@ describe("a call to a port of ztunnel", () => {
   let descriptors: readonly number[];
 
   before(async () => {
-    cluster = await startCluster({ objects: OBJECTS });
+    cluster = await startMesh({ objects: OBJECTS });
     sockets = new PodSockets(cluster);
     await sockets.serve("captured/far", APP_PORT, (socket) => socket.end("hello"));
     pids = await Promise.all(NODES.map((node) => cluster.ztunnel(node).pid()));

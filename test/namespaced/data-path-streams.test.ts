@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import type net from "node:net";
 import { after, before, describe, test } from "node:test";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod } from "#test/support/objects.ts";
 import { PodSockets, readBytes, readToEnd } from "#test/support/pod-sockets.ts";
-import { openConnections } from "#test/support/ztunnel-view.ts";
+import { openConnections, startMesh } from "#test/support/ztunnel-view.ts";
 
 const PORT = 8080;
 const TRANSFER_BYTES = 2 * 1024 * 1024;
@@ -52,7 +52,7 @@ let sockets: PodSockets;
 let onConnection: (socket: net.Socket) => void = () => undefined;
 
 before(async () => {
-  cluster = await startCluster({ objects: OBJECTS });
+  cluster = await startMesh({ objects: OBJECTS });
   sockets = new PodSockets(cluster);
   for (const server of new Set(Object.values(PATHS).map((path) => path.server))) {
     await sockets.serve(server, PORT, (socket) => onConnection(socket));

@@ -5,7 +5,7 @@ import http2, { type ClientHttp2Session, type OutgoingHttpHeaders } from "node:h
 import type net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { waitForRecord } from "#test/support/access-log.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import {
   connectHbone,
   connectTls,
@@ -20,7 +20,7 @@ import {
 import { meshCa } from "#test/support/mesh-ca.ts";
 import { namespace, pod, SPIFFE, service } from "#test/support/objects.ts";
 import { PodSockets, peerIp, readToEnd } from "#test/support/pod-sockets.ts";
-import { openConnections } from "#test/support/ztunnel-view.ts";
+import { openConnections, startMesh } from "#test/support/ztunnel-view.ts";
 
 const PORT = 8080;
 const HBONE = 15008;
@@ -53,7 +53,7 @@ let ca: TestCa;
 let onConnection: (socket: net.Socket) => void;
 
 before(async () => {
-  cluster = await startCluster({ objects: OBJECTS });
+  cluster = await startMesh({ objects: OBJECTS });
   sockets = new PodSockets(cluster);
   ca = await meshCa(cluster);
   for (const name of ["web", "guarded", "fenced"]) {

@@ -7,7 +7,7 @@ import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:ht
 import type net from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { waitForRecord } from "#test/support/access-log.ts";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { type Behaviour, echo, HboneListener } from "#test/support/hbone-listener.ts";
 import {
   createTestCa,
@@ -18,6 +18,7 @@ import {
 import { meshCa } from "#test/support/mesh-ca.ts";
 import { namespace, pod, SPIFFE, service } from "#test/support/objects.ts";
 import { PodSockets, readBytes, readToEnd } from "#test/support/pod-sockets.ts";
+import { startMesh } from "#test/support/ztunnel-view.ts";
 
 const HBONE = 15008;
 const PORT = 8080;
@@ -41,7 +42,7 @@ let listener: HboneListener;
 let good: Behaviour;
 
 before(async () => {
-  cluster = await startCluster({ objects: OBJECTS });
+  cluster = await startMesh({ objects: OBJECTS });
   sockets = new PodSockets(cluster);
   ca = await meshCa(cluster);
   await cluster.ztunnel("node2").stop();

@@ -1,7 +1,14 @@
 /** What a test reads of a running ztunnel: its `/config_dump`, its process. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TestCluster } from "#test/support/cluster.ts";
+import type { Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#meshctl/local/endpoints.ts";
+import {
+  type ClusterOptions,
+  redirectionOf,
+  startCluster,
+  type TestCluster,
+} from "#test/support/cluster.ts";
 
 /** An open connection as `/config_dump` shows it. */
 export interface DumpedConnection {
@@ -103,4 +110,45 @@ export async function processUse(cluster: TestCluster, node: string): Promise<Pr
   const status = await readFile(join(dir, "status"), "utf8");
   const [, kilobytes = ""] = /^VmRSS:\s+(\d+) kB/m.exec(status) ?? [];
   return { rssMb: Number(kilobytes) / 1024, descriptors: (await readdir(join(dir, "fd"))).length };
+}
+
+/**
+ * `startCluster`, and waiting until every ztunnel has heard of every pod what the cluster says of it:
+ * that a pod is ready and captured is known here a little earlier than there.
+ */
+export async function startMesh(options: ClusterOptions): Promise<TestCluster> {
+  const cluster = await startCluster(options);
+  try {
+    await untilSettled(cluster);
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+/** Waits until what every ztunnel knows of the pods is what the cluster says of them now. */
+export async function untilSettled(cluster: TestCluster): Promise<void> {
+  const { nodes } = await cluster.client.info();
+  await cluster.until("all ztunnels know all pods as they are", async () => {
+    const pods = (await cluster.list("Pod")).filter(({ spec }) => spec.hostNetwork !== true);
+    const wanted = pods.map(expectedWorkload).sort();
+    for (const { name } of nodes) {
+      const { workloads } = await configDump(cluster, name);
+      const known = workloads.filter(({ uid }) => /\/Pod\//.test(uid)).map(knownWorkload);
+      const missing = wanted.filter((workload) => !known.includes(workload));
+      if (missing.length > 0) throw new Error(`${name} does not know ${missing.join(", ")}`);
+    }
+    return true;
+  });
+}
+
+function expectedWorkload(pod: Pod): string {
+  const { name, namespace } = pod.metadata;
+  const protocol = redirectionOf(pod) === "enabled" ? "HBONE" : "TCP";
+  return [namespace, name, protocol, isReady(pod) ? "Healthy" : "Unhealthy"].join(" ");
+}
+
+function knownWorkload({ name, namespace, protocol, status }: DumpedWorkload): string {
+  return [namespace, name, protocol, status].join(" ");
 }
