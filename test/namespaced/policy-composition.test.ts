@@ -2,6 +2,7 @@
  * How rules, policies, actions and scopes combine into one verdict; and policies that never count.
  */
 import { after, before, describe, test } from "node:test";
+import { pod } from "#test/support/objects.ts";
 import { type Call, PolicyMesh } from "#test/support/policy-mesh.ts";
 import { allow, authorizationPolicy, deny, rule } from "#test/support/policy-objects.ts";
 
@@ -252,6 +253,14 @@ describe("in composition", () => {
       await mesh.assertAllowed(allowed);
     });
   }
+
+  test("a selector picks no workload of another namespace that changes later either", async () => {
+    await mesh.enforce(deny(EVERYTHING, { matchLabels: DB }));
+    const labels = { tier: "data", changed: "yes" };
+    await mesh.cluster.apply(...pod({ namespace: "stage", name: "db", node: "node1", labels }));
+    await mesh.settle();
+    await mesh.assertAllowed((call) => !isDb(call));
+  });
 
   test("whatever was refused was refused by policy", () => mesh.assertRefusalsCounted());
 });
