@@ -1,108 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, type TestContext, test } from "node:test";
-import { MeshError } from "#common/runtime/errors.ts";
-import { createLogger } from "#common/telemetry/logger.ts";
-import { ControlPlaneChannel } from "./control-plane-channel.ts";
-import { DeltaClient, type TerminationReason } from "./delta-client.ts";
+import { rm, writeFile } from "node:fs/promises";
+import { test } from "node:test";
+import { status } from "@grpc/grpc-js";
+import { COLORS, SERVER_NAME, SHAPES, startTestClient } from "./delta-test-client.ts";
 import { DiscoveryServer, makeServerIdentity } from "./delta-test-server.ts";
 import type { DiscoveryResource } from "./discovery-rpc.ts";
-import { ztunnelNode } from "./node-identity.ts";
-import { ResourceHandler } from "./resource-handler.ts";
 
-const COLORS = "type.test/Color";
-const SHAPES = "type.test/Shape";
-const identity = makeServerIdentity("istiod.test");
-
-const directory = await mkdtemp(join(tmpdir(), "delta-client-"));
-after(() => rm(directory, { recursive: true }));
-
-/** A client with two types whose resources are their bytes as text; "bad" is refused. */
-/** Root certificate and token as a pod has them. */
-async function credentialFiles(rootPem: string) {
-  const files = await mkdtemp(join(directory, "client-"));
-  const rootCertFile = join(files, "root.pem");
-  const tokenFile = join(files, "token");
-  await writeFile(rootCertFile, rootPem);
-  await writeFile(tokenFile, "token-1\n");
-  return { rootCertFile, tokenFile };
-}
-
-/** What a client was told, by handlers of two types. */
-function recorder() {
-  const held = new Map<string, string>();
-  const applied: { upserts: string[]; removed: readonly string[] }[] = [];
-  const handler = (typeUrl: string) =>
-    ResourceHandler.of<string>({
-      typeUrl,
-      decode: (bytes) => {
-        const text = Buffer.from(bytes).toString();
-        if (text === "bad") throw new MeshError("INVALID_RESOURCE", "it is bad");
-        return text;
-      },
-      apply: (upserts, removed) => {
-        applied.push({ upserts: upserts.map(({ name }) => name), removed });
-        for (const name of removed) held.delete(name);
-        for (const { name, value } of upserts) held.set(name, value);
-      },
-    });
-  return { held, applied, handlers: [handler(COLORS), handler(SHAPES)] };
-}
-
-const NODE = ztunnelNode({
-  ip: "10.0.0.1",
-  podName: "ztunnel-x",
-  podNamespace: "istio-system",
-  nodeName: "node-1",
-  clusterId: "Kubernetes",
-  network: "",
-  env: { ISTIO_META_FOO: "bar", ISTIO_METAJSON_LIST: "[1]", OTHER: "no" },
-});
-
-async function startClient(t: TestContext, server: DiscoveryServer, roots = identity) {
-  const { rootCertFile, tokenFile } = await credentialFiles(roots.rootPem);
-  const { held, applied, handlers } = recorder();
-  const terminations: TerminationReason[] = [];
-  const bytes = new Map<string, number>();
-  const synced: string[] = [];
-  const channel = new ControlPlaneChannel({
-    url: `https://127.0.0.1:${server.port}`,
-    rootCertFile,
-    serverName: "istiod.test",
-    tokenFile,
-    clusterId: "Kubernetes",
-    headers: { "x-extra": "1" },
-  });
-  const write = (line: string): void => void process.stderr.write(line);
-  const logger = createLogger({ level: "info", format: "text", write });
-  const counters = {
-    terminated: (reason: TerminationReason) => void terminations.push(reason),
-    received: (url: string, count: number) => void bytes.set(url, (bytes.get(url) ?? 0) + count),
-  };
-  const onSynced = (typeUrl: string): void => void synced.push(typeUrl);
-  const client = new DeltaClient({ channel, handlers, logger, counters, onSynced }, NODE);
-  const stop = new AbortController();
-  const running = client.run(stop.signal);
-  t.after(async () => {
-    stop.abort();
-    await running;
-    server.kill();
-  });
-  return {
-    client,
-    stop,
-    running,
-    rootCertFile,
-    tokenFile,
-    held,
-    applied,
-    terminations,
-    bytes,
-    synced,
-  };
-}
+const identity = makeServerIdentity(SERVER_NAME);
 
 function resource(name: string, version: string, text = `${name}@${version}`, typeUrl = COLORS) {
   const value = Buffer.from(text);
@@ -120,7 +24,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 test("a stream begins with a wildcard subscription per type, the node once, token and cluster", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  await startClient(t, server);
+  await startTestClient(t, server, identity);
   const { request, metadata } = await ofType(server, COLORS);
   const second = await ofType(server, SHAPES);
   assert.equal(
@@ -147,7 +51,7 @@ test("a stream begins with a wildcard subscription per type, the node once, toke
 
 test("a push is applied, acknowledged, counted, and its type synced once", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { client, held, synced, bytes } = await startClient(t, server);
+  const { client, held, synced, bytes } = await startTestClient(t, server, identity);
   await ofType(server, SHAPES);
   assert.deepEqual(client.pending, [COLORS, SHAPES]);
   server.push({ typeUrl: COLORS, nonce: "n1", resources: [resource("red", "1")] });
@@ -164,7 +68,7 @@ test("a push is applied, acknowledged, counted, and its type synced once", async
 
 test("a bad resource is rejected by name, the good ones of its push are applied", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { held } = await startClient(t, server);
+  const { held } = await startTestClient(t, server, identity);
   await ofType(server, COLORS);
   server.push({ typeUrl: COLORS, nonce: "n1", resources: [resource("red", "1")] });
   server.push({
@@ -187,7 +91,7 @@ test("a bad resource is rejected by name, the good ones of its push are applied"
 
 test("a killed and restarted server is told what is held; an empty answer deletes nothing", async (t) => {
   const first = await DiscoveryServer.start(identity);
-  const { held, applied, terminations } = await startClient(t, first);
+  const { held, applied, terminations } = await startTestClient(t, first, identity);
   await ofType(first, COLORS);
   const resources = [resource("red", "1"), resource("blue", "7"), resource("green", "2")];
   first.push({ typeUrl: COLORS, nonce: "n1", resources });
@@ -216,7 +120,7 @@ test("a killed and restarted server is told what is held; an empty answer delete
 
 test("a stream that the server ends in order is replaced at once, with the token of the day", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { tokenFile, terminations } = await startClient(t, server);
+  const { tokenFile, terminations } = await startTestClient(t, server, identity);
   await ofType(server, COLORS);
   server.push({ typeUrl: COLORS, nonce: "n1" });
   await answerTo(server, "n1");
@@ -232,10 +136,10 @@ test("a stream that the server ends in order is replaced at once, with the token
 
 test("a server whose certificate the roots do not vouch for is refused until the root file has it", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { rootCertFile, terminations } = await startClient(
+  const { rootCertFile, terminations } = await startTestClient(
     t,
     server,
-    makeServerIdentity("istiod.test"),
+    makeServerIdentity(SERVER_NAME),
   );
   await until(() => terminations.length >= 3);
   assert.equal(server.heard.length, 0);
@@ -247,14 +151,14 @@ test("a server whose certificate the roots do not vouch for is refused until the
 test("a server with another name than the one asked for is refused", async (t) => {
   const other = makeServerIdentity("elsewhere.test");
   const server = await DiscoveryServer.start(other);
-  const { terminations } = await startClient(t, server, other);
+  const { terminations } = await startTestClient(t, server, other);
   await until(() => terminations.length >= 2);
   assert.equal(server.heard.length, 0);
 });
 
 test("without a token nothing is sent, and it is tried again", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { tokenFile, terminations, stop, running } = await startClient(t, server);
+  const { tokenFile, terminations, stop, running } = await startTestClient(t, server, identity);
   await ofType(server, COLORS);
   await rm(tokenFile);
   const before = server.heard.length;
@@ -269,11 +173,44 @@ test("without a token nothing is sent, and it is tried again", async (t) => {
 
 test("resources of a type that was not asked for are ignored", async (t) => {
   const server = await DiscoveryServer.start(identity);
-  const { applied, terminations } = await startClient(t, server);
+  const { applied, terminations } = await startTestClient(t, server, identity);
   await ofType(server, COLORS);
   server.push({ typeUrl: "type.test/Smell", nonce: "x", resources: [resource("rose", "1")] });
   server.push({ typeUrl: COLORS, nonce: "n1" });
   await answerTo(server, "n1");
   assert.equal(applied.length, 1);
   assert.deepEqual(terminations, []);
+});
+
+test("a server that answers for one type and refuses another is asked less and less often", async (t) => {
+  const server = await DiscoveryServer.start(identity);
+  const { delaysMs } = await startTestClient(t, server, identity, { random: () => 1 });
+  let heard = 0;
+  for (let round = 0; round < 6; round++) {
+    await ofType(server, COLORS, heard);
+    server.push({ typeUrl: COLORS, nonce: `n${round}` });
+    await answerTo(server, `n${round}`);
+    heard = server.heard.length;
+    server.failStreams(status.PERMISSION_DENIED, "not for shapes");
+    await until(() => delaysMs().length > round);
+  }
+  assert.deepEqual(delaysMs(), [10, 20, 40, 80, 160, 320]);
+});
+
+test("a server that answered and ended in order is asked again as soon as the first time", async (t) => {
+  const server = await DiscoveryServer.start(identity);
+  const { delaysMs } = await startTestClient(t, server, identity, { random: () => 1 });
+  let heard = 0;
+  for (let round = 0; round < 3; round++) {
+    await ofType(server, COLORS, heard);
+    heard = server.heard.length;
+    server.failStreams(status.PERMISSION_DENIED, "not today");
+    await until(() => delaysMs().length > round);
+  }
+  await ofType(server, COLORS, heard);
+  server.push({ typeUrl: COLORS, nonce: "n1" });
+  await answerTo(server, "n1");
+  server.endStreams();
+  await until(() => delaysMs().length > 3);
+  assert.deepEqual(delaysMs(), [10, 20, 40, 10]);
 });

@@ -101,6 +101,11 @@ export class DiscoveryServer {
     for (const call of this.#calls) call.end();
   }
 
+  /** Ends every stream with a gRPC status other than OK. */
+  failStreams(code: number, details: string): void {
+    for (const call of this.#calls) call.emit("error", { code, details });
+  }
+
   /** As a killed process: every connection is cut. */
   kill(): void {
     this.#server.forceShutdown();

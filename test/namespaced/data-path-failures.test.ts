@@ -183,7 +183,9 @@ describe("a client of a service is served by the endpoint that can, where the ot
 describe("a destination that never answers", { concurrency: true }, () => {
   /** Lets a pod ignore new connections to a port. */
   async function ignore(pod: string, port: number): Promise<void> {
-    const rules = `table inet test { chain input { type filter hook input priority -400; tcp dport ${port} tcp flags syn / syn,ack drop; }; }`;
+    const drop = `tcp dport ${port} tcp flags syn / syn,ack drop`;
+    const chain = `chain input { type filter hook input priority -400; ${drop}; }`;
+    const rules = `table inet test { ${chain}; }`;
     const { code, stderr } = await cluster.inPodNetns(pod, ["nft", "-f", "-"], { stdin: rules });
     assert.equal(code, 0, stderr);
   }

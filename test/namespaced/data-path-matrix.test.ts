@@ -128,8 +128,8 @@ describe("a connection", () => {
       for (const [place, node] of Object.entries(PLACES)) {
         for (const way of WAYS) {
           for (const family of FAMILIES) {
-            const title = `from ${A[client]} client to ${A[server]} server ${place} by ${way}, ${family}, keeps the client's address`;
-            test(title, async () => {
+            const ends = `from ${A[client]} client to ${A[server]} server`;
+            test(`${ends} ${place} by ${way}, ${family}, keeps the client's address`, async () => {
               const host = await hostOf(server, node, way, family);
               const { answer, source } = await call(client, host, family);
               assert.equal(answer.pod, `${server}/web-${node}`);

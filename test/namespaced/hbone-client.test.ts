@@ -1,147 +1,54 @@
-/** A captured pod's 15008 against a raw HBONE client in a pod outside the mesh, well-mannered or not. */
+/** A captured pod's 15008 against a raw HBONE client with a certificate of the mesh. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import http2, { type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
+import http2, { type OutgoingHttpHeaders } from "node:http2";
 import type net from "node:net";
 import { after, before, describe, test } from "node:test";
-import { waitForRecord } from "#test/support/access-log.ts";
-import type { TestCluster } from "#test/support/cluster.ts";
-import {
-  connectHbone,
-  connectTls,
-  connectTo,
-  createTestCa,
-  issueLeaf,
-  type LeafOptions,
-  type PeerOptions,
-  request,
-  type TestCa,
-} from "#test/support/hbone-peer.ts";
-import { meshCa } from "#test/support/mesh-ca.ts";
-import { namespace, pod, SPIFFE, service } from "#test/support/objects.ts";
-import { PodSockets, peerIp, readToEnd } from "#test/support/pod-sockets.ts";
-import { openConnections, startMesh } from "#test/support/ztunnel-view.ts";
+import { connectHbone, connectTls, connectTo, request } from "#test/support/hbone-peer.ts";
+import { SPIFFE } from "#test/support/objects.ts";
+import { readToEnd } from "#test/support/pod-sockets.ts";
+import { CLIENT, greetAndEcho, RawHboneMesh } from "#test/support/raw-hbone-mesh.ts";
+import { openConnections } from "#test/support/ztunnel-view.ts";
 
-const PORT = 8080;
-const HBONE = 15008;
-const CLIENT = "outside/client";
-
-const OBJECTS = [
-  namespace("shop", "ambient"),
-  namespace("outside", undefined),
-  ...pod({ namespace: "outside", name: "client", node: "node1" }),
-  ...pod({ namespace: "shop", name: "friend", node: "node1" }),
-  ...pod({ namespace: "shop", name: "web", node: "node2" }),
-  ...pod({ namespace: "shop", name: "guarded", node: "node2" }),
-  ...pod({ namespace: "shop", name: "fenced", node: "node2" }),
-  service({ namespace: "shop", name: "web" }),
-  service({ namespace: "shop", name: "guarded" }),
-  {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "friends", namespace: "shop" },
-    spec: {
-      selector: { matchLabels: { app: "guarded" } },
-      rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/friend"] } }] }],
-    },
-  },
-];
-
-let cluster: TestCluster;
-let sockets: PodSockets;
-let ca: TestCa;
-let onConnection: (socket: net.Socket) => void;
+let mesh: RawHboneMesh;
 
 before(async () => {
-  cluster = await startMesh({ objects: OBJECTS });
-  sockets = new PodSockets(cluster);
-  ca = await meshCa(cluster);
-  for (const name of ["web", "guarded", "fenced"]) {
-    await sockets.serve(`shop/${name}`, PORT, (socket) => onConnection(socket));
-  }
-  onConnection = greetAndEcho;
-  await cluster.apply({
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "fence", namespace: "shop" },
-    spec: {
-      selector: { matchLabels: { app: "fenced" } },
-      rules: [{ from: [{ source: { ipBlocks: [await cluster.podIp("shop/friend")] } }] }],
-    },
-  });
+  mesh = await RawHboneMesh.start();
 });
 
-after(async () => {
-  sockets?.[Symbol.dispose]();
-  await cluster?.stop();
-});
-
-/** Tells the client the address it is seen with, then gives back what comes. */
-function greetAndEcho(socket: net.Socket): void {
-  socket.write(`${peerIp(socket)}\n`);
-  socket.pipe(socket);
-}
-
-const leaf = (serviceAccount: string, options: LeafOptions = {}) =>
-  issueLeaf(ca, { namespace: "shop", serviceAccount }, options);
-
-async function peerOptions(
-  server: string,
-  options: Partial<PeerOptions> = {},
-): Promise<PeerOptions> {
-  const host = await cluster.podIp(`shop/${server}`);
-  const socket = await sockets.dial(CLIENT, { ip: host, port: HBONE });
-  // TLS ends when its peer does.
-  socket.allowHalfOpen = false;
-  return { host, port: HBONE, socket, certificate: leaf("client"), ...options };
-}
-
-async function open(server = "web", options?: Partial<PeerOptions>): Promise<ClientHttp2Session> {
-  return connectHbone(await peerOptions(server, options));
-}
-
-const authorityOf = async (server: string): Promise<string> =>
-  `${await cluster.podIp(`shop/${server}`)}:${PORT}`;
-
-/** The record of a refusal that node2 logged for this client. */
-async function refusal(reason: string) {
-  return waitForRecord(cluster, "node2", {
-    "src.addr": new RegExp(`^${await cluster.podIp(CLIENT)}:`),
-    reason,
-  });
-}
+after(() => mesh?.[Symbol.asyncDispose]());
 
 describe("a client with a certificate of the mesh", () => {
   test("reaches the application, which sees the address it called from", async () => {
-    const session = await open();
-    const { status, stream, headers } = await connectTo(session, await authorityOf("web"));
+    const session = await mesh.open();
+    const { status, stream, headers } = await connectTo(session, await mesh.authorityOf("web"));
     assert.equal(status, 200);
     assert.match(String(headers.baggage), /k8s\.namespace\.name=shop/);
     stream.end("hello");
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
-    assert.equal(String(Buffer.concat(chunks)), `${await cluster.podIp(CLIENT)}\nhello`);
+    assert.equal(String(Buffer.concat(chunks)), `${await mesh.cluster.podIp(CLIENT)}\nhello`);
     assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR);
     session.close();
   });
 
   test("meets TLS 1.3, AES-GCM, h2 and the pod's own identity", async () => {
-    const socket = await connectTls(await peerOptions("web"));
+    const socket = await connectTls(await mesh.peerOptions("web"));
     assert.equal(socket.getProtocol(), "TLSv1.3");
     assert.match(socket.getCipher().standardName, /^TLS_AES_(128|256)_GCM_/);
     assert.equal(socket.alpnProtocol, "h2");
     const certificate = socket.getPeerX509Certificate();
     assert.equal(certificate?.subjectAltName, `URI:${SPIFFE}/ns/shop/sa/web`);
-    assert.equal(certificate?.verify(ca.certificate.publicKey), true);
+    assert.equal(certificate?.verify(mesh.ca.certificate.publicKey), true);
     socket.destroy();
   });
 
   test("cannot resume a session (D4.29)", async () => {
-    const first = await connectTls(await peerOptions("web"));
+    const first = await connectTls(await mesh.peerOptions("web"));
     const opened = http2.connect("https://hbone", { createConnection: () => first });
     const [session] = (await once(first, "session")) as [Buffer];
     opened.destroy();
-    const second = await connectTls(await peerOptions("web", { session }));
+    const second = await connectTls(await mesh.peerOptions("web", { session }));
     assert.equal(second.isSessionReused(), false);
     second.destroy();
   });
@@ -189,18 +96,18 @@ describe("a client with a certificate of the mesh", () => {
   ];
   for (const [title, authority, status, reason] of ANSWERS) {
     test(`that asks for ${title} is answered ${status}${reason === "" ? "" : `: ${reason}`}`, async () => {
-      const session = await open();
-      const ip = await cluster.podIp("shop/web");
+      const session = await mesh.open();
+      const ip = await mesh.cluster.podIp("shop/web");
       const answer = await connectTo(session, authority.replace("POD", ip));
       assert.equal(answer.status, status);
-      if (reason !== "") await refusal(reason);
+      if (reason !== "") await mesh.refusal(reason);
       session.destroy();
     });
   }
 
   test("that does not speak CONNECT is answered 400 (D4.38)", async () => {
-    const session = await open();
-    const authority = await authorityOf("web");
+    const session = await mesh.open();
+    const authority = await mesh.authorityOf("web");
     for (const method of ["GET", "POST", "OPTIONS", "PRI"]) {
       const headers = {
         ":method": method,
@@ -227,8 +134,9 @@ describe("a client with a certificate of the mesh", () => {
   };
   for (const [title, headers] of Object.entries(MALFORMED)) {
     test(`that sends CONNECT ${title} gets no tunnel (D4.38)`, async () => {
-      const session = await open();
-      const own = title === "without :authority" ? {} : { ":authority": await authorityOf("web") };
+      const session = await mesh.open();
+      const authority = { ":authority": await mesh.authorityOf("web") };
+      const own = title === "without :authority" ? {} : authority;
       let status: number;
       try {
         status = (await request(session, { ...own, ...headers })).status;
@@ -242,72 +150,72 @@ describe("a client with a certificate of the mesh", () => {
 
   test("that a policy does not allow is answered 401, whatever it says of itself (D4.10)", async () => {
     const forged = {
-      forwarded: `for="${await cluster.podIp("shop/friend")}:5000"`,
-      "x-forwarded-for": await cluster.podIp("shop/friend"),
+      forwarded: `for="${await mesh.cluster.podIp("shop/friend")}:5000"`,
+      "x-forwarded-for": await mesh.cluster.podIp("shop/friend"),
       "x-forwarded-client-cert": `URI=${SPIFFE}/ns/shop/sa/friend`,
       "x-istio-source": "waypoint",
       baggage: "k8s.namespace.name=shop,k8s.pod.name=friend,service.name=friend",
     };
-    for (const server of ["guarded", "fenced"]) {
-      const session = await open(server);
-      const authority = await authorityOf(server);
+    for (const server of ["guarded", "fenced"] as const) {
+      const session = await mesh.open(server);
+      const authority = await mesh.authorityOf(server);
       for (const headers of [{}, forged]) {
         const connect = { ":method": "CONNECT", ":authority": authority, ...headers };
         assert.equal((await request(session, connect)).status, 401);
       }
       session.destroy();
     }
-    const record = await refusal("no-allow-matched");
+    const record = await mesh.refusal("no-allow-matched");
     assert.equal(record["src.identity"], `${SPIFFE}/ns/shop/sa/client`);
   });
 
   test("whom a policy allows is let in", async () => {
-    const session = await open("guarded", { certificate: leaf("friend") });
-    assert.equal((await connectTo(session, await authorityOf("guarded"))).status, 200);
+    const session = await mesh.open("guarded", { certificate: mesh.leaf("friend") });
+    assert.equal((await connectTo(session, await mesh.authorityOf("guarded"))).status, 200);
     session.destroy();
   });
 
   test("that half-closes with its request still gets the application's bytes (D4.39)", async () => {
-    const session = await open();
-    const headers = { ":method": "CONNECT", ":authority": await authorityOf("web") };
+    const session = await mesh.open();
+    const headers = { ":method": "CONNECT", ":authority": await mesh.authorityOf("web") };
     const stream = session.request(headers, { endStream: true });
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
-    assert.equal(String(Buffer.concat(chunks)), `${await cluster.podIp(CLIENT)}\n`);
+    assert.equal(String(Buffer.concat(chunks)), `${await mesh.cluster.podIp(CLIENT)}\n`);
     session.close();
   });
 
   test("that sends data before the answer finds it delivered (D4.39)", async () => {
-    const session = await open();
-    const headers = { ":method": "CONNECT", ":authority": await authorityOf("web") };
+    const session = await mesh.open();
+    const headers = { ":method": "CONNECT", ":authority": await mesh.authorityOf("web") };
     const stream = session.request(headers, { endStream: false });
     stream.end("early");
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
-    assert.equal(String(Buffer.concat(chunks)), `${await cluster.podIp(CLIENT)}\nearly`);
+    assert.equal(String(Buffer.concat(chunks)), `${await mesh.cluster.podIp(CLIENT)}\nearly`);
     session.close();
   });
 
   for (const how of ["by a reset", "by an end without a word"]) {
     test(`that cuts its connection ${how} resets the application's (D4.13)`, async () => {
       const accepted = new Promise<net.Socket>((resolve) => {
-        onConnection = resolve;
+        mesh.onConnection = resolve;
       });
-      const options = await peerOptions("web");
+      const options = await mesh.peerOptions("web");
       const session = await connectHbone(options);
-      assert.equal((await connectTo(session, await authorityOf("web"))).status, 200);
+      assert.equal((await connectTo(session, await mesh.authorityOf("web"))).status, 200);
       const ending = readToEnd(await accepted);
       const raw = options.socket as net.Socket;
       if (how === "by a reset") raw.resetAndDestroy();
       else raw.destroy();
       assert.equal((await ending).how, "reset");
-      onConnection = greetAndEcho;
+      mesh.onConnection = greetAndEcho;
     });
   }
 
   test("that resets its streams by the thousand does no harm to others on its tunnel (D4.40, D4.47)", async () => {
-    const session = await open();
-    const authority = await authorityOf("web");
+    const session = await mesh.open();
+    const authority = await mesh.authorityOf("web");
     const { stream: witness } = await connectTo(session, authority);
     await once(witness, "data");
     const headers = { ":method": "CONNECT", ":authority": authority };
@@ -324,80 +232,11 @@ describe("a client with a certificate of the mesh", () => {
     const [echo] = (await once(witness, "data")) as [Buffer];
     assert.equal(String(echo), "still here");
     session.destroy();
-    await cluster.until("node2 has no open connection", async () => {
-      return (await openConnections(cluster, "node2")).length === 0;
+    await mesh.cluster.until("node2 has no open connection", async () => {
+      return (await openConnections(mesh.cluster, "node2")).length === 0;
     });
   });
 });
 
-describe("a client is refused in its handshake, and that is logged,", () => {
-  const client = { namespace: "shop", serviceAccount: "client" };
-  const uri = (account: string) => `${SPIFFE}/ns/shop/sa/${account}`;
-  const hours = (count: number) => new Date(Date.now() + count * 3_600_000);
-
-  const CASES: Readonly<Record<string, () => Partial<PeerOptions>>> = {
-    "without a certificate (D4.21)": () => ({ certificate: undefined as never }),
-    "of another CA (D4.22)": () => ({ certificate: issueLeaf(createTestCa(), client) }),
-    "of another trust domain (D4.23)": () => ({
-      certificate: issueLeaf(ca, { ...client, trustDomain: "evil.local" }),
-    }),
-    "of the trust domain in capitals (D4.24)": () => ({
-      certificate: leaf("client", { uris: ["spiffe://CLUSTER.LOCAL/ns/shop/sa/client"] }),
-    }),
-    "without a name (D4.24)": () => ({ certificate: leaf("client", { uris: [] }) }),
-    "with two SPIFFE names (D4.24)": () => ({
-      certificate: leaf("client", { uris: [uri("client"), uri("friend")] }),
-    }),
-    "with an escaped name (D4.24)": () => ({
-      certificate: leaf("client", { uris: ["spiffe://cluster.local/ns/a%2fb/sa/x"] }),
-    }),
-    "with an expired certificate (D4.25)": () => ({
-      certificate: leaf("client", { notBefore: hours(-2), notAfter: hours(-1) }),
-    }),
-    "with a certificate that is not valid yet (D4.25)": () => ({
-      certificate: leaf("client", { notBefore: hours(1), notAfter: hours(2) }),
-    }),
-    "with a certificate for servers only (D4.26)": () => ({
-      certificate: leaf("client", { purposes: ["serverAuth"] }),
-    }),
-    "with TLS 1.2 (D4.27)": () => ({ maxVersion: "TLSv1.2" }),
-    "with ChaCha20 only (D4.27)": () => ({ ciphers: "TLS_CHACHA20_POLY1305_SHA256" }),
-    "with http/1.1 only (D4.28)": () => ({ ALPNProtocols: ["http/1.1"] }),
-    "without ALPN (D4.28)": () => ({ ALPNProtocols: [] }),
-  };
-  for (const [title, options] of Object.entries(CASES)) {
-    test(title, async () => {
-      const { certificate, ...rest } = options();
-      const all = await peerOptions("guarded", rest);
-      const { localPort } = all.socket as net.Socket;
-      const { certificate: own, ...without } = all;
-      const offered = "certificate" in options() ? certificate : own;
-      const session = connectHbone({ ...without, ...(offered && { certificate: offered }) });
-      await assert.rejects(session);
-      const source = `${await cluster.podIp(CLIENT)}:${localPort}`;
-      const record = await waitForRecord(cluster, "node2", { "src.addr": source });
-      assert.match(record.reason ?? "", /^(tls-failed|identity-mismatch|h2-failed)$/);
-      assert.equal(record.level, "error");
-      assert.equal(record["src.identity"], undefined);
-    });
-  }
-
-  test("by the hundred and without a word, while others get in (D4.30)", async () => {
-    const ip = await cluster.podIp("shop/web");
-    const silent = await sockets.dialMany(CLIENT, { ip, port: HBONE }, 500);
-    const closed = silent.map((socket) => readToEnd(socket));
-    const session = await open();
-    assert.equal((await connectTo(session, await authorityOf("web"))).status, 200);
-    session.destroy();
-    for (const { how } of await Promise.all(closed)) assert.notEqual(how, "closed");
-  });
-});
-
-test("afterwards ztunnel is the same process, ready, and serves its pods", async () => {
-  assert.equal(await cluster.ztunnel("node2").isReady(), true);
-  const { containers } = await cluster.client.pod("istio-system", "ztunnel-node2");
-  assert.equal(containers.length, 1);
-  const target = { ip: await cluster.podIp("shop/guarded"), port: PORT };
-  const { received } = await sockets.call("shop/friend", target, "hello");
-  assert.equal(String(received), `${await cluster.podIp("shop/friend")}\nhello`);
-});
+test("afterwards ztunnel is the same process, ready, and serves its pods", () =>
+  mesh.assertUnharmed());

@@ -1,6 +1,6 @@
 /**
- * A policy that is broken in the folder: it is refused with file, line and field; what it said last stays in
- * force, and no connection takes notice. It comes into force when it is mended.
+ * A policy that is broken in the folder: it is refused with file, line and field; what it said last
+ * stays in force, and no connection takes notice. It comes into force when it is mended.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

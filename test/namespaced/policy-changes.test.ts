@@ -1,6 +1,6 @@
 /**
- * Policies that change while connections stand: what is no longer allowed is cut at once, and says why; all
- * else goes on.
+ * Policies that change while connections stand: what is no longer allowed is cut at once, and says
+ * why; all else goes on.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

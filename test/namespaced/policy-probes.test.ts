@@ -1,6 +1,6 @@
 /**
- * A kubelet's probes under policies that let nobody in, to pods whose first address is IPv4 and to one whose
- * is IPv6; and who else gets through by the same way, or does not.
+ * A kubelet's probes under policies that let nobody in, to pods whose first address is IPv4 and to
+ * one whose is IPv6; and who else gets through by the same way, or does not.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

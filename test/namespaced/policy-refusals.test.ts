@@ -189,7 +189,7 @@ function refusals(
   return findRecords(mesh.cluster, SERVER_NODE, { ...wanted, reason: /./ });
 }
 
-/** Both ends of the connection, as far as they are known: identities only where they were proved. */
+/** Both ends of the connection as far as they are known: identities only where proved. */
 function checkParties(mesh: PolicyMesh, record: AccessLogRecord, call: Call): void {
   const { client, family, port } = call;
   const ip = mesh.ip("db", family);

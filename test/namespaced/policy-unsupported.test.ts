@@ -1,6 +1,6 @@
 /**
- * What an AuthorizationPolicy asks for and ztunnel cannot do: what becomes of it on real connections, and
- * what its status says, rule by rule.
+ * What an AuthorizationPolicy asks for and ztunnel cannot do: what becomes of it on real
+ * connections, and what its status says, rule by rule.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -44,7 +44,8 @@ export async function waitForRecord(
 ): Promise<AccessLogRecord> {
   let found: AccessLogRecord | undefined;
   let last: AccessLogRecord | undefined;
-  const what = `the access log of ${node} has ${JSON.stringify(wanted, (_, v) => (v instanceof RegExp ? String(v) : v))}`;
+  const shown = JSON.stringify(wanted, (_, v) => (v instanceof RegExp ? String(v) : v));
+  const what = `the access log of ${node} has ${shown}`;
   await cluster
     .until(what, async () => {
       const records = await accessLog(cluster, node);

@@ -1,4 +1,6 @@
-/** An HBONE server of Node's own tls and http2, independent of the product, in the place of a ztunnel. */
+/**
+ * An HBONE server of Node's own tls and http2, independent of the product, in a ztunnel's place.
+ */
 import http2, {
   type IncomingHttpHeaders,
   type ServerHttp2Session,

@@ -1,4 +1,4 @@
-/** The CA of a test's cluster, with its key: for peers that carry whatever certificate a test wants. */
+/** The CA of a test's cluster, with its key: for peers with whatever certificate a test wants. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** Kubernetes objects as tests need them: namespaces in or out of the mesh, pods that only stand there. */
+/**
+ * Kubernetes objects as tests need them: namespaces in or out of the mesh, pods that do nothing.
+ */
 
 /** The label that enrols. */
 export const MESH_LABEL = "istio.io/dataplane-mode";

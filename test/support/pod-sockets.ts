@@ -78,8 +78,8 @@ export class PodSockets implements Disposable {
   }
 
   /**
-   * Connects from a pod, sends `text` where there is one, ends its direction and reads to the end. A
-   * connection that is reset before anybody could look at it ends as "reset" too; one that is
+   * Connects from a pod, sends `text` where there is one, ends its direction and reads to the end.
+   * A connection that is reset before anybody could look at it ends as "reset" too; one that is
    * refused as "ECONNREFUSED".
    */
   async call(pod: string, target: Target, text = ""): Promise<Call> {

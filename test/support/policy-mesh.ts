@@ -140,9 +140,9 @@ export class PolicyMesh implements AsyncDisposable {
   }
 
   /**
-   * Resolves when what is in the cluster's folder is in force, as far as it can be. A policy that is
-   * written later than all else, and the workload that has to name it, have reached the ztunnels after
-   * what was written before.
+   * Resolves when what is in the cluster's folder is in force, as far as it can be. A policy that
+   * is written later than all else, and the workload that has to name it, have reached the ztunnels
+   * after what was written before.
    */
   async settle(): Promise<void> {
     const { client } = this.cluster;

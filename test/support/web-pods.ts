@@ -4,7 +4,8 @@ import type { TestCluster } from "#test/support/cluster.ts";
 
 const SERVER = `
 const http = require("node:http");
-const answer = (q, r) => r.end(JSON.stringify({ pod: process.env.POD, peer: q.socket.remoteAddress }));
+const pod = process.env.POD;
+const answer = (q, r) => r.end(JSON.stringify({ pod, peer: q.socket.remoteAddress }));
 http.createServer(answer).listen(8080, "::");
 `;
 

@@ -113,8 +113,8 @@ export async function processUse(cluster: TestCluster, node: string): Promise<Pr
 }
 
 /**
- * `startCluster`, and waiting until every ztunnel has heard of every pod what the cluster says of it:
- * that a pod is ready and captured is known here a little earlier than there.
+ * `startCluster`, and waiting until every ztunnel has heard of every pod what the cluster says of
+ * it: that a pod is ready and captured is known here a little earlier than there.
  */
 export async function startMesh(options: ClusterOptions): Promise<TestCluster> {
   const cluster = await startCluster(options);
