@@ -53,8 +53,3 @@ export interface Service {
   readonly ingressUseWaypoint: boolean;
   readonly visibility: Visibility;
 }
-
-/** The `Address` resource of the wire. */
-export type MeshAddress =
-  | { readonly kind: "workload"; readonly workload: import("./workload.ts").Workload }
-  | { readonly kind: "service"; readonly service: Service };

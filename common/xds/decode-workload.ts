@@ -4,8 +4,9 @@
 import type { GatewayAddress, ServiceAddress } from "#common/model/address.ts";
 import { DEFAULT_TRUST_DOMAIN } from "#common/model/identity.ts";
 import { ipToBytes } from "#common/model/ip.ts";
+import type { MeshAddress } from "#common/model/mesh-address.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
-import type { LoadBalancing, MeshAddress, Service, ServicePort } from "#common/model/service.ts";
+import type { LoadBalancing, Service, ServicePort } from "#common/model/service.ts";
 import type { Locality, Workload } from "#common/model/workload.ts";
 import {
   decodeIp,

@@ -3,7 +3,7 @@
  * structured-cloneable: the control thread posts it to every data worker.
  */
 import type { Authorization } from "#common/model/authorization.ts";
-import type { MeshAddress } from "#common/model/service.ts";
+import type { MeshAddress } from "#common/model/mesh-address.ts";
 import type { Workload } from "#common/model/workload.ts";
 
 export interface StateUpdate {
