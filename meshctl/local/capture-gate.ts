@@ -1,6 +1,6 @@
 /** Which pods have to wait for the mesh before their programs begin. */
 import type { Namespace, Pod } from "#common/kubernetes/objects.ts";
-import type { Overlay } from "#meshctl/local/publisher.ts";
+import type { Overlay } from "#common/kubernetes/overlay.ts";
 
 // Sources: istio/api label/labels.yaml and annotation/annotations.yaml.
 const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
@@ -18,5 +18,5 @@ export function asksForCapture(pod: Pod, namespace: Namespace | undefined): bool
 
 /** Whether the mesh has said that it has the pod's traffic. */
 export function isCaptured(overlay: Overlay | undefined): boolean {
-  return overlay?.metadata?.annotations?.[REDIRECTION_ANNOTATION] === "enabled";
+  return overlay?.metadata.annotations?.[REDIRECTION_ANNOTATION] === "enabled";
 }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { Pod } from "#common/kubernetes/objects.ts";
-import { merge } from "#meshctl/local/object-views.ts";
+import { listObjects } from "#meshctl/local/object-views.ts";
 import { Publisher } from "#meshctl/local/publisher.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "publisher-"));
@@ -30,9 +30,9 @@ describe("publishing", () => {
   const overlay = join(dir, "overlay");
   const publisher = new Publisher(objects, overlay);
   const overlayFile = join(overlay, "Pod/shop/a.json");
-  const writeOverlay = () => {
+  const writeOverlay = (uid: string) => {
     mkdirSync(dirname(overlayFile), { recursive: true });
-    writeFileSync(overlayFile, JSON.stringify({ metadata: { annotations: { mesh: "on" } } }));
+    writeFileSync(overlayFile, JSON.stringify({ metadata: { uid, annotations: { mesh: "on" } } }));
   };
 
   test("makes the folder hold exactly the objects, one file each", async () => {
@@ -49,33 +49,35 @@ describe("publishing", () => {
   });
 
   test("keeps what was said about an object while it lives, and not beyond", async () => {
-    writeOverlay();
+    writeOverlay("1");
     await publisher.publish([{ ...pod("a", "1"), spec: { containers: [], nodeName: "n" } }]);
     assert.deepEqual(await publisher.overlay(pod("a", "1")), {
-      metadata: { annotations: { mesh: "on" } },
+      metadata: { uid: "1", annotations: { mesh: "on" } },
     });
     await publisher.publish([pod("a", "2")]);
-    assert.equal(await publisher.overlay(pod("a", "2")), undefined);
-    writeOverlay();
+    assert.equal(existsSync(overlayFile), false);
+    writeOverlay("2");
     await publisher.publish([]);
     assert.equal(existsSync(overlayFile), false);
   });
-});
 
-test("what istiod-lite says is shown with the object: its annotations and conditions win", () => {
-  const ready = { type: "Ready", status: "True" } as const;
-  const object = {
-    ...pod("a", "1"),
-    metadata: { ...pod("a", "1").metadata, annotations: { own: "1", mesh: "old" } },
-    status: { phase: "Running", conditions: [ready, { type: "X", status: "False" }] },
-  } as const satisfies Pod;
-  const merged = merge<Pod>(object, {
-    metadata: { annotations: { mesh: "new" } },
-    status: { conditions: [{ type: "X", status: "True" }] },
+  test("takes what is said late about an object for no word on its successor", async () => {
+    await publisher.publish([pod("a", "2")]);
+    writeOverlay("1");
+    assert.equal(await publisher.overlay(pod("a", "2")), undefined);
+    assert.deepEqual(await listObjects(publisher, undefined, "Pod", "shop"), [pod("a", "2")]);
   });
-  assert.deepEqual(merged.metadata.annotations, { own: "1", mesh: "new" });
-  assert.deepEqual(merged.status, {
-    phase: "Running",
-    conditions: [ready, { type: "X", status: "True" }],
+
+  test("takes what is no overlay for none", async () => {
+    for (const text of ["", "{", "[]", '{"metadata":{"uid":"2","annotations":{"mesh":1}}}']) {
+      writeFileSync(overlayFile, text);
+      assert.equal(await publisher.overlay(pod("a", "2")), undefined, text);
+    }
+  });
+
+  test("shows what istiod-lite says with the object", async () => {
+    writeOverlay("2");
+    const [shown] = await listObjects(publisher, undefined, "Pod", undefined);
+    assert.deepEqual(shown?.metadata.annotations, { mesh: "on" });
   });
 });

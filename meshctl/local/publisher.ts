@@ -5,14 +5,11 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type KubernetesObject, objectKey } from "#common/kubernetes/objects.ts";
+import { belongsTo, type Overlay, overlayPath, parseOverlay } from "#common/kubernetes/overlay.ts";
 
-/** `<Kind>/<namespace or _>/<name>.json`. */
-export function objectFile(object: {
-  readonly kind: string;
-  readonly metadata: { readonly namespace?: string; readonly name: string };
-}): string {
-  const { namespace, name } = object.metadata;
-  return join(object.kind, namespace ?? "_", `${name}.json`);
+/** Relative to the folder of objects, and to that of overlays. */
+function objectFile({ kind, metadata }: KubernetesObject): string {
+  return overlayPath(kind, metadata.namespace ?? "", metadata.name);
 }
 
 export class Publisher {
@@ -48,14 +45,13 @@ export class Publisher {
   }
 
   /**
-   * What istiod-lite wrote about an object; undefined while there is nothing, or not yet all of it.
+   * What istiod-lite wrote about this very object, not about one of the same name before it;
+   * undefined while there is nothing.
    */
   async overlay(object: KubernetesObject): Promise<Overlay | undefined> {
-    try {
-      return JSON.parse(await readFile(join(this.#overlayDir, objectFile(object)), "utf8"));
-    } catch {
-      return undefined;
-    }
+    const file = join(this.#overlayDir, objectFile(object));
+    const overlay = parseOverlay(await readFile(file, "utf8").catch(() => ""));
+    return overlay !== undefined && belongsTo(overlay, object) ? overlay : undefined;
   }
 
   async #write(object: KubernetesObject): Promise<void> {
@@ -71,10 +67,4 @@ export class Publisher {
     await rm(join(this.#objectsDir, objectFile(object)), { force: true });
     await rm(join(this.#overlayDir, objectFile(object)), { force: true });
   }
-}
-
-/** The shape of an overlay file. */
-export interface Overlay {
-  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
-  readonly status?: Readonly<Record<string, unknown>>;
 }
