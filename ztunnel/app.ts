@@ -117,10 +117,11 @@ export class Ztunnel {
   }
 
   #startWorkers(): Promise<DataWorkers> {
-    const { workerThreads, trustDomain, network, keepSourceAddress } = this.#config;
+    const { workerThreads, trustDomain, network, keepSourceAddress, sameNodeFastPath } =
+      this.#config;
     return DataWorkers.start(
       workerThreads,
-      { trustDomain, network, keepSourceAddress },
+      { trustDomain, network, keepSourceAddress, sameNodeFastPath },
       {
         onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
         onCertificateWanted: (identity) => {

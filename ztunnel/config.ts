@@ -38,6 +38,8 @@ export interface ZtunnelConfig {
   /** Lifetime asked for certificates. */
   readonly certificateTtlSeconds: number;
   readonly keepSourceAddress: boolean;
+  /** Whether pods of this node reach each other without a tunnel in between. */
+  readonly sameNodeFastPath: boolean;
   /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
   readonly podSandboxesDir: string;
   readonly logLevel: LogLevel;
@@ -79,6 +81,7 @@ export function loadConfig(env: Environment): ZtunnelConfig {
     drainDeadlineMs: drainDeadlineMs(env),
     certificateTtlSeconds: certificateTtlSeconds(env),
     keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
+    sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
     logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),

@@ -42,7 +42,7 @@ test("what is not known is left out, and identities of plaintext", () => {
     namespace: "",
     cluster: "",
   });
-  const labels = connectionLabels({ source: nobody, service: undefined, mutualTls: false });
+  const labels = connectionLabels({ source: nobody, service: undefined, security: "unknown" });
   const line = formatAccessLog(finished({ hboneAddress: "" }), labels, "text");
   assert.match(line, /\tsrc\.addr=10\.0\.0\.1:4711 dst\.addr=10\.0\.1\.2:15008 dst\.workload=/);
   assert.doesNotMatch(line, /identity|hbone|service/);

@@ -47,15 +47,16 @@ function fieldsOf(record: FinishedConnection, labels: ConnectionLabels): readonl
   const { total, failure } = record;
   // The side that reports sends: the client's bytes at the source, the server's at the destination.
   const outbound = labels.reporter === "source";
+  const identified = labels.security !== "unknown";
   const sent = outbound ? total.fromClient : total.fromServer;
   const received = outbound ? total.fromServer : total.fromClient;
   return [
     ["src.addr", orAbsent(record.sourceAddress), "bare"],
-    ...endpointFields("src", labels.source, labels.mutualTls),
+    ...endpointFields("src", labels.source, identified),
     ["dst.addr", orAbsent(record.destinationAddress), "bare"],
     ["dst.hbone_addr", orAbsent(record.hboneAddress), "bare"],
     ["dst.service", labels.service?.hostname],
-    ...endpointFields("dst", labels.destination, labels.mutualTls),
+    ...endpointFields("dst", labels.destination, identified),
     ["direction", outbound ? "outbound" : "inbound"],
     ["bytes_sent", sent],
     ["bytes_recv", received],
@@ -67,12 +68,12 @@ function fieldsOf(record: FinishedConnection, labels: ConnectionLabels): readonl
 function endpointFields(
   side: "src" | "dst",
   endpoint: EndpointLabels,
-  mutualTls: boolean,
+  identified: boolean,
 ): readonly Field[] {
   return [
     [`${side}.workload`, orAbsent(endpoint.name)],
     [`${side}.namespace`, orAbsent(endpoint.namespace)],
-    [`${side}.identity`, mutualTls ? orAbsent(endpoint.principal) : undefined],
+    [`${side}.identity`, identified ? orAbsent(endpoint.principal) : undefined],
     [`${side}.cluster`, orAbsent(endpoint.cluster)],
   ];
 }

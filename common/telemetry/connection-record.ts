@@ -29,12 +29,19 @@ export interface ServiceLabels {
   readonly name: string;
 }
 
+/**
+ * How the bytes travelled between the two pods: the metrics' `connection_security_policy`.
+ * `mutual_tls` and `unknown` are Istio's values. `same_node` is ours: both ends are pods of one
+ * ztunnel, which knows both identities and hands the bytes over inside its own process.
+ */
+export type ConnectionSecurity = "mutual_tls" | "same_node" | "unknown";
+
 export interface ConnectionLabels {
   readonly reporter: Reporter;
   readonly source: EndpointLabels;
   readonly destination: EndpointLabels;
   readonly service: ServiceLabels | undefined;
-  readonly mutualTls: boolean;
+  readonly security: ConnectionSecurity;
 }
 
 /** Bytes of the application: what the client sent, and what the server sent. */

@@ -26,7 +26,7 @@ export function connectionLabels(fields: Partial<ConnectionLabels> = {}): Connec
     source: endpoint("frontend"),
     destination: endpoint("db"),
     service: { hostname: "db.shop.svc.cluster.local", namespace: "shop", name: "db" },
-    mutualTls: true,
+    security: "mutual_tls",
     ...fields,
   };
 }

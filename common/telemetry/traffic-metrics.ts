@@ -162,7 +162,7 @@ function labelValues(labels: ConnectionLabels, flag: ResponseFlag): Record<strin
     destination_service_name: orUnknown(service?.name),
     request_protocol: "tcp",
     response_flags: flag,
-    connection_security_policy: labels.mutualTls ? "mutual_tls" : "unknown",
+    connection_security_policy: labels.security,
   };
 }
 

@@ -43,7 +43,7 @@ function dumpConnection(connection: ConnectionSummary): object {
     src: connection.source,
     originalDst: connection.hboneAddress ?? connection.destination,
     actualDst: connection.destination,
-    protocol: connection.mutualTls ? "HBONE" : "TCP",
+    protocol: connection.security === "unknown" ? "TCP" : "HBONE",
   };
 }
 

@@ -6,6 +6,7 @@ import type { Identity } from "#common/model/identity.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
+import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
 import type { Permit } from "./admit.ts";
 import type { End } from "./end.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
@@ -16,7 +17,7 @@ export interface ConnectionMeta {
   readonly reporter: "source" | "destination";
   readonly sourceAddress: SocketAddress | undefined;
   readonly source: Workload | undefined;
-  /** Verified where `mutualTls`; the pod's own on the source's side. */
+  /** Known unless `security` is "unknown"; the pod's own on the source's side. */
   readonly sourceIdentity: Identity | undefined;
   readonly destinationAddress: SocketAddress | undefined;
   /** What CONNECT asked for, `ip:port` or `host:port`. */
@@ -24,7 +25,7 @@ export interface ConnectionMeta {
   readonly destination: Workload | undefined;
   readonly destinationIdentity: Identity | undefined;
   readonly service: Service | undefined;
-  readonly mutualTls: boolean;
+  readonly security: ConnectionSecurity;
   /** What policy allowed, at the destination: looked at again when policies change. */
   readonly permit?: Permit;
 }

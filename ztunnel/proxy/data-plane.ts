@@ -17,6 +17,7 @@ import { FlushBatcher } from "./flush-batcher.ts";
 import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
 import { SlabPool } from "./read-buffers.ts";
+import { LocalPods } from "./same-node.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
@@ -26,6 +27,8 @@ export interface DataPlaneOptions {
   readonly network: string;
   /** @default true: applications see the address of their real client. */
   readonly keepSourceAddress: boolean;
+  /** @default true: pods of this node reach each other without a tunnel in between. */
+  readonly sameNodeFastPath: boolean;
 }
 
 export interface DataPlaneDeps {
@@ -62,6 +65,7 @@ export class DataPlane {
       trustDomain: options.trustDomain,
       random: deps.random,
       keepSourceAddress: options.keepSourceAddress,
+      localPods: options.sameNodeFastPath ? new LocalPods() : undefined,
     };
     this.#keepalive = new TunnelKeepalive(() => this.#sessions());
     this.#keepalive.start();
@@ -106,12 +110,14 @@ export class DataPlane {
     if (stored === undefined) this.#deps.requestCertificate(identity);
     else proxy.setCertificate(stored.certificate);
     await proxy.listen(listeners);
+    this.#context.localPods?.add(proxy.context);
   }
 
   removePod(uid: string): void {
     const proxy = this.#pods.get(uid);
     if (proxy === undefined) return;
     this.#pods.delete(uid);
+    this.#context.localPods?.remove(proxy.context);
     proxy.destroy();
   }
 

@@ -193,7 +193,7 @@ export class HboneServer {
         destination: this.#context.state.findWorkloadByUid(this.#context.pod.workloadUid),
         destinationIdentity: undefined,
         service: undefined,
-        mutualTls: false,
+        security: "unknown",
       },
       performance.now(),
       failure(why.reason, why.message),

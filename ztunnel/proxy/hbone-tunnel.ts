@@ -204,7 +204,8 @@ function lost(message: string): ConnectionFailure {
   return failure("peer-reset", message, { retriable: true });
 }
 
-function statusFailure(status: number | undefined): ConnectionFailure {
+/** What the source says of an answer other than 200. */
+export function statusFailure(status: number | undefined): ConnectionFailure {
   const text = STATUS_TEXT[status ?? 0] ?? "";
   // 503: the other side could not reach its application; another endpoint may. 400 and 401 are
   // verdicts.

@@ -70,7 +70,12 @@ export class InboundFixture {
       },
     };
     this.#dataPlane = new DataPlane(
-      { trustDomain: "cluster.local", network: "", keepSourceAddress: true },
+      {
+        trustDomain: "cluster.local",
+        network: "",
+        keepSourceAddress: true,
+        sameNodeFastPath: true,
+      },
       {
         syscalls: this.#syscalls,
         reporter,

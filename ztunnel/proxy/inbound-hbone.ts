@@ -7,24 +7,20 @@ import { makeBaggage } from "#common/hbone/baggage.ts";
 import { forwardedHost } from "#common/hbone/forwarded.ts";
 import { serviceKey } from "#common/model/address.ts";
 import type { Connection } from "#common/model/connection.ts";
-import type { Identity } from "#common/model/identity.ts";
-import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
+import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
-import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import type { Workload } from "#common/model/workload.ts";
 import { admit, type Permit } from "./admit.ts";
-import type { ConnectionMeta } from "./connection-tracker.ts";
 import { deliver } from "./deliver.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import { HboneEnd } from "./hbone-end.ts";
+import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
 /** The connection under a CONNECT: who is at the other end, and the address it came in on. */
-export interface TunnelPeer {
-  readonly identity: Identity;
-  readonly address: SocketAddress;
-  readonly localIp: IpAddress;
+export interface TunnelPeer extends VerifiedPeer {
   /** Whether the tunnel still stands. */
   readonly alive: () => boolean;
 }
@@ -55,10 +51,12 @@ export class InboundHbone {
     const startedAt = performance.now();
     const end = new HboneEnd(stream, batcher, peer.alive);
     const outcome = await this.#connect(headers, peer);
-    const meta = this.#meta(peer, headers, outcome.workload, outcome.target);
+    const { workload, target } = outcome;
+    const service = this.#addressedService(headers, workload);
+    const meta = identifiedMeta(this.#context.state, peer, { workload, target, service });
     const { result } = outcome;
     if ("ok" in result) {
-      answer(stream, STATUS[result.reason] ?? 503, undefined);
+      answer(stream, statusOf(result), undefined);
       tracker.refused(meta, startedAt, result);
       return;
     }
@@ -141,30 +139,6 @@ export class InboundHbone {
     return { ip: peer.localIp, port: port.targetPort };
   }
 
-  #meta(
-    peer: TunnelPeer,
-    headers: IncomingHttpHeaders,
-    workload: Workload | undefined,
-    target: SocketAddress | undefined,
-  ): ConnectionMeta {
-    const { state } = this.#context;
-    const byIp = state.findWorkloadByIp(workload?.network ?? "", peer.address.ip);
-    // The address is only a hint; the certificate decides who the source is.
-    const known = byIp !== undefined && workloadIdentity(byIp).uri === peer.identity.uri;
-    return {
-      reporter: "destination",
-      sourceAddress: peer.address,
-      source: known ? byIp : undefined,
-      sourceIdentity: peer.identity,
-      destinationAddress: { ip: peer.localIp, port: 15008 },
-      hboneAddress: target && formatSocketAddress(target),
-      destination: workload,
-      destinationIdentity: workload && workloadIdentity(workload),
-      service: this.#addressedService(headers, workload),
-      mutualTls: true,
-    };
-  }
-
   /**
    * The service that the client says it addressed; for metrics only, and only if this pod serves
    * it.
@@ -179,6 +153,11 @@ export class InboundHbone {
     if (service === undefined || service === "") return undefined;
     return workload.services.has(serviceKey(service)) ? service : undefined;
   }
+}
+
+/** What the tunnel's client is told of a refusal. */
+export function statusOf({ reason }: ConnectionFailure): number {
+  return STATUS[reason] ?? 503;
 }
 
 function answer(stream: ServerHttp2Stream, status: number, baggage: string | undefined): void {

@@ -83,7 +83,7 @@ export class InboundPlaintext {
       destination: workload,
       destinationIdentity: undefined,
       service: undefined,
-      mutualTls: false,
+      security: "unknown",
     };
   }
 }

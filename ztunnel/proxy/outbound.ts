@@ -6,6 +6,7 @@ import { formatForwarded } from "#common/hbone/forwarded.ts";
 import { makeTraceparent } from "#common/hbone/traceparent.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
 import { ENDPOINT_ATTEMPTS } from "../limits.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import type { End } from "./end.ts";
@@ -14,10 +15,12 @@ import type { HbonePool } from "./hbone-pool.ts";
 import type { HboneTunnel, TunnelTarget } from "./hbone-tunnel.ts";
 import type { PodContext } from "./pod-context.ts";
 import { chooseRoute, type HboneRoute, type Route, type TcpRoute } from "./route.ts";
+import { connectSameNode } from "./same-node.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
 interface Attempted {
   readonly route: Route | undefined;
+  readonly security: ConnectionSecurity;
   readonly result: End | ConnectionFailure;
 }
 
@@ -43,8 +46,8 @@ export class Outbound {
     }
     const source = await waiter.localWorkload(pod.workloadUid);
     if ("ok" in source) return this.#refuse(client, clientAddress, original, startedAt, source);
-    const { route, result } = await this.#connect(source, clientAddress, original);
-    const meta = outboundMeta(source, clientAddress, original, route);
+    const { result, ...attempted } = await this.#connect(source, clientAddress, original);
+    const meta = outboundMeta(source, clientAddress, original, attempted);
     if ("ok" in result) {
       client.reset();
       tracker.refused(meta, startedAt, result);
@@ -66,24 +69,50 @@ export class Outbound {
     let last: Attempted | undefined;
     for (let attempt = 0; attempt < ENDPOINT_ATTEMPTS; attempt++) {
       const route = chooseRoute({ state, source, original, exclude, random });
-      if ("ok" in route) return last ?? { route: undefined, result: route };
-      const result = await this.#tryRoute(source, clientAddress, route);
-      if (!("ok" in result) || !result.retriable) return { route, result };
-      last = { route, result };
+      if ("ok" in route) return last ?? { ...NO_ROUTE, result: route };
+      last = await this.#tryRoute(source, clientAddress, route);
+      if (!("ok" in last.result) || !last.result.retriable) return last;
       const tried = route.kind === "hbone" ? route.tunnelWorkload : route.destination;
       // Without a service in between there is no other endpoint to try.
       if (tried === undefined || route.service === undefined) break;
       exclude.add(tried.uid);
     }
-    return last ?? { route: undefined, result: MISSING_DESTINATION };
+    return last ?? { ...NO_ROUTE, result: MISSING_DESTINATION };
   }
 
-  #tryRoute(
+  async #tryRoute(
     source: Workload,
     clientAddress: SocketAddress,
     route: Route,
+  ): Promise<Attempted> {
+    if (route.kind === "tcp") {
+      return { route, security: "unknown", result: await this.#plain(route) };
+    }
+    const local = this.#localDestination(route);
+    if (local === undefined) {
+      const result = await this.#hbone(source, clientAddress, route);
+      return { route, security: "mutual_tls", result };
+    }
+    const result = await this.#sameNode(local, source, clientAddress, route);
+    return { route, security: "same_node", result };
+  }
+
+  /** Whoever ends the tunnel must be the destination itself: a waypoint has its say first. */
+  #localDestination(route: HboneRoute): PodContext | undefined {
+    if (route.destination === undefined) return undefined;
+    return this.#context.localPods?.find(route.destination, route.target.ip);
+  }
+
+  /** A source without a certificate has no identity to be let in by, as with a tunnel. */
+  async #sameNode(
+    destination: PodContext,
+    source: Workload,
+    clientAddress: SocketAddress,
+    { target, service }: HboneRoute,
   ): Promise<End | ConnectionFailure> {
-    return route.kind === "tcp" ? this.#plain(route) : this.#hbone(source, clientAddress, route);
+    const certificate = await this.#context.certificates.get(workloadIdentity(source));
+    if ("ok" in certificate) return certificate;
+    return connectSameNode(destination, { source, clientAddress, target, service });
   }
 
   #plain(route: TcpRoute): Promise<End | ConnectionFailure> {
@@ -135,7 +164,7 @@ export class Outbound {
     client.reset();
     const { tracker, state, pod } = this.#context;
     const source = state.findWorkloadByUid(pod.workloadUid);
-    tracker.refused(outboundMeta(source, clientAddress, original, undefined), startedAt, why);
+    tracker.refused(outboundMeta(source, clientAddress, original, NO_ROUTE), startedAt, why);
   }
 }
 
@@ -144,11 +173,13 @@ const MISSING_DESTINATION = failure(
   "the original destination of a redirected connection is not known: nothing is dialled",
 );
 
+const NO_ROUTE = { route: undefined, security: "unknown" } as const;
+
 function outboundMeta(
   source: Workload | undefined,
   clientAddress: SocketAddress,
   original: SocketAddress | undefined,
-  route: Route | undefined,
+  { route, security }: Pick<Attempted, "route" | "security">,
 ): ConnectionMeta {
   const tunnel = route?.kind === "hbone" ? route : undefined;
   return {
@@ -161,6 +192,6 @@ function outboundMeta(
     destination: route?.destination ?? tunnel?.tunnelWorkload,
     destinationIdentity: tunnel && workloadIdentity(tunnel.tunnelWorkload),
     service: route?.service,
-    mutualTls: tunnel !== undefined,
+    security,
   };
 }

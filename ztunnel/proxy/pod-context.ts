@@ -6,6 +6,7 @@ import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
+import type { LocalPods } from "./same-node.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 import type { TcpContext } from "./tcp-end.ts";
 
@@ -24,6 +25,8 @@ export interface WorkerContext {
   readonly random: () => number;
   /** Whether applications see their client's address (ENABLE_ORIG_SRC). */
   readonly keepSourceAddress: boolean;
+  /** The pods that are reached without a tunnel; undefined where that is turned off. */
+  readonly localPods: LocalPods | undefined;
 }
 
 export interface PodContext extends WorkerContext {

@@ -16,6 +16,8 @@ export interface HboneRoute {
   readonly kind: "hbone";
   readonly address: SocketAddress;
   readonly authority: string;
+  /** What `authority` says. */
+  readonly target: SocketAddress;
   /** Who terminates the tunnel: the destination, or its waypoint. */
   readonly tunnelWorkload: Workload;
   /** URIs of which the tunnel's server must present one. */
@@ -110,6 +112,7 @@ function routeDirect(
     kind: "hbone",
     address: { ip: address.ip, port: HBONE_PORT },
     authority: formatSocketAddress(address),
+    target: address,
     tunnelWorkload: destination,
     identities: expectedIdentities(destination, service),
     service,
@@ -139,6 +142,7 @@ function routeToWaypoint(
     kind: "hbone",
     address: { ip, port: gateway.hboneMtlsPort },
     authority: formatSocketAddress(original),
+    target: original,
     tunnelWorkload: workload,
     identities: expectedIdentities(workload, waypointService),
     service,

@@ -124,7 +124,7 @@ function labelKey(meta: ConnectionMeta): string {
   const { source, destination, service } = meta;
   return [
     meta.reporter,
-    meta.mutualTls,
+    meta.security,
     workloadKey(source),
     meta.sourceIdentity?.uri,
     workloadKey(destination),
@@ -150,7 +150,7 @@ function connectionLabels(meta: ConnectionMeta): ConnectionLabels {
       namespace: service.namespace,
       name: service.name,
     },
-    mutualTls: meta.mutualTls,
+    security: meta.security,
   };
 }
 

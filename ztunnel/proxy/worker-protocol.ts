@@ -3,7 +3,7 @@
  */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
-import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
+import type { ConnectionBatch, ConnectionSecurity } from "#common/telemetry/connection-record.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
@@ -48,5 +48,5 @@ export interface ConnectionSummary {
   readonly source: string;
   readonly destination: string;
   readonly hboneAddress: string | undefined;
-  readonly mutualTls: boolean;
+  readonly security: ConnectionSecurity;
 }

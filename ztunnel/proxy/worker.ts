@@ -83,7 +83,7 @@ function listConnections(dataPlane: DataPlane): ConnectionSummary[] {
     source: meta.sourceAddress ? formatSocketAddress(meta.sourceAddress) : "",
     destination: meta.destinationAddress ? formatSocketAddress(meta.destinationAddress) : "",
     hboneAddress: meta.hboneAddress,
-    mutualTls: meta.mutualTls,
+    security: meta.security,
   }));
 }
 

@@ -1,0 +1,44 @@
+/** What the destination reports of a connection whose source has proven its identity. */
+import type { Identity } from "#common/model/identity.ts";
+import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
+import { HBONE_PORT } from "#common/model/ports.ts";
+import type { Service } from "#common/model/service.ts";
+import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
+import type { ConnectionMeta } from "./connection-tracker.ts";
+
+export interface VerifiedPeer {
+  readonly identity: Identity;
+  readonly address: SocketAddress;
+  /** The address of ours that was called. */
+  readonly localIp: IpAddress;
+}
+
+/** What the peer asked for, as far as it is known. */
+export interface Asked {
+  readonly workload: Workload | undefined;
+  readonly target: SocketAddress | undefined;
+  readonly service: Service | undefined;
+}
+
+export function identifiedMeta(
+  state: ProxyState,
+  peer: VerifiedPeer,
+  { workload, target, service }: Asked,
+): ConnectionMeta {
+  const byIp = state.findWorkloadByIp(workload?.network ?? "", peer.address.ip);
+  // The address is only a hint; the certificate decides who the source is.
+  const known = byIp !== undefined && workloadIdentity(byIp).uri === peer.identity.uri;
+  return {
+    reporter: "destination",
+    sourceAddress: peer.address,
+    source: known ? byIp : undefined,
+    sourceIdentity: peer.identity,
+    destinationAddress: { ip: peer.localIp, port: HBONE_PORT },
+    hboneAddress: target && formatSocketAddress(target),
+    destination: workload,
+    destinationIdentity: workload && workloadIdentity(workload),
+    service,
+    security: "mutual_tls",
+  };
+}
