@@ -1,18 +1,19 @@
 /** istiod-lite put together: configuration in, resources and certificates out. */
-import type { Server as GrpcServer } from "@grpc/grpc-js";
 import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
-import { loadCertificateAuthority } from "./ca/ca-files.ts";
-import type { CertificateAuthority } from "./ca/certificate-authority.ts";
 import { JwksFile } from "./ca/jwks-file.ts";
-import { type Caller, JwksTokenReviewer } from "./ca/token-review.ts";
+import { LiveAuthority } from "./ca/live-authority.ts";
+import { type Caller, JwksTokenReviewer, type TokenReviewer } from "./ca/token-review.ts";
 import { createSource } from "./config/create-source.ts";
 import type { ConfigSource, StatusWriter } from "./config/source.ts";
+import type { DropReason } from "./connection-gate.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
 import { answerDebug } from "./debug.ts";
-import { bindGrpc, createGrpcServer, shutDown } from "./grpc-server.ts";
+import { EndpointMetrics } from "./endpoint-metrics.ts";
+import { GrpcEndpoint } from "./grpc-endpoint.ts";
+import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
@@ -24,23 +25,23 @@ const ZTUNNEL_ACCOUNT = "ztunnel";
 
 export class Istiod {
   readonly #options: IstiodOptions;
+  readonly #rootLogger: Logger;
   readonly #logger: Logger;
-  readonly #authority: CertificateAuthority;
   readonly #source: ConfigSource;
   readonly #writer: StatusWriter;
   readonly #registry: Registry;
   readonly #metrics = new MetricsRegistry();
   readonly #statuses: PolicyStatusController;
   readonly #ads: AdsServer;
-  readonly #grpc: GrpcServer;
+  readonly #endpoint: GrpcEndpoint;
   #debug: RunningServer | undefined;
   #xdsPort = 0;
   #ready = false;
 
-  private constructor(options: IstiodOptions, logger: Logger, authority: CertificateAuthority) {
+  private constructor(options: IstiodOptions, logger: Logger, authority: LiveAuthority) {
     this.#options = options;
+    this.#rootLogger = logger;
     this.#logger = logger.scope("istiod");
-    this.#authority = authority;
     const { source, overlay, clusterId, trustDomain, rootNamespace, hbone } = options;
     const config = createSource(source, { logger, overlay });
     this.#source = config.source;
@@ -57,25 +58,16 @@ export class Istiod {
       logger: logger.scope("status"),
     });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
-    const isNodeProxy = (caller: Caller): boolean => this.#isNodeProxy(caller);
     collectDefaultMetrics({ register: this.#metrics });
     this.#ads = new AdsServer({
       resources: this.#registry.resources,
       tokens,
-      isNodeProxy,
+      isNodeProxy: (caller) => this.#isNodeProxy(caller),
+      isKnown: (caller) => this.#isKnown(caller),
       metrics: new XdsMetrics(this.#metrics, this.#registry.resources),
       logger: logger.scope("ads"),
     });
-    this.#grpc = createGrpcServer({
-      ads: this.#ads,
-      authority,
-      registry: this.#registry,
-      tokens,
-      isNodeProxy,
-      writer: this.#writer,
-      trustDomain,
-      logger,
-    });
+    this.#endpoint = this.#createEndpoint(authority, tokens);
   }
 
   /**
@@ -84,7 +76,8 @@ export class Istiod {
   static async start(options: IstiodOptions, write: (line: string) => void): Promise<Istiod> {
     const { logLevel, logFormat, caDir, trustDomain } = options;
     const logger = createLogger({ level: logLevel, format: logFormat, write });
-    const authority = await loadCertificateAuthority({ dir: caDir, trustDomain });
+    const caLogger = logger.scope("ca");
+    const authority = await LiveAuthority.load({ dir: caDir, trustDomain, logger: caLogger });
     const istiod = new Istiod(options, logger, authority);
     try {
       await istiod.#start();
@@ -105,9 +98,30 @@ export class Istiod {
     this.#ready = false;
     await this.#source.close();
     this.#ads.close();
-    await shutDown(this.#grpc);
+    await this.#endpoint.close();
     await this.#statuses.close();
     await this.#debug?.close();
+  }
+
+  #createEndpoint(authority: LiveAuthority, tokens: TokenReviewer): GrpcEndpoint {
+    const metrics = new EndpointMetrics(this.#metrics, {
+      connections: () => this.#endpoint.connections,
+      rootsNotAfter: () => authority.current.rootsNotAfter,
+    });
+    const server = createGrpcServer({
+      ads: this.#ads,
+      authority,
+      registry: this.#registry,
+      tokens,
+      isNodeProxy: (caller) => this.#isNodeProxy(caller),
+      writer: this.#writer,
+      trustDomain: this.#options.trustDomain,
+      logger: this.#rootLogger,
+      onProved: (peer) => this.#endpoint.proved(peer),
+      onRefused: () => metrics.refused(),
+    });
+    const onDropped = (reason: DropReason): void => metrics.dropped(reason);
+    return new GrpcEndpoint({ server, authority, logger: this.#logger, onDropped });
   }
 
   async #start(): Promise<void> {
@@ -122,7 +136,7 @@ export class Istiod {
     );
     // Proxies are let in only when everything is known: none of them may take a half for the whole.
     await this.#source.start((changes) => this.#apply(changes));
-    this.#xdsPort = await bindGrpc(this.#grpc, this.#authority, this.#options);
+    this.#xdsPort = await this.#endpoint.listen(host, this.#options.xdsPort);
     this.#ready = true;
     this.#logger.info("istiod-lite serves", {
       xdsPort: this.#xdsPort,
@@ -143,15 +157,21 @@ export class Istiod {
     }
   }
 
-  /**
-   * ztunnel's account, and a pod of it that runs where the token says: a token outlives its pod,
-   * and a copied one must not make a node of another.
-   */
-  #isNodeProxy({ namespace, serviceAccount, node, podName, podUid }: Caller): boolean {
-    if (namespace !== this.#options.rootNamespace || serviceAccount !== ZTUNNEL_ACCOUNT)
-      return false;
+  /** The pod that the token is bound to runs where the token says: a token outlives its pod. */
+  #isKnown({ namespace, serviceAccount, node, podName, podUid }: Caller): boolean {
     const pod = podName === undefined ? undefined : this.#registry.findPod(namespace, podName);
-    if (pod === undefined || node === undefined) return false;
-    return pod.uid === podUid && pod.node === node && pod.serviceAccount === serviceAccount;
+    if (pod === undefined || pod.uid !== podUid || pod.serviceAccount !== serviceAccount) {
+      return false;
+    }
+    return node === undefined || pod.node === node;
+  }
+
+  /** ztunnel's account, and known: a copied token must not make a node of another. */
+  #isNodeProxy(caller: Caller): boolean {
+    const { namespace, serviceAccount, node } = caller;
+    if (namespace !== this.#options.rootNamespace || serviceAccount !== ZTUNNEL_ACCOUNT) {
+      return false;
+    }
+    return node !== undefined && this.#isKnown(caller);
   }
 }

@@ -30,6 +30,51 @@ export const KEEPALIVE_TIMEOUT_MS = 10_000;
 export const CONNECTION_AGE_MS = 30 * 60_000;
 export const CONNECTION_AGE_GRACE_MS = 10_000;
 
+/**
+ * Connections to the gRPC port; further ones are reset. Each takes a descriptor and, once proven,
+ * about 100 KiB.
+ */
+export const GRPC_CONNECTIONS = 10_000;
+
+/**
+ * Connections that have brought no good token yet; at the bound the oldest of them is reset. Enough
+ * for every ztunnel of a large mesh to come back at once.
+ */
+export const UNAUTHENTICATED_CONNECTIONS = 1_024;
+
+/** A connection that has brought no good token by then is reset, its TLS handshake included. */
+export const AUTHENTICATION_TIMEOUT_MS = 15_000;
+
+/** Calls at once on one connection; further ones wait at the client. A ztunnel has about ten. */
+export const STREAMS_PER_CONNECTION = 128;
+
+/** xDS streams at once of one pod; further ones end with RESOURCE_EXHAUSTED. A ztunnel has one. */
+export const STREAMS_PER_CALLER = 8;
+
+/**
+ * Resources on their way in large responses, of all streams together; at the bound streams wait
+ * their turn. Each is about 300 bytes, and is held about three times while it is sent.
+ */
+export const RESOURCES_IN_FLIGHT = 100_000;
+
+/** Responses of up to so many resources are sent without waiting for a turn. */
+export const SMALL_RESPONSE_RESOURCES = 256;
+
+/**
+ * A proxy that has not taken a response by then is cut off: it would hold up those that wait. It
+ * comes back, and says what it has.
+ */
+export const SLOW_PROXY_TIMEOUT_MS = 60_000;
+
+/** Refusals told in the log per minute and kind; the others are counted in the next line. */
+export const REFUSALS_LOGGED_PER_MINUTE = 20;
+
+/** The CA's files are looked at this often. */
+export const CA_CHECK_INTERVAL_MS = 1_000;
+
+/** istiod-lite's own certificate is looked at this often: renewed at half its life. */
+export const SERVER_CERTIFICATE_CHECK_MS = 60_000;
+
 /** Calls in progress have this long to end when istiod-lite is stopped; then they are cut. */
 export const SHUTDOWN_GRACE_MS = 1_000;
 
@@ -48,7 +93,10 @@ export const DEBUG_RESOURCES_PER_CHUNK = 100;
 /** Lifetime of a workload's certificate where the caller names none, and the longest there is. */
 export const WORKLOAD_CERTIFICATE_TTL_S = 24 * 3_600;
 
-/** Lifetime of istiod-lite's own server certificate; a new one is issued at every start. */
+/**
+ * Lifetime of istiod-lite's own server certificate. A new one is issued at every start, at half its
+ * life, and when another CA is put in.
+ */
 export const SERVER_CERTIFICATE_TTL_S = 365 * 24 * 3_600;
 
 /** Lifetime of a root that istiod-lite makes itself. Source: Istio's self-signed CA, 10 years. */

@@ -54,6 +54,16 @@ export async function loadCertificateAuthority(
   return new CertificateAuthority(material, now);
 }
 
+/**
+ * Loads the CA again. Unlike `loadCertificateAuthority` it never makes one: an empty folder is
+ * CA_FILES_INCOMPLETE.
+ */
+export async function reloadCa(options: LoadCaOptions): Promise<CertificateAuthority> {
+  const has = await presentFiles(options.dir);
+  if (!has.caCert && !has.rootCert) requireAll(options.dir, has, ["rootCert", "rootKey"]);
+  return loadCertificateAuthority(options);
+}
+
 type FileRole = keyof typeof CA_FILES;
 
 async function presentFiles(dir: string): Promise<Record<FileRole, boolean>> {
@@ -117,13 +127,14 @@ async function writeNewFile(path: string, content: string, mode: number): Promis
 async function loadOwnRoot(dir: string, now: number): Promise<CertificateAuthorityMaterial> {
   const rootPath = join(dir, CA_FILES.rootCert);
   const keyPath = join(dir, CA_FILES.rootKey);
-  const [certificate] = await readCertificates(rootPath);
+  const roots = await readCertificates(rootPath);
   const privateKey = await readKey(keyPath);
-  if (certificate === undefined) throw invalid(rootPath, "it holds no certificate");
-  checkCa(rootPath, certificate);
-  checkKey(keyPath, privateKey, rootPath, certificate);
+  // While a root is being replaced the file holds both; the key says which of them signs.
+  const certificate = roots.find((root) => root.checkPrivateKey(privateKey));
+  if (certificate === undefined) throw invalid(keyPath, `it is not the key of ${rootPath}`);
+  for (const root of roots) checkCa(rootPath, root);
   checkPath(rootPath, certificate, [], [certificate], now);
-  return { issuer: { certificate, privateKey }, intermediates: [], roots: [certificate] };
+  return { issuer: { certificate, privateKey }, intermediates: [], roots };
 }
 
 async function loadPluggedIn(dir: string, now: number): Promise<CertificateAuthorityMaterial> {

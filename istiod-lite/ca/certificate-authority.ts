@@ -11,6 +11,7 @@ import {
 import type { Identity } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { describeCertificate } from "#common/tls/certificate-path.ts";
 import {
   type CertificateTemplate,
   certificatePem,
@@ -71,6 +72,29 @@ export class CertificateAuthority {
     this.notAfter = Math.min(...chain.map((one) => one.validToDate.getTime()));
   }
 
+  /** Whether the other one issues the same: issuer, chain and roots are equal. */
+  isSameAs(other: CertificateAuthority): boolean {
+    return this.#fingerprints() === other.#fingerprints();
+  }
+
+  /** For the log and metrics: who issues, how many are trusted, until when. */
+  get summary(): { readonly issuer: string; readonly roots: number; readonly notAfter: string } {
+    const { issuer, roots } = this.#material;
+    const notAfter = new Date(this.notAfter).toISOString();
+    return { issuer: describeCertificate(issuer.certificate), roots: roots.length, notAfter };
+  }
+
+  /** When the first of the roots ends; milliseconds since the epoch. */
+  get rootsNotAfter(): number {
+    return Math.min(...this.#material.roots.map((root) => root.validToDate.getTime()));
+  }
+
+  #fingerprints(): string {
+    const { issuer, intermediates, roots } = this.#material;
+    const lists = [[issuer.certificate], intermediates, roots];
+    return lists.map((list) => list.map((one) => one.fingerprint256).join(" ")).join("|");
+  }
+
   /**
    * A certificate for one workload identity and both ends of a connection. Throws MeshError
    * CA_EXPIRED once the CA itself is at its end.
@@ -126,7 +150,7 @@ export class CertificateAuthority {
         "CA_EXPIRED",
         `the CA's certificates expired at ${new Date(this.notAfter).toISOString()}`,
         {
-          hint: "put a new ca-cert.pem with its chain into the CA's folder and restart istiod-lite",
+          hint: "put a new ca-cert.pem with its key and chain into the CA's folder",
         },
       );
     }

@@ -11,6 +11,7 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import { publicKeyOfCsr } from "#common/tls/parse-csr.ts";
 import type { CertificateRequest, CertificateResponse } from "#common/xds/citadel-rpc.ts";
 import { WORKLOAD_CERTIFICATE_TTL_S } from "../limits.ts";
+import { RefusalLog } from "../refusal-log.ts";
 import { CallerRate } from "./caller-rate.ts";
 import type { CertificateAuthority } from "./certificate-authority.ts";
 import type { Caller, TokenReviewer } from "./token-review.ts";
@@ -22,7 +23,7 @@ export interface NodeIdentities {
 }
 
 export interface CreateCertificateDeps {
-  readonly authority: CertificateAuthority;
+  readonly authority: Pick<CertificateAuthority, "issueWorkload">;
   readonly tokens: TokenReviewer;
   readonly nodeIdentities: NodeIdentities;
   readonly logger: Logger;
@@ -40,13 +41,14 @@ export interface CreateCertificateService {
 /** For `server.addService(IstioCertificateService, …)`. */
 export function createCertificateService(deps: CreateCertificateDeps): CreateCertificateService {
   const rate = new CallerRate(deps.now);
+  const refusals = new RefusalLog(deps.logger, "certificate refused");
   return {
     createCertificate: (call, callback) => {
       answer(deps, rate, call.metadata, call.request).then(
         (response) => callback(null, response),
         (error: unknown) => {
           const refusal = error instanceof Refusal ? error : internal(error);
-          deps.logger.warn("certificate refused", { peer: call.getPeer(), why: refusal.message });
+          refusals.warn({ peer: call.getPeer(), why: refusal.message });
           callback({ code: refusal.grpcStatus, details: refusal.wireMessage });
         },
       );
@@ -145,7 +147,7 @@ function cappedTtl(askedSeconds: number): number {
 }
 
 function sign(
-  authority: CertificateAuthority,
+  authority: CreateCertificateDeps["authority"],
   caller: Caller,
   identity: Identity,
   csrPem: string,

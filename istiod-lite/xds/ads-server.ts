@@ -4,11 +4,13 @@ import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "#common/xds/discovery-rpc.ts";
 import type { Caller, TokenReviewer } from "../ca/token-review.ts";
-import { PUSH_DEBOUNCE_MS } from "../limits.ts";
+import { PUSH_DEBOUNCE_MS, STREAMS_PER_CALLER } from "../limits.ts";
+import { RefusalLog } from "../refusal-log.ts";
 import type { PublishedResource, RegistryUpdate } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
 import { endStream, type ProxyCall, type ProxyStatus, ProxyStream } from "./proxy-stream.ts";
-import type { XdsMetrics } from "./xds-metrics.ts";
+import { PushTurns } from "./push-turns.ts";
+import type { RefusalReason, XdsMetrics } from "./xds-metrics.ts";
 
 export interface AdsServerDeps {
   readonly resources: ResourceView;
@@ -17,11 +19,20 @@ export interface AdsServerDeps {
   readonly logger: Logger;
   /** Whether the caller is a node proxy, which alone learns the pods of its node. */
   readonly isNodeProxy: (caller: Caller) => boolean;
+  /**
+   * Whether the caller's own pod is known. A control plane that does not even know who is asking
+   * does not know the mesh (yet): it must not tell a proxy that what it holds is gone.
+   */
+  readonly isKnown: (caller: Caller) => boolean;
 }
 
 export class AdsServer {
   readonly #deps: AdsServerDeps;
+  readonly #turns = new PushTurns();
+  readonly #refusals: RefusalLog;
   readonly #streams = new Set<ProxyStream>();
+  /** Streams by caller, for their bound. */
+  readonly #byCaller = new Map<string, number>();
   /**
    * What changed since the last push; the last state of each counts, and is looked up when sent.
    */
@@ -31,6 +42,7 @@ export class AdsServer {
 
   constructor(deps: AdsServerDeps) {
     this.#deps = deps;
+    this.#refusals = new RefusalLog(deps.logger, "xDS caller refused");
   }
 
   /** For `server.addService(AggregatedDiscoveryService, …)`. */
@@ -65,32 +77,54 @@ export class AdsServer {
   }
 
   async #accept(call: ProxyCall): Promise<void> {
-    const { tokens, logger, metrics } = this.#deps;
     // Without a listener, a connection that breaks now would be an uncaught error.
     call.on("error", () => undefined);
     // Requests may come before the token is reviewed: they wait in the paused stream.
     call.pause();
     try {
+      const { tokens } = this.#deps;
       const caller = await tokens.review(call.metadata.get("authorization")[0]?.toString());
-      if (!call.cancelled) this.#serve(call, caller);
+      if (!call.cancelled) this.#admit(call, caller);
     } catch (error) {
-      metrics.refused("unauthenticated");
-      logger.warn("xDS caller refused", { peer: call.getPeer(), why: describeError(error) });
-      endStream(call, status.UNAUTHENTICATED, "request authenticate failure");
+      const refusal = { code: status.UNAUTHENTICATED, details: "request authenticate failure" };
+      this.#refuse(call, "unauthenticated", describeError(error), refusal);
     }
   }
 
-  #serve(call: ProxyCall, caller: Caller): void {
+  #admit(call: ProxyCall, caller: Caller): void {
+    const name = callerName(caller);
+    if (!this.#deps.isKnown(caller)) {
+      const details = `pod ${name} is not known here (yet)`;
+      this.#refuse(call, "not-synced", details, { code: status.UNAVAILABLE, details });
+    } else if ((this.#byCaller.get(name) ?? 0) >= STREAMS_PER_CALLER) {
+      const details = `pod ${name} has ${STREAMS_PER_CALLER} streams already`;
+      this.#refuse(call, "too-many", details, { code: status.RESOURCE_EXHAUSTED, details });
+    } else {
+      this.#serve(call, caller, name);
+    }
+  }
+
+  #refuse(
+    call: ProxyCall,
+    reason: RefusalReason,
+    why: string,
+    answer: { readonly code: status; readonly details: string },
+  ): void {
+    this.#deps.metrics.refused(reason);
+    this.#refusals.warn({ peer: call.getPeer(), why });
+    endStream(call, answer.code, answer.details);
+  }
+
+  #serve(call: ProxyCall, caller: Caller, name: string): void {
     // What is gathered concerns the streams there are; a new one starts from the state as it is
     // now.
     this.#distribute();
-    const stream = new ProxyStream(call, caller, this.#deps);
+    const stream = new ProxyStream(call, caller, { ...this.#deps, turns: this.#turns });
     this.#streams.add(stream);
+    this.#byCaller.set(name, (this.#byCaller.get(name) ?? 0) + 1);
     this.#deps.metrics.connected(this.#streams.size);
     const gone = (): void => {
-      if (!this.#streams.delete(stream)) return;
-      this.#deps.metrics.connected(this.#streams.size);
-      this.#deps.logger.info("proxy disconnected", { proxy: stream.id });
+      if (this.#streams.has(stream)) this.#gone(stream, name);
     };
     call.on("data", (request: DeltaDiscoveryRequest) => stream.request(request));
     call.on("end", () => {
@@ -100,6 +134,16 @@ export class AdsServer {
     call.on("cancelled", gone);
     call.on("close", gone);
     call.resume();
+  }
+
+  #gone(stream: ProxyStream, name: string): void {
+    stream.close();
+    this.#streams.delete(stream);
+    const left = (this.#byCaller.get(name) ?? 1) - 1;
+    if (left > 0) this.#byCaller.set(name, left);
+    else this.#byCaller.delete(name);
+    this.#deps.metrics.connected(this.#streams.size);
+    this.#deps.logger.info("proxy disconnected", { proxy: stream.id });
   }
 
   #distribute(): void {
@@ -114,4 +158,8 @@ export class AdsServer {
     for (const stream of this.#streams) stream.push();
     this.#deps.metrics.converged((performance.now() - this.#changedAt) / 1000);
   }
+}
+
+function callerName({ namespace, podName = "?", podUid = "?" }: Caller): string {
+  return `${namespace}/${podName} (${podUid})`;
 }

@@ -52,6 +52,8 @@ export class AdsTestServer {
   readonly registry = new Registry(DEFAULT_REGISTRY_OPTIONS);
   readonly metrics = new MetricsRegistry();
   readonly log: string[] = [];
+  /** Whose pods are known; everybody's unless a test says otherwise. */
+  isKnown: (caller: Caller) => boolean = () => true;
   readonly ads: AdsServer;
   readonly #server = new Server();
   readonly #clients: Client[] = [];
@@ -70,6 +72,7 @@ export class AdsTestServer {
       tokens: new JwksTokenReviewer(new JwksFile(join(dir, "jwks.json"), logger)),
       isNodeProxy: ({ namespace, serviceAccount }: Caller) =>
         namespace === "istio-system" && serviceAccount === "ztunnel",
+      isKnown: (caller: Caller) => this.isKnown(caller),
       logger,
     };
     const { resources } = this.registry;

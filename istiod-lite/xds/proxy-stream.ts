@@ -9,8 +9,10 @@ import type {
 } from "#common/xds/discovery-rpc.ts";
 import { CAPTURED_POD_TYPE, isTypeUrl, type TypeUrl } from "#common/xds/type-urls.ts";
 import type { Caller } from "../ca/token-review.ts";
+import { SLOW_PROXY_TIMEOUT_MS } from "../limits.ts";
 import type { PublishedResource } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
+import type { PushTurns } from "./push-turns.ts";
 import { Subscription } from "./subscription.ts";
 import type { XdsMetrics } from "./xds-metrics.ts";
 
@@ -21,6 +23,7 @@ export interface ProxyStreamDeps {
   readonly metrics: XdsMetrics;
   readonly logger: Logger;
   readonly isNodeProxy: (caller: Caller) => boolean;
+  readonly turns: PushTurns;
 }
 
 /** One line of /debug/syncz. */
@@ -57,6 +60,8 @@ export class ProxyStream {
   readonly #connectedAt = new Date();
   #id = "";
   #node = "";
+  /** Responses that the proxy has not taken yet, and what ends the wait. */
+  readonly #sending = new Set<() => void>();
   #nonce = 0;
   #ended = false;
 
@@ -94,8 +99,15 @@ export class ProxyStream {
   }
 
   end(code: status, details: string): void {
-    this.#ended = true;
+    this.close();
     endStream(this.#call, code, details);
+  }
+
+  /** The proxy is gone: nothing more is sent, and what it held is given back. */
+  close(): void {
+    this.#ended = true;
+    for (const { subscription } of this.#types.values()) this.#deps.turns.leave(subscription);
+    for (const done of this.#sending) done();
   }
 
   status(): ProxyStatus {
@@ -169,14 +181,42 @@ export class ProxyStream {
 
   #push(typeUrl: TypeUrl, subscription: Subscription): void {
     if (this.#ended) return;
+    const { metrics, turns } = this.#deps;
+    const size = subscription.ready;
+    if (size === undefined) return;
+    const release = turns.take(subscription, size, () => this.#push(typeUrl, subscription));
+    if (release === undefined) return;
     const startedAt = performance.now();
     const nonce = String(this.#nonce + 1);
     const response = subscription.take(nonce);
-    if (response === undefined) return;
+    if (response === undefined) {
+      release();
+      return;
+    }
     this.#nonce++;
-    this.#call.write({ typeUrl, nonce, systemVersionInfo: "", ...response });
+    this.#send({ typeUrl, nonce, systemVersionInfo: "", ...response }, release);
     const count = response.resources.length + response.removedResources.length;
-    this.#deps.metrics.pushed(typeUrl, count, (performance.now() - startedAt) / 1000);
+    metrics.pushed(typeUrl, count, (performance.now() - startedAt) / 1000);
+  }
+
+  /** A proxy that does not read holds its place only for a while. */
+  #send(response: DeltaDiscoveryResponse, release: () => void): void {
+    const slow = setTimeout(() => {
+      this.#deps.metrics.refused("slow");
+      this.#deps.logger.warn("proxy cut off: it does not take what it is sent", {
+        proxy: this.#id,
+      });
+      this.end(status.RESOURCE_EXHAUSTED, "responses are not being read");
+      // Its end waits behind what is not read: the connection has to go.
+      this.#call.destroy();
+    }, SLOW_PROXY_TIMEOUT_MS);
+    const done = (): void => {
+      clearTimeout(slow);
+      this.#sending.delete(done);
+      release();
+    };
+    this.#sending.add(done);
+    this.#call.write(response, done);
   }
 }
 

@@ -84,10 +84,18 @@ export class Subscription {
     if (concerns) this.#pending.add(name);
   }
 
-  /** The next response, or undefined while one is under way or there is nothing to say. */
-  take(nonce: string): PendingResponse | undefined {
+  /**
+   * How many resources the next response is about; undefined while one is under way or there is
+   * nothing to say.
+   */
+  get ready(): number | undefined {
     if (!this.#started || this.#outstanding !== undefined) return undefined;
-    if (this.#pending.size === 0 && this.#answered) return undefined;
+    return this.#pending.size === 0 && this.#answered ? undefined : this.#pending.size;
+  }
+
+  /** The next response, or undefined where nothing is `ready`. */
+  take(nonce: string): PendingResponse | undefined {
+    if (this.ready === undefined) return undefined;
     const response = this.#build(this.#answered ? RESPONSE_BYTES : Number.POSITIVE_INFINITY);
     this.#answered = true;
     this.#outstanding = nonce;

@@ -19,6 +19,9 @@ const SHORT_NAMES: Readonly<Record<TypeUrl, string>> = {
 // From a change of one pod in a small mesh to a full push in a large one.
 const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5];
 
+/** Why a stream was refused or ended: the `reason` label of ambient_xds_refusals_total. */
+export type RefusalReason = "unauthenticated" | "denied" | "not-synced" | "too-many" | "slow";
+
 export class XdsMetrics {
   readonly #connected: Gauge;
   readonly #pushes: Counter;
@@ -81,7 +84,7 @@ export class XdsMetrics {
     this.#rejects.inc({ type: SHORT_NAMES[typeUrl] });
   }
 
-  refused(reason: "unauthenticated" | "denied"): void {
+  refused(reason: RefusalReason): void {
     this.#refusals.inc({ reason });
   }
 }
