@@ -48,16 +48,27 @@ async function modeOf(cluster: TestCluster, route: Route): Promise<Mode> {
   return mode;
 }
 
-function classify(client: ReadonlySet<number>, server: ReadonlySet<number>): Mode {
-  if (!client.has(OUTBOUND_PORT)) return "direct";
-  if (server.has(INBOUND_PLAINTEXT_PORT)) return "plain";
-  if (server.has(HBONE_PORT)) return "hbone";
+function classify(client: Ports, server: Ports): Mode {
+  if (!client.local.has(OUTBOUND_PORT)) return "direct";
+  if (server.local.has(INBOUND_PLAINTEXT_PORT)) return "plain";
+  if (server.local.has(HBONE_PORT)) return "hbone";
+  // Delivered from inside the server's namespace, though nothing came in from outside: both pods
+  // are of one ztunnel, which takes the tunnel's shortcut.
+  if (server.remote.has(ECHO_PORT)) return "hbone";
   throw new MeshError("WRONG_MODE", "only the client's side is captured");
 }
 
-/** The local ports of a pod's established connections: a redirected one has the listener's. */
-async function establishedPorts(cluster: TestCluster, pod: string): Promise<Set<number>> {
+/** The ports of a pod's established connections. */
+interface Ports {
+  /** A redirected connection has the listener's. */
+  readonly local: ReadonlySet<number>;
+  readonly remote: ReadonlySet<number>;
+}
+
+async function establishedPorts(cluster: TestCluster, pod: string): Promise<Ports> {
   const { stdout } = await cluster.inPodNetns(pod, ["ss", "-Htn", "state", "established"]);
-  const ports = stdout.split("\n").map((line) => line.trim().split(/\s+/)[2]?.split(":").at(-1));
-  return new Set(ports.map(Number));
+  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+  const column = (index: number): ReadonlySet<number> =>
+    new Set(rows.map((row) => Number(row[index]?.split(":").at(-1))));
+  return { local: column(2), remote: column(3) };
 }
