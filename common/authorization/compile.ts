@@ -1,11 +1,9 @@
 /**
- * Policies made ready for matching. The list is indexed once; a rule is compiled when a connection
- * first reaches it. All of it is cached by identity, so that an unchanged policy is not worked on
- * again.
+ * One policy made ready for matching. A rule is compiled when a connection first reaches it, and a
+ * policy once for all workloads that it applies to.
  */
 import { type Authorization, policyKey, type Rule } from "#common/model/authorization.ts";
 import { compileMatch, type FieldTest } from "./field-test.ts";
-import { RuleIndex } from "./rule-index.ts";
 import { type RuleKeys, ruleKeys } from "./rule-keys.ts";
 
 export interface CompiledMatch {
@@ -61,41 +59,10 @@ export interface CompiledPolicy {
   readonly rules: readonly CompiledRule[];
 }
 
-export interface CompiledPolicies {
-  /** All policies, ordered by key: verdicts do not depend on the order of arrival. */
-  readonly policies: readonly CompiledPolicy[];
-  /** Whether any enforced ALLOW policy exists, even one without rules. */
-  readonly hasAllow: boolean;
-  readonly deny: RuleIndex;
-  readonly allow: RuleIndex;
-  readonly dryRun: RuleIndex;
-}
-
-const compiledLists = new WeakMap<readonly Authorization[], CompiledPolicies>();
 const compiledPolicies = new WeakMap<Authorization, CompiledPolicy>();
 
-/**
- * Compiles the policies that apply to one workload (global, its namespace's, and those it names).
- * The result is cached by the identity of the list, which must therefore not be changed afterwards.
- */
-export function compilePolicies(list: readonly Authorization[]): CompiledPolicies {
-  const known = compiledLists.get(list);
-  if (known !== undefined) return known;
-  const policies = list.map(compilePolicy).sort((a, b) => compareText(a.key, b.key));
-  const index = (wanted: (policy: Authorization) => boolean): RuleIndex =>
-    new RuleIndex(policies.filter((p) => wanted(p.policy)).flatMap((p) => p.rules));
-  const compiled: CompiledPolicies = {
-    policies,
-    hasAllow: list.some((policy) => policy.action === "allow" && !policy.dryRun),
-    deny: index((policy) => policy.action === "deny" && !policy.dryRun),
-    allow: index((policy) => policy.action === "allow" && !policy.dryRun),
-    dryRun: index((policy) => policy.dryRun),
-  };
-  compiledLists.set(list, compiled);
-  return compiled;
-}
-
-function compilePolicy(policy: Authorization): CompiledPolicy {
+/** Cached by identity: a policy must not be changed afterwards. */
+export function compilePolicy(policy: Authorization): CompiledPolicy {
   const known = compiledPolicies.get(policy);
   if (known !== undefined) return known;
   const key = policyKey(policy);
@@ -103,6 +70,16 @@ function compilePolicy(policy: Authorization): CompiledPolicy {
   const compiled = { policy, key, rules };
   compiledPolicies.set(policy, compiled);
   return compiled;
+}
+
+/** The order in which rules are told of: by policy, then as written. Nobody's order of arrival. */
+export function compareRules(a: CompiledRule, b: CompiledRule): number {
+  return compareText(a.key, b.key) || a.rule - b.rule;
+}
+
+export function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
 
 function compileClauses(rule: Rule): CompiledClause[] {
@@ -113,9 +90,4 @@ function compileClauses(rule: Rule): CompiledClause[] {
       .filter((match) => match.tests.length > 0);
     return [{ clause: index, matches }];
   });
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

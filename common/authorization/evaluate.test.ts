@@ -23,7 +23,7 @@ import {
 import { describeVerdict } from "./verdict.ts";
 
 test("without any policy a connection is allowed, and by no policy", () => {
-  assert.deepEqual(decide([]), { allowed: true, dryRunHits: [] });
+  assert.deepEqual(decide([]), { allowed: true, dryRunHits: [], auditHits: [] });
 });
 
 test("the order of decision is DENY, then no ALLOW at all, then any ALLOW, then refusal", () => {

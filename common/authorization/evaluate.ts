@@ -5,19 +5,21 @@
  */
 import type { PolicyAction } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
-import type {
-  CompiledClause,
-  CompiledMatch,
-  CompiledPolicies,
-  CompiledPolicy,
-  CompiledRule,
+import {
+  type CompiledClause,
+  type CompiledMatch,
+  type CompiledPolicy,
+  type CompiledRule,
+  compareRules,
 } from "./compile.ts";
 import { ConnectionView } from "./connection-view.ts";
 import type { FieldTest } from "./field-test.ts";
 import { NEAREST_MISS_RULES } from "./limits.ts";
-import type { Observation, PolicyHit, Verdict } from "./verdict.ts";
+import type { CompiledPolicies, PolicySet } from "./policy-set.ts";
+import type { RuleIndex } from "./rule-index.ts";
+import type { Observation, PolicyHit, Unenforced, Verdict } from "./verdict.ts";
 
-export { type CompiledPolicies, compilePolicies } from "./compile.ts";
+export { CompiledPolicies, compilePolicies, PolicySet } from "./policy-set.ts";
 
 export interface RuleTrace {
   /** Index in `Authorization.rules`. */
@@ -43,21 +45,30 @@ export interface Explanation {
 }
 
 const NO_HITS: readonly PolicyHit[] = [];
+const NOTHING_UNENFORCED: Unenforced = { dryRunHits: NO_HITS, auditHits: NO_HITS };
+
+type Matches = (rule: CompiledRule) => boolean;
 
 /** Decides one connection. Microseconds; does no more than `explain`, and exactly what it tells. */
 export function evaluate(connection: Connection, compiled: CompiledPolicies): Verdict {
   const view = new ConnectionView(connection);
-  const matches = (rule: CompiledRule): boolean => failingClause(rule, view) === MATCHED;
-  const dryRunHits = dryRun(compiled, view, matches);
-  const denied = compiled.deny.first(view, matches);
+  const matches: Matches = (rule) => failingClause(rule, view) === MATCHED;
+  const first = (index: (set: PolicySet) => RuleIndex): CompiledRule | undefined => {
+    let found: CompiledRule | undefined;
+    for (const set of compiled.sets) found = index(set).first(view, matches, found);
+    return found;
+  };
+  const { hasAllow } = compiled;
+  const denied = first((set) => set.deny);
+  const allowed = hasAllow ? first((set) => set.allow) : undefined;
+  const unenforced = neverDeciding(compiled, view, matches, { denied, allowed });
   if (denied !== undefined) {
-    return { allowed: false, reason: "explicit-deny", by: hitOf(denied, view), dryRunHits };
+    return { allowed: false, reason: "explicit-deny", by: hitOf(denied, view), ...unenforced };
   }
-  if (!compiled.hasAllow) return { allowed: true, dryRunHits };
-  const allowed = compiled.allow.first(view, matches);
-  if (allowed !== undefined) return { allowed: true, by: hitOf(allowed, view), dryRunHits };
+  if (!hasAllow) return { allowed: true, ...unenforced };
+  if (allowed !== undefined) return { allowed: true, by: hitOf(allowed, view), ...unenforced };
   const by = nearestMiss(compiled, view);
-  return { allowed: false, reason: "no-allow-matched", ...(by && { by }), dryRunHits };
+  return { allowed: false, reason: "no-allow-matched", ...(by && { by }), ...unenforced };
 }
 
 /**
@@ -145,29 +156,67 @@ function hitOf(rule: CompiledRule, view: ConnectionView): PolicyHit {
   return { policy: rule.key, action, dryRun, rule: rule.rule, observed };
 }
 
-/** The first matching rule of every dry-run policy. */
-function dryRun(
+/** The rules that decided, if any. */
+interface Deciding {
+  readonly denied: CompiledRule | undefined;
+  readonly allowed: CompiledRule | undefined;
+}
+
+function neverDeciding(
   compiled: CompiledPolicies,
   view: ConnectionView,
-  matches: (rule: CompiledRule) => boolean,
-): readonly PolicyHit[] {
-  if (compiled.dryRun.rules.length === 0) return NO_HITS;
-  const seen = new Set<string>();
-  const hits: PolicyHit[] = [];
-  for (const rule of compiled.dryRun.all(view, matches)) {
-    if (seen.has(rule.key)) continue;
-    seen.add(rule.key);
-    hits.push(hitOf(rule, view));
-  }
-  return hits;
+  matches: Matches,
+  { denied, allowed }: Deciding,
+): Unenforced {
+  if (compiled.sets.every((set) => set.decidesAll)) return NOTHING_UNENFORCED;
+  const hits = (index: (set: PolicySet) => RuleIndex): readonly CompiledRule[] =>
+    firstOfEach(compiled.sets.map(index), view, matches);
+  const audited = hits((set) => set.audit);
+  const auditHits = audited.length === 0 ? NO_HITS : audited.map((rule) => hitOf(rule, view));
+  if (!compiled.sets.some((set) => set.hasDryRun)) return { dryRunHits: NO_HITS, auditHits };
+  const dry = hits((set) => set.dryRun);
+  const hit = (action: PolicyAction): boolean => dry.some((rule) => rule.policy.action === action);
+  const noAllow = !compiled.hasAllow && !compiled.hasDryRunAllow;
+  const wouldAllow = noAllow || allowed !== undefined || hit("allow");
+  return {
+    dryRunHits: dry.map((rule) => hitOf(rule, view)),
+    dryRunAllowed: denied === undefined && !hit("deny") && wouldAllow,
+    auditHits,
+  };
 }
+
+/** Of each policy that matches its first rule that does, by key. */
+function firstOfEach(
+  indexes: readonly RuleIndex[],
+  view: ConnectionView,
+  matches: Matches,
+): readonly CompiledRule[] {
+  const found = new Map<string, CompiledRule>();
+  for (const index of indexes) {
+    if (index.size === 0) continue;
+    index.all(view, matches, (rule) => {
+      const known = found.get(rule.key);
+      if (known === undefined || rule.rule < known.rule) found.set(rule.key, rule);
+    });
+  }
+  return found.size === 0 ? NO_RULES : [...found.values()].sort(compareRules);
+}
+
+const NO_RULES: readonly CompiledRule[] = [];
 
 /** The ALLOW rule of which most clauses held, the first among equals. */
 function nearestMiss(compiled: CompiledPolicies, view: ConnectionView): PolicyHit | undefined {
   let best: { rule: CompiledRule; position: number } | undefined;
-  for (const rule of compiled.allow.rules.slice(0, NEAREST_MISS_RULES)) {
-    const position = failingClause(rule, view);
-    if (best === undefined || position > best.position) best = { rule, position };
+  let left = NEAREST_MISS_RULES;
+  for (const set of compiled.sets) {
+    for (const rule of set.allow.rules()) {
+      if (left-- === 0) return best && hitOf(best.rule, view);
+      const position = failingClause(rule, view);
+      const order = best === undefined ? 1 : position - best.position;
+      if (best === undefined || order > 0 || (order === 0 && compareRules(rule, best.rule) < 0)) {
+        best = { rule, position };
+      }
+    }
   }
   return best && hitOf(best.rule, view);
 }

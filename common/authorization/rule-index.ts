@@ -1,100 +1,169 @@
 /**
  * Finds the few rules that can match a connection among very many: each rule is filed under the
- * values that one of its clauses needs, and a connection looks up only its own values. Rules that
- * need no particular value are tried one by one.
+ * values that one of its clauses needs, and a connection looks up only its own values. Where many
+ * rules share a value they are filed again by another of their clauses, and so on. Rules that need
+ * no particular value are tried one by one. Adding or removing a rule costs what that rule weighs,
+ * however many others there are.
  */
-import type { CompiledRule } from "./compile.ts";
+import { type CompiledRule, compareRules } from "./compile.ts";
 import type { ConnectionView } from "./connection-view.ts";
 import { type KeyProbe, keyProbe, keySpace } from "./index-key.ts";
 import { LINEAR_RULES } from "./limits.ts";
 
+type Matches = (rule: CompiledRule) => boolean;
+type Visit = (rule: CompiledRule) => void;
+
 export class RuleIndex {
-  readonly rules: readonly CompiledRule[];
-  readonly #unfiled: number[] = [];
-  readonly #filed = new Map<string, number[]>();
-  readonly #probes: readonly KeyProbe[];
+  readonly #rules = new Set<CompiledRule>();
+  readonly #top = new Shelf([]);
 
-  constructor(rules: readonly CompiledRule[]) {
-    this.rules = rules;
-    if (rules.length <= LINEAR_RULES)
-      rules.forEach((_, ordinal) => void this.#unfiled.push(ordinal));
-    else this.#fileAll();
-    const spaces = new Set<string>();
-    for (const key of this.#filed.keys()) spaces.add(keySpace(key));
-    this.#probes = [...spaces].map(keyProbe);
+  get size(): number {
+    return this.#rules.size;
   }
 
-  /** The first rule (in list order) for which `matches` holds, of those that can match at all. */
-  first(view: ConnectionView, matches: (rule: CompiledRule) => boolean): CompiledRule | undefined {
-    let best = this.rules.length;
-    for (const candidates of this.#candidates(view)) {
-      for (const ordinal of candidates) {
-        if (ordinal >= best) break;
-        const rule = this.rules[ordinal];
-        if (rule !== undefined && matches(rule)) best = ordinal;
-      }
-    }
-    return this.rules[best];
+  /** In the order in which they were added. */
+  rules(): IterableIterator<CompiledRule> {
+    return this.#rules.values();
   }
 
-  /** Every rule for which `matches` holds, in list order. */
-  all(view: ConnectionView, matches: (rule: CompiledRule) => boolean): CompiledRule[] {
-    const ordinals = new Set<number>();
-    for (const candidates of this.#candidates(view)) {
-      for (const ordinal of candidates) ordinals.add(ordinal);
-    }
-    const ordered = [...ordinals].sort((a, b) => a - b);
-    return ordered.flatMap((ordinal) => this.rules[ordinal] ?? []).filter(matches);
+  add(rule: CompiledRule): void {
+    if (this.#rules.has(rule)) return;
+    this.#rules.add(rule);
+    this.#top.add(rule);
   }
 
-  /** Lists of ordinals, each ascending. */
-  #candidates(view: ConnectionView): readonly (readonly number[])[] {
-    const lists: (readonly number[])[] = [this.#unfiled];
-    for (const probe of this.#probes) {
-      const key = probe(view);
-      const list = key === undefined ? undefined : this.#filed.get(key);
-      if (list !== undefined) lists.push(list);
-    }
-    return lists;
+  delete(rule: CompiledRule): void {
+    if (this.#rules.delete(rule)) this.#top.delete(rule);
   }
 
-  #fileAll(): void {
-    const counts = new Map<string, number>();
-    for (const rule of this.rules) {
-      for (const keys of rule.keys) {
-        for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-      }
-    }
-    for (let ordinal = 0; ordinal < this.rules.length; ordinal++) {
-      const rule = this.rules[ordinal];
-      const keys = rule && rarestKeys(rule, counts);
-      if (keys === undefined) this.#unfiled.push(ordinal);
-      else for (const key of keys) this.#file(key, ordinal);
-    }
+  /** The first rule (see `compareRules`) for which `matches` holds; `best` if that comes before. */
+  first(
+    view: ConnectionView,
+    matches: Matches,
+    best: CompiledRule | undefined,
+  ): CompiledRule | undefined {
+    let first = best;
+    this.#top.visit(view, (rule) => {
+      if (first !== undefined && compareRules(first, rule) <= 0) return;
+      if (matches(rule)) first = rule;
+    });
+    return first;
   }
 
-  #file(key: string, ordinal: number): void {
-    const list = this.#filed.get(key);
-    if (list === undefined) this.#filed.set(key, [ordinal]);
-    else if (list[list.length - 1] !== ordinal) list.push(ordinal);
+  /** Hands every rule for which `matches` holds to `found`, in no order, some perhaps twice. */
+  all(view: ConnectionView, matches: Matches, found: Visit): void {
+    this.#top.visit(view, (rule) => {
+      if (matches(rule)) found(rule);
+    });
   }
 }
 
-/** The clause's keys that the fewest rules share; undefined if no clause needs a value. */
-function rarestKeys(
-  rule: CompiledRule,
-  counts: ReadonlyMap<string, number>,
-): readonly string[] | undefined {
-  if (rule.keys.length < 2) return rule.keys[0];
-  let best: readonly string[] | undefined;
-  let lowest = Number.POSITIVE_INFINITY;
-  for (const keys of rule.keys) {
-    let cost = 0;
-    for (const key of keys) cost += counts.get(key) ?? 0;
-    if (cost < lowest) {
-      best = keys;
-      lowest = cost;
+/** What lies under one value: a short list, or a shelf of its own once the list is long. */
+type Pile = CompiledRule[] | Shelf;
+
+interface Space {
+  readonly probe: KeyProbe;
+  /** Keys in use; a space without any is not looked into. */
+  keys: number;
+}
+
+/** Rules filed by one clause each, of those that the keys on the way here do not meet already. */
+class Shelf {
+  readonly #path: readonly string[];
+  /** Which clause a rule is filed by; -1 if it needs no further value. */
+  readonly #clauses = new Map<CompiledRule, number>();
+  readonly #unfiled = new Set<CompiledRule>();
+  readonly #filed = new Map<string, Pile>();
+  readonly #spaces = new Map<string, Space>();
+
+  constructor(path: readonly string[]) {
+    this.#path = path;
+  }
+
+  get size(): number {
+    return this.#clauses.size;
+  }
+
+  add(rule: CompiledRule): void {
+    const clause = this.#rarestClause(rule);
+    this.#clauses.set(rule, clause);
+    if (clause < 0) this.#unfiled.add(rule);
+    else for (const key of new Set(rule.keys[clause])) this.#file(key, rule);
+  }
+
+  delete(rule: CompiledRule): void {
+    const clause = this.#clauses.get(rule) ?? -1;
+    this.#clauses.delete(rule);
+    this.#unfiled.delete(rule);
+    for (const key of new Set(rule.keys[clause])) this.#unfile(key, rule);
+  }
+
+  visit(view: ConnectionView, visit: Visit): void {
+    for (const rule of this.#unfiled) visit(rule);
+    for (const { probe } of this.#spaces.values()) {
+      const key = probe(view);
+      const pile = key === undefined ? undefined : this.#filed.get(key);
+      if (pile === undefined) continue;
+      if (pile instanceof Shelf) pile.visit(view, visit);
+      else for (const rule of pile) visit(rule);
     }
   }
-  return best;
+
+  /** The clause whose values the fewest rules share so far. */
+  #rarestClause({ keys }: CompiledRule): number {
+    let best = -1;
+    let lowest = Number.POSITIVE_INFINITY;
+    keys.forEach((clause, i) => {
+      if (this.#path.some((key) => clause.includes(key))) return;
+      let cost = 0;
+      for (const key of clause) cost += sizeOf(this.#filed.get(key));
+      if (cost >= lowest) return;
+      best = i;
+      lowest = cost;
+    });
+    return best;
+  }
+
+  #file(key: string, rule: CompiledRule): void {
+    const pile = this.#filed.get(key);
+    if (pile === undefined) this.#open(key, rule);
+    else if (pile instanceof Shelf) pile.add(rule);
+    else if (pile.push(rule) > LINEAR_RULES) {
+      const shelf = new Shelf([...this.#path, key]);
+      for (const each of pile) shelf.add(each);
+      this.#filed.set(key, shelf);
+    }
+  }
+
+  #open(key: string, rule: CompiledRule): void {
+    this.#filed.set(key, [rule]);
+    const name = keySpace(key);
+    const space = this.#spaces.get(name);
+    if (space === undefined) this.#spaces.set(name, { probe: keyProbe(name), keys: 1 });
+    else space.keys++;
+  }
+
+  #unfile(key: string, rule: CompiledRule): void {
+    const pile = this.#filed.get(key);
+    if (pile === undefined) return;
+    if (pile instanceof Shelf) pile.delete(rule);
+    else removeItem(pile, rule);
+    if (sizeOf(pile) > 0) return;
+    this.#filed.delete(key);
+    const name = keySpace(key);
+    const space = this.#spaces.get(name);
+    if (space === undefined) return;
+    space.keys--;
+    if (space.keys === 0) this.#spaces.delete(name);
+  }
+}
+
+function sizeOf(pile: Pile | undefined): number {
+  if (pile === undefined) return 0;
+  return pile instanceof Shelf ? pile.size : pile.length;
+}
+
+function removeItem(list: CompiledRule[], item: CompiledRule): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
 }

@@ -37,15 +37,26 @@ export interface PolicyHit {
 
 export type DenyReason = Extract<Reason, "explicit-deny" | "no-allow-matched">;
 
+/** What policies say that never decide. */
+export interface Unenforced {
+  /** The first matching rule of each dry-run policy, by key. */
+  readonly dryRunHits: readonly PolicyHit[];
+  /**
+   * Whether the connection would be allowed if every dry-run policy that applies were enforced too;
+   * absent where none applies.
+   */
+  readonly dryRunAllowed?: boolean;
+  /** The first matching rule of each AUDIT policy, by key. */
+  readonly auditHits: readonly PolicyHit[];
+}
+
 export type Verdict =
-  | {
+  | ({
       readonly allowed: true;
       /** The ALLOW rule that matched; absent when no ALLOW policy applies. */
       readonly by?: PolicyHit;
-      /** The first matching rule of each dry-run policy: they never decide. */
-      readonly dryRunHits: readonly PolicyHit[];
-    }
-  | {
+    } & Unenforced)
+  | ({
       readonly allowed: false;
       readonly reason: DenyReason;
       /**
@@ -53,8 +64,7 @@ export type Verdict =
        * rule).
        */
       readonly by?: PolicyHit;
-      readonly dryRunHits: readonly PolicyHit[];
-    };
+    } & Unenforced);
 
 /**
  * Istio's words for a refusal (istio/ztunnel src/proxy.rs, AuthorizationRejectionError), and ours

@@ -7,7 +7,11 @@
 import type { Cidr } from "./ip.ts";
 
 export type PolicyScope = "global" | "namespace" | "workload-selector";
-export type PolicyAction = "allow" | "deny";
+/**
+ * `audit` never decides: what it matches is told. Istio's ztunnel has no such action; it is our own
+ * extension of the wire (common/xds/encode-authorization.ts).
+ */
+export type PolicyAction = "allow" | "deny" | "audit";
 
 export type StringMatch =
   | { readonly kind: "exact"; readonly value: string }
@@ -53,6 +57,11 @@ export interface Authorization {
   readonly action: PolicyAction;
   readonly rules: readonly Rule[];
   readonly dryRun: boolean;
+  /**
+   * What of it this version could not read, for people; absent for a policy that was read whole.
+   * `rules` then holds the policy at its strictest: never wider than its author meant.
+   */
+  readonly unreadable?: readonly string[];
 }
 
 /**

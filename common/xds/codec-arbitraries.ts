@@ -168,7 +168,7 @@ export const authorizationArbitrary: fc.Arbitrary<Authorization> = record({
   name,
   namespace: text,
   scope: fc.constantFrom("global", "namespace", "workload-selector"),
-  action: fc.constantFrom("allow", "deny"),
+  action: fc.constantFrom("allow", "deny", "audit"),
   rules: fc.array(
     record({
       clauses: fc.array(record({ matches: fc.array(match, { maxLength: 2 }) }), {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { MeshError } from "#common/runtime/errors.ts";
 import {
@@ -16,10 +15,8 @@ import { decodeAddress } from "./decode-workload.ts";
 import { encodeAuthorization } from "./encode-authorization.ts";
 import { encodeCapturedPod } from "./encode-captured-pod.ts";
 import { encodeAddress } from "./encode-workload.ts";
-import * as authorizationWire from "./gen/istio/authorization_pb.js";
 import * as wire from "./gen/istio/workload_pb.js";
 
-const UNKNOWN_FIELD = { no: 99, wireType: WireType.Varint, data: new Uint8Array([1]) };
 const INVALID = { code: "INVALID_RESOURCE" };
 
 describe("round trips", () => {
@@ -174,78 +171,5 @@ describe("decodeAddress", () => {
     const value = create(wire.ServiceSchema, { namespace: "n" });
     const message = create(wire.AddressSchema, { type: { case: "service", value } });
     assert.throws(() => decodeAddress(toBinary(wire.AddressSchema, message)), /hostname/);
-  });
-});
-
-describe("decodeAuthorization", () => {
-  const encode = (match: Parameters<typeof create<typeof authorizationWire.MatchSchema>>[1]) =>
-    toBinary(
-      authorizationWire.AuthorizationSchema,
-      create(authorizationWire.AuthorizationSchema, {
-        name: "p",
-        namespace: "n",
-        rules: [{ clauses: [{ matches: [match ?? {}] }] }],
-      }),
-    );
-
-  it("refuses a policy with a field it does not know, at every depth", () => {
-    const schema = authorizationWire;
-    const match = create(schema.MatchSchema, { destinationPorts: [80] });
-    match.$unknown = [UNKNOWN_FIELD];
-    const text = create(schema.StringMatchSchema, { matchType: { case: "exact", value: "x" } });
-    text.$unknown = [UNKNOWN_FIELD];
-    const account = create(schema.ServiceAccountMatchSchema, { namespace: "x" });
-    account.$unknown = [UNKNOWN_FIELD];
-    const block = create(schema.AddressSchema, { address: new Uint8Array(4), length: 8 });
-    block.$unknown = [UNKNOWN_FIELD];
-    const unknownField = /p: .* has a field that this version does not know/;
-    assert.throws(() => decodeAuthorization(encode(match)), unknownField);
-    assert.throws(() => decodeAuthorization(encode({ principals: [text] })), unknownField);
-    assert.throws(() => decodeAuthorization(encode({ serviceAccounts: [account] })), unknownField);
-    assert.throws(() => decodeAuthorization(encode({ sourceIps: [block] })), unknownField);
-    const rule = create(schema.RuleSchema);
-    rule.$unknown = [UNKNOWN_FIELD];
-    const clause = create(schema.ClauseSchema);
-    clause.$unknown = [UNKNOWN_FIELD];
-    for (const rules of [[rule], [{ clauses: [clause] }]]) {
-      const message = create(schema.AuthorizationSchema, { name: "p", namespace: "n", rules });
-      const bytes = toBinary(schema.AuthorizationSchema, message);
-      assert.throws(() => decodeAuthorization(bytes), unknownField);
-    }
-  });
-
-  it("refuses an extension in a match, an empty string match, and numbers out of range", () => {
-    assert.throws(() => decodeAuthorization(encode({ extensions: [{ name: "x" }] })), /extension/);
-    assert.throws(() => decodeAuthorization(encode({ principals: [{}] })), /string match is empty/);
-    assert.throws(() => decodeAuthorization(encode({ destinationPorts: [70000] })), /70000/);
-    const address = new Uint8Array(4);
-    assert.throws(
-      () => decodeAuthorization(encode({ sourceIps: [{ address, length: 33 }] })),
-      /33/,
-    );
-    assert.throws(
-      () => decodeAuthorization(encode({ sourceIps: [{ address: new Uint8Array(3) }] })),
-      /3 bytes/,
-    );
-  });
-
-  it("refuses actions and scopes it does not know", () => {
-    for (const field of [3, 4]) {
-      const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string("p");
-      const bytes = writer.tag(field, WireType.Varint).int32(5).finish();
-      assert.throws(() => decodeAuthorization(bytes), INVALID);
-    }
-  });
-
-  it("reads an IPv4-mapped block as the IPv4 block it stands for", () => {
-    const address = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 0]);
-    const policy = decodeAuthorization(encode({ sourceIps: [{ address, length: 104 }] }));
-    const block = policy.rules[0]?.clauses[0]?.matches[0]?.sourceIps[0];
-    assert.deepEqual([...(block?.bytes ?? [])], [10, 0, 0, 0]);
-    assert.equal(block?.length, 8);
-    assert.throws(
-      () => decodeAuthorization(encode({ sourceIps: [{ address, length: 90 }] })),
-      /90/,
-    );
   });
 });

@@ -1,112 +1,90 @@
 /**
- * istio.security.Authorization from the wire. A policy that this version cannot represent exactly
- * is refused as a whole: dropping a part of a match could let more through than its author meant.
+ * istio.security.Authorization from the wire. What of a policy this version cannot represent (a
+ * field, an enum number or an extension of a newer control plane, a malformed value) is read
+ * against whoever wants in: an ALLOW never matches by it, a DENY matches as if it held. So nothing
+ * is let through that the policy's author did not mean to.
  */
-import type {
-  Authorization,
-  Clause,
-  Match,
-  PolicyAction,
-  PolicyScope,
-  ServiceAccountMatch,
-  StringMatch,
-} from "#common/model/authorization.ts";
-import { type Cidr, ipToBytes } from "#common/model/ip.ts";
-import {
-  decodeIp,
-  decodeMessage,
-  decodePort,
-  enumName,
-  invalidResource,
-  requiredText,
-} from "./decode-wire.ts";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import type { Authorization, PolicyScope, Rule } from "#common/model/authorization.ts";
+import { AUDIT_EXTENSION, POLICY_SCOPES, WIRE_ACTIONS } from "./authorization-wire.ts";
+import { RuleReader, Unreadable } from "./decode-authorization-rule.ts";
+import { decodeMessage, requiredText } from "./decode-wire.ts";
 import * as wire from "./gen/istio/authorization_pb.js";
 
-/** In wire order. Source: istio/ztunnel proto/authorization.proto at 62d82653. */
-export const POLICY_SCOPES: readonly PolicyScope[] = ["global", "namespace", "workload-selector"];
-export const POLICY_ACTIONS: readonly PolicyAction[] = ["allow", "deny"];
+export interface DecodeAuthorizationOptions {
+  /** Whose policies may cover the whole mesh. @default "istio-system" */
+  readonly rootNamespace?: string;
+}
 
-/** Throws MeshError INVALID_RESOURCE; the message names the policy where its name could be read. */
-export function decodeAuthorization(bytes: Uint8Array): Authorization {
+/**
+ * Throws MeshError INVALID_RESOURCE for bytes that are no Authorization, or one without a name. What
+ * could not be read of any other is listed in `unreadable`.
+ */
+export function decodeAuthorization(
+  bytes: Uint8Array,
+  { rootNamespace = "istio-system" }: DecodeAuthorizationOptions = {},
+): Authorization {
   const message = decodeMessage(wire.AuthorizationSchema, bytes);
-  const key = `${message.namespace}/${message.name}`;
-  requiredText(message.name, "the policy's name");
-  refuseUnknown(message, key, "the policy");
+  const { name, namespace } = message;
+  requiredText(name, "the policy's name");
+  const unreadable = new Unreadable();
+  const scope = readScope(message.scope, namespace === rootNamespace, unreadable);
+  const body = readAudit(message, unreadable) ?? readBody(message, unreadable);
   return {
-    name: message.name,
-    namespace: message.namespace,
-    scope: enumName(POLICY_SCOPES, message.scope, `scope of policy ${key}:`),
-    action: enumName(POLICY_ACTIONS, message.action, `action of policy ${key}:`),
-    rules: message.rules.map((rule) => {
-      refuseUnknown(rule, key, "a rule");
-      return { clauses: rule.clauses.map((clause) => decodeClause(clause, key)) };
-    }),
-    dryRun: message.dryRun,
+    name,
+    namespace,
+    scope,
+    ...body,
+    ...(unreadable.notes.length > 0 && { unreadable: unreadable.notes }),
   };
 }
 
-function decodeClause(clause: wire.Clause, key: string): Clause {
-  refuseUnknown(clause, key, "a clause");
-  return { matches: clause.matches.map((match) => decodeMatch(match, key)) };
+type Body = Pick<Authorization, "action" | "rules" | "dryRun">;
+
+const EVERYTHING: readonly Rule[] = [{ clauses: [] }];
+const NOTHING: readonly Rule[] = [];
+
+/** A scope that is not known may be any: it can reach the policy's namespace, or from the root all. */
+function readScope(scope: number, inRoot: boolean, unreadable: Unreadable): PolicyScope {
+  const known = POLICY_SCOPES[scope];
+  if (known !== undefined) return known;
+  unreadable.note(`scope ${scope} is unknown`);
+  return inRoot ? "global" : "namespace";
 }
 
-function decodeMatch(match: wire.Match, key: string): Match {
-  refuseUnknown(match, key, "a match");
-  if (match.extensions.length > 0) {
-    throw invalidResource(
-      `policy ${key}: a match has an extension that this version does not know`,
-    );
+function readBody(message: wire.Authorization, unreadable: Unreadable): Body {
+  const { dryRun } = message;
+  const action = WIRE_ACTIONS[message.action];
+  if (action === undefined) {
+    // Nobody knows what it would let through, so it lets nobody through; a dry run decides nothing.
+    unreadable.note(`action ${message.action} is unknown`);
+    return { action: "deny", rules: EVERYTHING, dryRun };
   }
-  const texts = (list: wire.StringMatch[]) => list.map((text) => decodeStringMatch(text, key));
-  const blocks = (list: wire.Address[]) => list.map((address) => decodeCidr(address, key));
-  const accounts = (list: wire.ServiceAccountMatch[]) => list.map((a) => decodeAccount(a, key));
-  const ports = (list: number[]) => list.map((port) => decodePort(port, `policy ${key}:`));
-  return {
-    namespaces: texts(match.namespaces),
-    notNamespaces: texts(match.notNamespaces),
-    principals: texts(match.principals),
-    notPrincipals: texts(match.notPrincipals),
-    serviceAccounts: accounts(match.serviceAccounts),
-    notServiceAccounts: accounts(match.notServiceAccounts),
-    sourceIps: blocks(match.sourceIps),
-    notSourceIps: blocks(match.notSourceIps),
-    destinationIps: blocks(match.destinationIps),
-    notDestinationIps: blocks(match.notDestinationIps),
-    destinationPorts: ports(match.destinationPorts),
-    notDestinationPorts: ports(match.notDestinationPorts),
-  };
+  for (const { name } of message.extensions) unreadable.note(`extension ${name} is unknown`);
+  const whole = unreadable.unknownFields(message, "the policy") && message.extensions.length === 0;
+  if (!whole) return { action, rules: action === "deny" ? EVERYTHING : NOTHING, dryRun };
+  const reader = new RuleReader(action, unreadable);
+  return { action, rules: message.rules.flatMap((rule) => reader.read(rule)), dryRun };
 }
 
-function decodeStringMatch(message: wire.StringMatch, key: string): StringMatch {
-  refuseUnknown(message, key, "a string match");
-  const { matchType } = message;
-  if (matchType.case === undefined) throw invalidResource(`policy ${key}: a string match is empty`);
-  if (matchType.case === "presence") return { kind: "presence" };
-  return { kind: matchType.case, value: matchType.value };
+/**
+ * An AUDIT policy as encode-authorization.ts hides it in one that does nothing. One that cannot be
+ * read is not told of: it decides nothing.
+ */
+function readAudit(message: wire.Authorization, unreadable: Unreadable): Body | undefined {
+  const extension = message.extensions.find(({ name }) => name === AUDIT_EXTENSION);
+  if (extension === undefined || !message.dryRun) return undefined;
+  const nested = extension.config && unpack(extension.config);
+  if (nested === undefined) unreadable.note(`extension ${AUDIT_EXTENSION} holds no policy`);
+  const reader = new RuleReader("audit", unreadable);
+  const rules = nested?.rules.flatMap((rule) => reader.read(rule)) ?? NOTHING;
+  return { action: "audit", rules, dryRun: nested?.dryRun ?? false };
 }
 
-function decodeAccount(message: wire.ServiceAccountMatch, key: string): ServiceAccountMatch {
-  refuseUnknown(message, key, "a service account match");
-  return { namespace: message.namespace, serviceAccount: message.serviceAccount };
-}
-
-function decodeCidr(message: wire.Address, key: string): Cidr {
-  refuseUnknown(message, key, "an address");
-  const bytes = ipToBytes(decodeIp(message.address, `an address of policy ${key}`));
-  // An IPv4-mapped block becomes the IPv4 block it stands for: peers are un-mapped before they are
-  // looked at, so the 16-byte form would never match. One wider than ::ffff:0:0/96 is no IPv4
-  // block.
-  const length = message.length - (message.address.length - bytes.length) * 8;
-  if (length < 0 || length > bytes.length * 8) {
-    throw invalidResource(
-      `policy ${key}: prefix length ${message.length} does not fit its address`,
-    );
-  }
-  return { bytes, length };
-}
-
-function refuseUnknown(message: { $unknown?: unknown[] | undefined }, key: string, what: string) {
-  if (message.$unknown !== undefined && message.$unknown.length > 0) {
-    throw invalidResource(`policy ${key}: ${what} has a field that this version does not know`);
+function unpack(config: Parameters<typeof anyUnpack>[0]): wire.Authorization | undefined {
+  try {
+    return anyUnpack(config, wire.AuthorizationSchema);
+  } catch {
+    return undefined;
   }
 }

@@ -136,8 +136,11 @@ function receive(
     stream.cancel();
     return;
   }
-  for (const { name, why } of rejected) {
-    deps.logger.error("rejected a resource, its last good version stays in force", { name, why });
+  for (const { name, why, applied } of rejected) {
+    const message = applied
+      ? "a resource is not understood in full, it is enforced at its strictest"
+      : "rejected a resource, its last good version stays in force";
+    deps.logger.error(message, { name, why });
   }
   stream.write(acknowledgement(response, rejected));
   deps.onPush(handler, bytes);

@@ -1,24 +1,42 @@
 /** istio.security.Authorization to the wire. Equal values give equal bytes. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { EmptySchema } from "@bufbuild/protobuf/wkt";
-import type { Authorization, Match, StringMatch } from "#common/model/authorization.ts";
+import { anyPack, EmptySchema } from "@bufbuild/protobuf/wkt";
+import type { Authorization, Match, Rule, StringMatch } from "#common/model/authorization.ts";
 import type { Cidr } from "#common/model/ip.ts";
-import { POLICY_ACTIONS, POLICY_SCOPES } from "./decode-authorization.ts";
+import { AUDIT_EXTENSION, POLICY_SCOPES, WIRE_ACTIONS } from "./authorization-wire.ts";
 import { enumNumber } from "./decode-wire.ts";
 import * as wire from "./gen/istio/authorization_pb.js";
 
 export function encodeAuthorization(policy: Authorization): Uint8Array {
-  const message = create(wire.AuthorizationSchema, {
+  const header = {
     name: policy.name,
     namespace: policy.namespace,
     scope: enumNumber(POLICY_SCOPES, policy.scope),
-    action: enumNumber(POLICY_ACTIONS, policy.action),
-    rules: policy.rules.map((rule) => ({
-      clauses: rule.clauses.map((clause) => ({ matches: clause.matches.map(encodeMatch) })),
-    })),
-    dryRun: policy.dryRun,
-  });
-  return toBinary(wire.AuthorizationSchema, message);
+  };
+  const body = policy.action === "audit" ? hiddenAudit(policy) : plainBody(policy);
+  return toBinary(
+    wire.AuthorizationSchema,
+    create(wire.AuthorizationSchema, { ...header, ...body }),
+  );
+}
+
+function plainBody({ action, rules, dryRun }: Authorization) {
+  return { action: enumNumber(WIRE_ACTIONS, action), rules: rules.map(encodeRule), dryRun };
+}
+
+/** See AUDIT_EXTENSION. */
+function hiddenAudit({ rules, dryRun }: Authorization) {
+  const audit = create(wire.AuthorizationSchema, { rules: rules.map(encodeRule), dryRun });
+  const config = anyPack(wire.AuthorizationSchema, audit);
+  return {
+    action: enumNumber(WIRE_ACTIONS, "deny"),
+    dryRun: true,
+    extensions: [{ name: AUDIT_EXTENSION, config }],
+  };
+}
+
+function encodeRule(rule: Rule) {
+  return { clauses: rule.clauses.map((clause) => ({ matches: clause.matches.map(encodeMatch) })) };
 }
 
 function encodeMatch(match: Match): wire.Match {

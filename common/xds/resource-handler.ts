@@ -17,14 +17,26 @@ export interface ResourceSpec<Value> {
   /** Throws MeshError for what cannot be used. */
   readonly decode: (bytes: Uint8Array) => Value;
   /**
-   * Called once per push with all of it. Removals are of names; an absent resource is not removed.
+   * What of a resource that can be used is not understood, if anything: it is applied all the same,
+   * and the control plane is told as of one that was rejected. @default nothing
    */
-  readonly apply: (upserts: readonly NamedResource<Value>[], removed: readonly string[]) => void;
+  readonly complain?: (value: Value) => string | undefined;
+  /**
+   * Called once per push with all of it. Removals are of names; an absent resource is not removed.
+   * `rejected` could not be decoded: what is held of them stays.
+   */
+  readonly apply: (
+    upserts: readonly NamedResource<Value>[],
+    removed: readonly string[],
+    rejected: readonly Rejection[],
+  ) => void;
 }
 
 export interface Rejection {
   readonly name: string;
   readonly why: string;
+  /** It is in force, without what was not understood. */
+  readonly applied?: true;
 }
 
 export class ResourceHandler {
@@ -47,11 +59,12 @@ export class ResourceHandler {
   static of<Value>(spec: ResourceSpec<Value>): ResourceHandler {
     return new ResourceHandler(spec.typeUrl, (response, versions) => {
       const { good, rejected } = decodeAll(spec, response.resources);
-      spec.apply(good, response.removedResources);
+      spec.apply(good, response.removedResources, rejected);
       for (const name of response.removedResources) versions.delete(name);
       for (const { name, version } of response.resources) versions.set(name, version);
-      for (const { name } of rejected) versions.delete(name);
-      return rejected;
+      const complaints = [...rejected, ...complaintsAbout(spec, good)];
+      for (const { name } of complaints) versions.delete(name);
+      return complaints;
     });
   }
 
@@ -88,6 +101,17 @@ function decodeAll<Value>(
     }
   }
   return { good: [...good.values()], rejected };
+}
+
+function complaintsAbout<Value>(
+  { complain }: ResourceSpec<Value>,
+  good: readonly NamedResource<Value>[],
+): readonly Rejection[] {
+  if (complain === undefined) return [];
+  return good.flatMap(({ name, value }) => {
+    const why = complain(value);
+    return why === undefined ? [] : [{ name, why, applied: true }];
+  });
 }
 
 function decode<Value>(spec: ResourceSpec<Value>, resource: DiscoveryResource): Value {

@@ -23,6 +23,8 @@ export interface ProxyStateOptions {
   readonly network: string;
   /** PREFERED_SERVICE_NAMESPACE: whose services come after those of the client's own namespace. */
   readonly preferredServiceNamespace?: string;
+  /** Whose policies may cover the whole mesh. @default "istio-system" */
+  readonly rootNamespace?: string;
 }
 
 export type FoundAddress =
@@ -43,11 +45,12 @@ export class ProxyState {
   readonly #options: ProxyStateOptions;
   readonly #workloads = new WorkloadStore();
   readonly #services = new ServiceStore();
-  readonly #policies = new PolicyStore();
+  readonly #policies: PolicyStore;
   readonly #listeners = new Set<ChangeListener>();
 
   constructor(options: ProxyStateOptions) {
     this.#options = options;
+    this.#policies = new PolicyStore(options.rootNamespace ?? "istio-system");
   }
 
   /** Applies removals, then what is new or different; a name in both is replaced. */
@@ -58,6 +61,7 @@ export class ProxyState {
       change.policy(this.#policies.put(policy));
       change.policy(policy);
     }
+    for (const key of update.unreadablePolicies ?? []) this.#policies.cannotRead(key);
     for (const name of update.removedAddresses) this.#removeAddress(name, change);
     for (const address of update.addresses) {
       if (address.kind === "workload") this.#putWorkload(address.workload, change);
@@ -153,6 +157,11 @@ export class ProxyState {
       services: this.#services.size,
       policies: this.#policies.size,
     };
+  }
+
+  /** Keys of policies that no version could be read of: whom they may cover is closed. */
+  unreadablePolicies(): ReadonlySet<string> {
+    return this.#policies.unreadable();
   }
 
   #putWorkload(workload: Workload, change: ChangeBuilder): void {

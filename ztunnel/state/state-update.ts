@@ -13,6 +13,8 @@ export interface StateUpdate {
   readonly policies: readonly Authorization[];
   /** `<namespace>/<name>`. */
   readonly removedPolicies: readonly string[];
+  /** Names of policies that arrived and could not be read at all. @default none */
+  readonly unreadablePolicies?: readonly string[];
 }
 
 /** What one update changed, for those who hold something that hangs on the state. */
@@ -63,7 +65,8 @@ export function* splitUpdate(update: StateUpdate, size: number): Generator<State
     update.addresses.length +
     update.removedAddresses.length +
     update.policies.length +
-    update.removedPolicies.length;
+    update.removedPolicies.length +
+    (update.unreadablePolicies?.length ?? 0);
   if (total <= size) {
     yield update;
     return;
@@ -72,6 +75,9 @@ export function* splitUpdate(update: StateUpdate, size: number): Generator<State
     yield { ...EMPTY_UPDATE, removedPolicies };
   }
   for (const policies of slices(update.policies, size)) yield { ...EMPTY_UPDATE, policies };
+  for (const unreadablePolicies of slices(update.unreadablePolicies ?? [], size)) {
+    yield { ...EMPTY_UPDATE, unreadablePolicies };
+  }
   for (const removedAddresses of slices(update.removedAddresses, size)) {
     yield { ...EMPTY_UPDATE, removedAddresses };
   }
