@@ -1,6 +1,6 @@
 /** istiod-lite put together: configuration in, resources and certificates out. */
 import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
-import type { ObjectChange } from "#common/kubernetes/objects.ts";
+import type { KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
 import { JwksFile } from "./ca/jwks-file.ts";
@@ -22,6 +22,12 @@ import { XdsMetrics } from "./xds/xds-metrics.ts";
 
 /** Source: Istio's chart, pilot.trustedZtunnelName. */
 const ZTUNNEL_ACCOUNT = "ztunnel";
+
+/** Kinds whose objects are told what became of them. */
+const HAVE_STATUS: ReadonlySet<KubernetesKind> = new Set([
+  ...(["AuthorizationPolicy", "PeerAuthentication"] as const),
+  ...(["Service", "ServiceEntry", "WorkloadEntry"] as const),
+]);
 
 export class Istiod {
   readonly #options: IstiodOptions;
@@ -153,7 +159,7 @@ export class Istiod {
     }
     this.#statuses.write(statuses);
     for (const { key, kind, object } of changes) {
-      if (object === undefined && kind === "AuthorizationPolicy") this.#statuses.forget(key);
+      if (object === undefined && HAVE_STATUS.has(kind)) this.#statuses.forget(key);
     }
   }
 

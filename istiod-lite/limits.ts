@@ -142,6 +142,12 @@ export const CERTIFICATE_CALLERS = 10_000;
 // --- status
 // --------------------------------------------------------------------------------------------
 
+/**
+ * Pods whose last reported repair is remembered, so that one repair makes one Event; at the bound the
+ * pod that was repaired the longest time ago is forgotten.
+ */
+export const REPORTED_REPAIRS_MAX = 10_000;
+
 /** Events kept of one object of a folder source; at the bound the oldest is dropped. */
 export const MAX_EVENTS_PER_OBJECT = 20;
 
@@ -156,3 +162,9 @@ export const POLICY_ISSUES_TOLD = 8;
 
 /** Characters of an offending value in an issue; the rest is cut off. */
 export const POLICY_ISSUE_VALUE_CHARACTERS = 100;
+
+// --- ServiceEntries and WorkloadEntries
+// ---------------------------------------------------------------------------------
+
+/** Issues told in full in an entry's condition; the others are counted, for a status is no log. */
+export const ENTRY_ISSUES_TOLD = 8;

@@ -19,6 +19,8 @@ const KIND_ORDER: readonly KubernetesKind[] = [
   "Deployment",
   "Pod",
   "EndpointSlice",
+  "WorkloadEntry",
+  "ServiceEntry",
 ];
 
 /**

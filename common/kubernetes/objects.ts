@@ -3,6 +3,7 @@
  * and an API server both deliver. Only fields that something reads are typed; validators check
  * exactly these.
  */
+import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objects.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 
 export interface OwnerReference {
@@ -209,6 +210,13 @@ export interface EndpointSlice extends Base<"discovery.k8s.io/v1", "EndpointSlic
 }
 
 export type {
+  ServiceEntry,
+  ServiceEntryAddress,
+  ServiceEntryPort,
+  WorkloadEntry,
+  WorkloadEntrySpec,
+} from "#common/kubernetes/entry-objects.ts";
+export type {
   AuthorizationPolicy,
   MtlsMode,
   PeerAuthentication,
@@ -228,6 +236,8 @@ export type KubernetesObject =
   | Deployment
   | KubeService
   | EndpointSlice
+  | ServiceEntry
+  | WorkloadEntry
   | AuthorizationPolicy
   | PeerAuthentication;
 

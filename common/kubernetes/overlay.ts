@@ -3,7 +3,12 @@
  * Events, in one small JSON file per object beside the folder, so that the user's own files are
  * never touched.
  */
-import type { Condition, KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
+import type {
+  Condition,
+  KubernetesKind,
+  KubernetesObject,
+  ServiceEntryAddress,
+} from "#common/kubernetes/objects.ts";
 
 /** As `kubectl get events` shows it; times are RFC 3339. */
 export interface OverlayEvent {
@@ -25,7 +30,11 @@ export interface Overlay {
     /** Null takes an annotation away that the object itself has. */
     readonly annotations?: Readonly<Record<string, string | null>>;
   };
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly status?: {
+    readonly conditions?: readonly Condition[];
+    /** Given to a ServiceEntry without addresses of its own; replaces what its status has. */
+    readonly addresses?: readonly ServiceEntryAddress[];
+  };
   /** Oldest first. */
   readonly events?: readonly OverlayEvent[];
 }
@@ -58,8 +67,9 @@ export function belongsTo(overlay: Overlay, object: KubernetesObject): boolean {
  */
 export function applyOverlay(object: KubernetesObject, overlay: Overlay): KubernetesObject {
   const annotations = Object.entries(overlay.metadata.annotations ?? {});
-  const conditions = overlay.status?.conditions ?? [];
-  if (annotations.length === 0 && conditions.length === 0) return object;
+  const { conditions = [], addresses } = overlay.status ?? {};
+  const hasStatus = conditions.length > 0 || addresses !== undefined;
+  if (annotations.length === 0 && !hasStatus) return object;
   const merged = { ...object, metadata: { ...object.metadata } };
   if (annotations.length > 0) {
     const all = new Map<string, string | null>([
@@ -69,11 +79,11 @@ export function applyOverlay(object: KubernetesObject, overlay: Overlay): Kubern
     const kept = [...all].filter(([, value]) => value !== null);
     Object.assign(merged.metadata, { annotations: Object.fromEntries(kept) });
   }
-  if (conditions.length > 0) {
+  if (hasStatus) {
     const status = statusOf(object);
-    Object.assign(merged, {
-      status: { ...status, conditions: mergeConditions(status.conditions ?? [], conditions) },
-    });
+    const all = mergeConditions(status.conditions ?? [], conditions);
+    const given = { ...(all.length > 0 && { conditions: all }), ...(addresses && { addresses }) };
+    Object.assign(merged, { status: { ...status, ...given } });
   }
   return merged;
 }
@@ -101,10 +111,15 @@ function isOverlay(value: unknown): value is Overlay {
   const { metadata, status = {}, events = [] } = value;
   if ((metadata.uid !== undefined && !isText(metadata.uid)) || !isMap(status)) return false;
   const { annotations = {} } = metadata;
-  const { conditions = [] } = status;
+  const { conditions = [], addresses = [] } = status;
   if (!isMap(annotations) || !Array.isArray(conditions) || !Array.isArray(events)) return false;
+  if (!Array.isArray(addresses) || !addresses.every(isAddress)) return false;
   const texts = Object.values(annotations).every((text) => text === null || isText(text));
   return texts && conditions.every(isCondition) && events.every(isEvent);
+}
+
+function isAddress(value: unknown): boolean {
+  return isMap(value) && isText(value.value) && (value.host === undefined || isText(value.host));
 }
 
 function isCondition(value: unknown): boolean {

@@ -1,6 +1,10 @@
 /** Writes statuses, annotations and Events of a folder source into its overlays. */
 import { isDeepStrictEqual } from "node:util";
-import type { Condition, KubernetesObject } from "#common/kubernetes/objects.ts";
+import type {
+  Condition,
+  KubernetesObject,
+  ServiceEntryAddress,
+} from "#common/kubernetes/objects.ts";
 import {
   belongsTo,
   mergeConditions,
@@ -57,8 +61,19 @@ export class FolderStatusWriter implements StatusWriter {
       const changes = conditions.map((condition) =>
         this.#condition(condition, present, observedGeneration),
       );
-      return { ...before, status: { conditions: mergeConditions(present, changes) } };
+      const merged = mergeConditions(present, changes);
+      return { ...before, status: { ...before.status, conditions: merged } };
     });
+  }
+
+  async setAddresses(
+    reference: ObjectReference,
+    addresses: readonly ServiceEntryAddress[],
+  ): Promise<void> {
+    await this.#update(reference, (before) => ({
+      ...before,
+      status: { ...before.status, addresses },
+    }));
   }
 
   async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
@@ -104,12 +119,13 @@ export class FolderStatusWriter implements StatusWriter {
 /** Empty parts say nothing and are left out. */
 function tidy({ metadata, status, events = [] }: Overlay): Overlay {
   const { uid, annotations = {} } = metadata;
+  const { conditions = [], addresses } = status ?? {};
   return {
     metadata: {
       ...(uid === undefined ? {} : { uid }),
       ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     },
-    ...((status?.conditions ?? []).length === 0 ? {} : { status: { ...status } }),
+    ...(conditions.length === 0 && addresses === undefined ? {} : { status: { ...status } }),
     ...(events.length === 0 ? {} : { events }),
   };
 }

@@ -2,7 +2,12 @@
  * Where configuration comes from and where results go back to: the two interfaces that a folder and
  * an API server both implement, so that everything behind them works the same on either.
  */
-import type { Condition, KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts";
+import type {
+  Condition,
+  KubernetesKind,
+  ObjectChange,
+  ServiceEntryAddress,
+} from "#common/kubernetes/objects.ts";
 
 export interface ConfigSource {
   /**
@@ -54,6 +59,10 @@ export interface StatusWriter {
     conditions: readonly NewCondition[],
     observedGeneration: number | undefined,
   ): Promise<void>;
+  /**
+   * Sets `status.addresses` of a ServiceEntry, all of them. Nothing is written when nothing changes.
+   */
+  setAddresses(object: ObjectReference, addresses: readonly ServiceEntryAddress[]): Promise<void>;
   /** Adds an Event; a repetition of the last Event counts it up instead. */
   recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
 }

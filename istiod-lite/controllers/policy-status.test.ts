@@ -37,7 +37,13 @@ function recorder(failures = 0) {
   const recordEvent = async ({ name }: ObjectReference, { message }: EventDetails) => {
     written.push(`event ${name}: ${message}`);
   };
-  const writer = { setConditions, recordEvent };
+  const setAddresses = async (
+    { name }: ObjectReference,
+    addresses: readonly { readonly value: string }[],
+  ) => {
+    written.push(`addresses ${name}: ${addresses.map(({ value }) => value).join(",")}`);
+  };
+  const writer = { setConditions, setAddresses, recordEvent };
   return { written, controller: new PolicyStatusController({ writer, logger }) };
 }
 

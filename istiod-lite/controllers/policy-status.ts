@@ -13,7 +13,7 @@ import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 
 export interface PolicyStatusDeps {
-  readonly writer: Pick<StatusWriter, "setConditions" | "recordEvent">;
+  readonly writer: Pick<StatusWriter, "setConditions" | "setAddresses" | "recordEvent">;
   readonly logger: Logger;
 }
 
@@ -75,15 +75,16 @@ export class PolicyStatusController {
   async #writeOne(key: string, status: ObjectStatus): Promise<boolean> {
     const { kind, namespace, name, generation } = status;
     const conditions = status.conditions.map(newCondition);
-    const { warnings } = status;
-    const content = JSON.stringify([generation, conditions, warnings]);
+    const { warnings, addresses } = status;
+    const content = JSON.stringify([generation, conditions, warnings, addresses]);
     if (this.#written.get(key) === content) return true;
     const { writer, logger } = this.#deps;
     const object = { kind, namespace, name };
     try {
+      if (addresses !== undefined) await writer.setAddresses(object, addresses);
       if (conditions.length > 0) await writer.setConditions(object, conditions, generation);
       for (const message of warnings) {
-        logger.warn("policy is not enforced as it is written", { object: key, why: message });
+        logger.warn("object is not in force as it is written", { object: key, why: message });
         await writer.recordEvent(object, { type: "Warning", reason: "NotEnforced", message });
       }
       this.#written.set(key, content);

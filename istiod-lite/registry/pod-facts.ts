@@ -1,5 +1,5 @@
-/** Small facts about a Pod object that several parts of the registry ask for. */
-import type { Pod } from "#common/kubernetes/objects.ts";
+/** Small facts about objects, pods above all, that several parts of the registry ask for. */
+import type { ObjectMeta, Pod } from "#common/kubernetes/objects.ts";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 
 /** `<namespace>/<name>`. */
@@ -7,6 +7,12 @@ export function namespacedName(object: {
   readonly metadata: { readonly namespace?: string; readonly name: string };
 }): string {
   return `${object.metadata.namespace ?? "default"}/${object.metadata.name}`;
+}
+
+/** When the object was created; Infinity where it does not say. */
+export function createdMs(object: { readonly metadata: ObjectMeta } | undefined): number {
+  const ms = Date.parse(object?.metadata.creationTimestamp ?? "");
+  return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
 }
 
 /**

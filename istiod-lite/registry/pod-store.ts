@@ -3,9 +3,17 @@ import type { Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { LabelIndex, type Labels, selectorMatches } from "./label-index.ts";
 import { addToSet, deleteFromSet } from "./multi-map.ts";
-import { namespacedName, ownsItsAddresses, podAddresses } from "./pod-facts.ts";
+import { namespacedName, ownsItsAddresses, podAddresses, serviceAccountOf } from "./pod-facts.ts";
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** Which pod, where, as whom: what callers are checked against. */
+export interface PodPlace {
+  readonly uid: string;
+  /** "" while it is not scheduled. */
+  readonly node: string;
+  readonly serviceAccount: string;
+}
 
 /** Pods are known by `<namespace>/<name>`. */
 export class PodStore {
@@ -45,6 +53,23 @@ export class PodStore {
     return candidates.filter((key) =>
       selectorMatches(selector, this.#pods.get(key)?.metadata.labels ?? {}),
     );
+  }
+
+  place(key: string): PodPlace | undefined {
+    const pod = this.#pods.get(key);
+    if (pod === undefined) return undefined;
+    const { nodeName: node = "" } = pod.spec;
+    return { uid: pod.metadata.uid ?? "", node, serviceAccount: serviceAccountOf(pod) };
+  }
+
+  /** Whether a pod of the service account runs on the node with an address of its own. */
+  runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
+    for (const key of this.onNode(node)) {
+      const pod = this.#pods.get(key);
+      if (pod === undefined || pod.metadata.namespace !== namespace) continue;
+      if (ownAddresses(pod).length > 0 && serviceAccountOf(pod) === serviceAccount) return true;
+    }
+    return false;
   }
 
   set(pod: Pod): void {

@@ -9,7 +9,7 @@ import type { RegistryOptions } from "./registry-options.ts";
 import { canonicalName, canonicalRevision, workloadNameOf } from "./workload-names.ts";
 
 // Source: istio/api labels.yaml.
-const NATIVE_TUNNEL_LABEL = "networking.istio.io/tunnel";
+export const NATIVE_TUNNEL_LABEL = "networking.istio.io/tunnel";
 
 /** What a workload takes from other objects than its pod. */
 export interface PodSurroundings {

@@ -2,53 +2,54 @@
  * Derives the resources of one object from the stores and publishes them, replacing its former
  * ones.
  */
-import type { Namespace, Node, Pod } from "#common/kubernetes/objects.ts";
-import { networkAddressKey, serviceKey } from "#common/model/address.ts";
+import type { Pod } from "#common/kubernetes/objects.ts";
+import { serviceKey } from "#common/model/address.ts";
 import { type Authorization, policyKey } from "#common/model/authorization.ts";
-import type { Service, ServicePort } from "#common/model/service.ts";
+import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import type { ServicePort } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { encodeAuthorization } from "#common/xds/encode-authorization.ts";
 import { encodeCapturedPod } from "#common/xds/encode-captured-pod.ts";
-import { encodeAddress } from "#common/xds/encode-workload.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import { AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import { capturedPod, enrolmentOf } from "./enrolment.ts";
+import { EntryDispute } from "./entry-dispute.ts";
+import { entryPortsOfEndpoint, entryPortsOfPod } from "./entry-workload.ts";
 import { podAddresses } from "./pod-facts.ts";
-import type { PodStore } from "./pod-store.ts";
-import { podUid, podWorkload, workloadAliases } from "./pod-workload.ts";
-import type { Policies } from "./policies/index.ts";
+import { podUid, podWorkload } from "./pod-workload.ts";
+import type { Publications } from "./publications.ts";
 import type { RegistryOptions } from "./registry-options.ts";
 import type { ResourceTable } from "./resource-table.ts";
 import { portsInPod } from "./service-ports.ts";
-import { isMeshService, serviceHostname, serviceResource } from "./service-resource.ts";
-import type { ServiceStore } from "./service-store.ts";
+import { clusterIps, isMeshService, serviceHostname, serviceResource } from "./service-resource.ts";
 import { externalWorkload, portsInSlice, sliceEndpoints } from "./slice-workloads.ts";
+import type { Stores } from "./stores.ts";
+import { serviceExport } from "./visibility.ts";
 
-/** The registry's stores; the publisher reads all of them and writes the table. */
-export interface Stores {
-  readonly pods: PodStore;
-  readonly services: ServiceStore;
-  readonly namespaces: ReadonlyMap<string, Namespace>;
-  readonly nodes: ReadonlyMap<string, Node>;
-  readonly policies: Policies;
+export interface PublisherDeps {
+  readonly stores: Stores;
   readonly table: ResourceTable;
+  readonly publications: Publications;
 }
 
 export class Publisher {
   readonly #options: RegistryOptions;
   readonly #stores: Stores;
+  readonly #table: ResourceTable;
+  readonly #publications: Publications;
+  readonly #dispute: EntryDispute;
   /** The uid under which a pod is published for capture, by the pod's key. */
   readonly #captured = new Map<string, string>();
-  /** The services as published, by the Service's key: a name once published must be withdrawn. */
-  readonly #serviceNames = new Map<string, string>();
-  readonly #sliceWorkloads = new Map<string, ReadonlySet<string>>();
 
-  constructor(options: RegistryOptions, stores: Stores) {
+  constructor(options: RegistryOptions, { stores, table, publications }: PublisherDeps) {
     this.#options = options;
     this.#stores = stores;
+    this.#table = table;
+    this.#publications = publications;
+    this.#dispute = new EntryDispute(stores);
   }
 
   policies(upserted: readonly Authorization[], removed: readonly string[]): void {
-    const { table } = this.#stores;
+    const table = this.#table;
     for (const name of removed) table.delete(AUTHORIZATION_TYPE, name);
     for (const policy of upserted) {
       const value = encodeAuthorization(policy);
@@ -56,27 +57,31 @@ export class Publisher {
     }
   }
 
-  service(key: string): void {
-    const { services, table } = this.#stores;
+  /** Returns what of the service is not in force, one line each. */
+  service(key: string): readonly string[] {
+    const { services, claims, namespaces } = this.#stores;
     const service = services.get(key);
-    if (service !== undefined && isMeshService(service)) {
-      const resource = serviceResource(service, this.#options.clusterDomain);
-      this.#serviceNames.set(key, this.#publishService(resource));
-      return;
+    const visibility = service === undefined ? "none" : serviceExport(service).visibility;
+    if (service === undefined || !isMeshService(service) || visibility === "none") {
+      this.#publications.replace(`Service/${key}`, [], []);
+      return [];
     }
-    const published = this.#serviceNames.get(key);
-    if (published !== undefined) table.delete(ADDRESS_TYPE, published);
-    this.#serviceNames.delete(key);
+    const others = new Map<IpAddress, string>();
+    for (const ip of clusterIps(service)) {
+      const owner = claims.owner(ip)?.key;
+      if (owner !== undefined && owner !== `Service/${key}`) others.set(ip, owner);
+    }
+    const resource = serviceResource(service, this.#options.clusterDomain, {
+      ips: clusterIps(service).filter((ip) => !others.has(ip)),
+      visibility,
+      namespace: namespaces.get(service.metadata.namespace ?? "default"),
+    });
+    this.#publications.replace(`Service/${key}`, [resource], []);
+    return [...others].map(([ip, owner]) => `clusterIP ${ip} belongs to ${owner}, which keeps it`);
   }
 
   slice(key: string): void {
-    const before = this.#sliceWorkloads.get(key) ?? new Set();
-    const now = new Set(
-      this.#sliceWorkloadsOf(key).map((workload) => this.#publishWorkload(workload)),
-    );
-    for (const uid of before) if (!now.has(uid)) this.#stores.table.delete(ADDRESS_TYPE, uid);
-    if (now.size === 0) this.#sliceWorkloads.delete(key);
-    else this.#sliceWorkloads.set(key, now);
+    this.#publications.replace(`EndpointSlice/${key}`, [], this.#sliceWorkloadsOf(key));
   }
 
   pod(key: string): void {
@@ -84,13 +89,13 @@ export class Publisher {
     const [namespace = "", name = ""] = key.split("/");
     const uid = podUid(this.#options.clusterId, namespace, name);
     const workload = pod === undefined ? undefined : this.#podWorkload(pod);
-    if (workload === undefined) this.#stores.table.delete(ADDRESS_TYPE, uid);
-    else this.#publishWorkload(workload);
+    this.#publications.replace(`Pod/${key}`, [], workload === undefined ? [] : [workload]);
     this.#capture(key, pod, uid);
   }
 
   #capture(key: string, pod: Pod | undefined, workloadUid: string): void {
-    const { namespaces, table } = this.#stores;
+    const { namespaces } = this.#stores;
+    const table = this.#table;
     const namespace = namespaces.get(pod?.metadata.namespace ?? "default");
     const wanted =
       pod !== undefined && enrolmentOf(pod, namespace, this.#options).enrolled
@@ -123,23 +128,51 @@ export class Publisher {
   }
 
   #servicesOf(pod: Pod): ReadonlyMap<string, readonly ServicePort[]> {
-    const { services, pods } = this.#stores;
+    const { services, entries, pods } = this.#stores;
     const { namespace = "default", labels = {} } = pod.metadata;
     const ports = new Map<string, readonly ServicePort[]>();
     for (const service of services.selecting(namespace, labels)) {
       ports.set(this.#serviceKey(service), portsInPod(service, pod));
     }
-    for (const ip of podAddresses(pod)) {
-      if (!pods.atAddress(ip).has(`${namespace}/${pod.metadata.name}`)) continue;
-      for (const key of [...services.slicesAt(ip)].sort()) {
-        const slice = services.slice(key);
-        if (slice === undefined || (slice.metadata.namespace ?? "default") !== namespace) continue;
-        const service = services.serviceOfSlice(slice);
-        if (service === undefined || ports.has(this.#serviceKey(service))) continue;
-        ports.set(this.#serviceKey(service), portsInSlice(service, slice));
+    for (const entry of entries.selecting(namespace, labels)) {
+      for (const hostname of this.#dispute.hostsWon(entry)) {
+        ports.set(serviceKey({ namespace, hostname }), entryPortsOfPod(entry, pod));
       }
     }
+    for (const ip of podAddresses(pod)) {
+      if (!pods.atAddress(ip).has(`${namespace}/${pod.metadata.name}`)) continue;
+      this.#addServicesAt(ip, namespace, ports);
+    }
     return ports;
+  }
+
+  /** Services of the pod's namespace that name its address and do not select it. */
+  #addServicesAt(
+    ip: IpAddress,
+    namespace: string,
+    ports: Map<string, readonly ServicePort[]>,
+  ): void {
+    const { services, entries } = this.#stores;
+    for (const key of [...services.slicesAt(ip)].sort()) {
+      const slice = services.slice(key);
+      if (slice === undefined || (slice.metadata.namespace ?? "default") !== namespace) continue;
+      const service = services.serviceOfSlice(slice);
+      if (service === undefined || ports.has(this.#serviceKey(service))) continue;
+      ports.set(this.#serviceKey(service), portsInSlice(service, slice));
+    }
+    for (const key of [...entries.atAddress(ip)].sort()) {
+      const [kind, entryNamespace, name] = key.split("/");
+      const entry = entries.service(`${entryNamespace}/${name}`);
+      if (kind !== "ServiceEntry" || entryNamespace !== namespace || entry === undefined) continue;
+      const endpoint = entry.spec.endpoints?.find(
+        ({ address = "", network = "" }) => network === "" && parseIp(address) === ip,
+      );
+      if (endpoint === undefined) continue;
+      for (const hostname of this.#dispute.hostsWon(entry)) {
+        const service = serviceKey({ namespace, hostname });
+        if (!ports.has(service)) ports.set(service, entryPortsOfEndpoint(entry, endpoint));
+      }
+    }
   }
 
   #sliceWorkloadsOf(key: string): readonly Workload[] {
@@ -156,26 +189,5 @@ export class Publisher {
   #serviceKey(service: Parameters<typeof serviceHostname>[0]): string {
     const hostname = serviceHostname(service, this.#options.clusterDomain);
     return serviceKey({ namespace: service.metadata.namespace ?? "default", hostname });
-  }
-
-  #publishWorkload(workload: Workload): string {
-    this.#stores.table.set({
-      typeUrl: ADDRESS_TYPE,
-      name: workload.uid,
-      aliases: workloadAliases(workload),
-      value: encodeAddress({ kind: "workload", workload }),
-    });
-    return workload.uid;
-  }
-
-  #publishService(service: Service): string {
-    const name = serviceKey(service);
-    this.#stores.table.set({
-      typeUrl: ADDRESS_TYPE,
-      name,
-      aliases: service.addresses.map(networkAddressKey),
-      value: encodeAddress({ kind: "service", service }),
-    });
-    return name;
   }
 }

@@ -10,6 +10,8 @@ import {
   type ObjectChange,
   objectKey,
   type Pod,
+  type ServiceEntry,
+  type WorkloadEntry,
 } from "#common/kubernetes/objects.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Service } from "#common/model/service.ts";
@@ -71,6 +73,39 @@ export function makeService(
   return {
     apiVersion: "v1",
     kind: "Service",
+    metadata: { name, namespace: "shop", ...metadata },
+    spec,
+  };
+}
+
+/** A ServiceEntry in namespace shop, unless said otherwise. */
+export function makeServiceEntry(
+  name: string,
+  spec: Partial<ServiceEntry["spec"]>,
+  metadata: Partial<ServiceEntry["metadata"]> = {},
+): ServiceEntry {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name, namespace: "shop", ...metadata },
+    spec: {
+      hosts: [`${name}.example.com`],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      ...spec,
+    },
+  };
+}
+
+/** A WorkloadEntry in namespace shop, unless said otherwise. */
+export function makeWorkloadEntry(
+  name: string,
+  spec: WorkloadEntry["spec"],
+  metadata: Partial<WorkloadEntry["metadata"]> = {},
+): WorkloadEntry {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "WorkloadEntry",
     metadata: { name, namespace: "shop", ...metadata },
     spec,
   };

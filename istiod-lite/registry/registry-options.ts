@@ -14,6 +14,11 @@ export interface RegistryOptions {
   readonly excludedNamespaces: readonly string[];
   /** False: nobody is told to use HBONE; Istio's PILOT_ENABLE_SENDING_HBONE. */
   readonly hbone: boolean;
+  /**
+   * Whether the DNS of captured pods goes to their ztunnel where no annotation says; istio-cni's
+   * ambient.dnsCapture.
+   */
+  readonly dnsCapture: boolean;
 }
 
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
@@ -23,4 +28,5 @@ export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
   clusterDomain: "cluster.local",
   excludedNamespaces: ["kube-system"],
   hbone: true,
+  dnsCapture: true,
 };

@@ -1,5 +1,5 @@
 /** What one call of `Registry.apply` changed. */
-import type { Condition } from "#common/kubernetes/objects.ts";
+import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
 import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
 
@@ -10,15 +10,22 @@ export interface PublishedResource extends DiscoveryResource {
   readonly node?: string;
 }
 
-/** The conditions that an object's status should have. */
+/** What an object's status should say. */
 export interface ObjectStatus {
-  readonly kind: "AuthorizationPolicy" | "PeerAuthentication";
+  readonly kind:
+    | "AuthorizationPolicy"
+    | "PeerAuthentication"
+    | "Service"
+    | "ServiceEntry"
+    | "WorkloadEntry";
   readonly namespace: string;
   readonly name: string;
   readonly generation: number | undefined;
   readonly conditions: readonly Condition[];
-  /** What no condition says: why a PeerAuthentication is not enforced as it is written. */
+  /** What no condition says: why a PeerAuthentication or a Service is not in force as written. */
   readonly warnings: readonly string[];
+  /** Of a ServiceEntry: the addresses that its hosts were given; absent where that is not ours. */
+  readonly addresses?: readonly ServiceEntryAddress[];
 }
 
 /** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */

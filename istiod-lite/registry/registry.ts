@@ -11,54 +11,68 @@ import type {
   Node,
   ObjectChange,
   Pod,
+  ServiceEntry,
+  WorkloadEntry,
 } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
-import { DATAPLANE_MODE_LABEL } from "./enrolment.ts";
-import { serviceAccountOf } from "./pod-facts.ts";
-import { ownAddresses, PodStore } from "./pod-store.ts";
-import { localityOf } from "./pod-workload.ts";
+import { ChangeMarks } from "./change-marks.ts";
+import { entryClaim, serviceClaim } from "./claim-of.ts";
+import { EntryAddresses } from "./entry-addresses.ts";
+import { EntryPublisher } from "./entry-publisher.ts";
+import { EntryStore } from "./entry-store.ts";
+import { createdMs } from "./pod-facts.ts";
+import { type PodPlace, PodStore } from "./pod-store.ts";
 import { PolicyIndex, type PolicyKind } from "./policies/index.ts";
+import { Publications } from "./publications.ts";
 import { Publisher } from "./publisher.ts";
 import type { RegistryOptions } from "./registry-options.ts";
-import type { ObjectStatus, RegistryProblem, RegistryUpdate } from "./registry-update.ts";
+import type { RegistryProblem, RegistryUpdate } from "./registry-update.ts";
 import { ResourceTable, type ResourceView } from "./resource-table.ts";
-import { ServiceStore, selectorOf } from "./service-store.ts";
-import { sliceEndpoints } from "./slice-workloads.ts";
+import { type ServiceClaim, ServiceClaims } from "./service-claims.ts";
+import { ServiceStore } from "./service-store.ts";
+import { StatusBook } from "./status-book.ts";
 
-/** What has to be derived again, by `<namespace>/<name>`. */
-interface Dirty {
-  readonly pods: Set<string>;
-  readonly services: Set<string>;
-  readonly slices: Set<string>;
-}
-
-/** Which pod, where, as whom: what callers are checked against. */
-export interface PodPlace {
-  readonly uid: string;
-  /** "" while it is not scheduled. */
-  readonly node: string;
-  readonly serviceAccount: string;
+/** What one batch of changes has brought so far. */
+interface Batch {
+  readonly marks: ChangeMarks;
+  readonly problems: RegistryProblem[];
 }
 
 export class Registry {
+  readonly #options: RegistryOptions;
   readonly #pods = new PodStore();
   readonly #services = new ServiceStore();
+  readonly #entries = new EntryStore();
+  readonly #claims = new ServiceClaims();
+  readonly #addresses = new EntryAddresses();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #nodes = new Map<string, Node>();
   readonly #policies: PolicyIndex;
   readonly #table = new ResourceTable();
   readonly #publisher: Publisher;
+  readonly #entryPublisher: EntryPublisher;
+  readonly #stores;
+  /** ServiceEntries with a host that still has no address, though it should. */
+  readonly #unaddressed = new Set<string>();
+  readonly #statuses = new StatusBook();
 
   constructor(options: RegistryOptions) {
+    this.#options = options;
     this.#policies = new PolicyIndex(options);
-    this.#publisher = new Publisher(options, {
+    this.#stores = {
       pods: this.#pods,
       services: this.#services,
+      entries: this.#entries,
+      claims: this.#claims,
+      addresses: this.#addresses,
       namespaces: this.#namespaces,
       nodes: this.#nodes,
       policies: this.#policies,
-      table: this.#table,
-    });
+    };
+    const publications = new Publications(this.#table);
+    const deps = { stores: this.#stores, table: this.#table, publications };
+    this.#publisher = new Publisher(options, deps);
+    this.#entryPublisher = new EntryPublisher(options, this.#stores, publications);
   }
 
   /** Everything that is published. Its answers change with the next `apply`. */
@@ -68,31 +82,17 @@ export class Registry {
 
   /** Takes the changes in; of several changes of one object the last one counts. */
   apply(changes: readonly ObjectChange[]): RegistryUpdate {
-    const dirty: Dirty = { pods: new Set(), services: new Set(), slices: new Set() };
-    const problems: RegistryProblem[] = [];
-    const statuses = new Map<string, ObjectStatus>();
-    for (const change of changes) {
-      attempt(problems, change.key, () => this.#take(change, dirty, statuses));
-    }
-    for (const key of dirty.services) {
-      attempt(problems, `Service/${key}`, () => this.#publisher.service(key));
-    }
-    for (const key of dirty.slices) {
-      attempt(problems, `EndpointSlice/${key}`, () => this.#publisher.slice(key));
-    }
-    for (const key of dirty.pods) {
-      attempt(problems, `Pod/${key}`, () => this.#publisher.pod(key));
-    }
-    const inOrder = [...statuses.keys()].sort().flatMap((key) => statuses.get(key) ?? []);
-    return { ...this.#table.takeChanges(), statuses: inOrder, problems };
+    const batch: Batch = { marks: new ChangeMarks(this.#stores), problems: [] };
+    for (const change of changes) attempt(batch, change.key, () => this.#take(change, batch));
+    this.#giveAddresses(batch.marks);
+    this.#publish(batch);
+    const statuses = this.#statuses.take();
+    return { ...this.#table.takeChanges(), statuses, problems: batch.problems };
   }
 
   /** The pod that has this name now. */
   findPod(namespace: string, name: string): PodPlace | undefined {
-    const pod = this.#pods.get(`${namespace}/${name}`);
-    if (pod === undefined) return undefined;
-    const { nodeName: node = "" } = pod.spec;
-    return { uid: pod.metadata.uid ?? "", node, serviceAccount: serviceAccountOf(pod) };
+    return this.#pods.place(`${namespace}/${name}`);
   }
 
   /**
@@ -100,132 +100,173 @@ export class Registry {
    * node's proxy may ask certificates for.
    */
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
-    for (const key of this.#pods.onNode(node)) {
-      const pod = this.#pods.get(key);
-      if (pod === undefined || pod.metadata.namespace !== namespace) continue;
-      if (ownAddresses(pod).length > 0 && serviceAccountOf(pod) === serviceAccount) return true;
-    }
-    return false;
+    return this.#pods.runsOnNode(node, namespace, serviceAccount);
   }
 
-  #take(change: ObjectChange, dirty: Dirty, statuses: Map<string, ObjectStatus>): void {
+  #publish(batch: Batch): void {
+    const { services, serviceEntries, workloadEntries, slices, pods } = batch.marks;
+    for (const key of services) {
+      attempt(batch, `Service/${key}`, () => {
+        const warnings = this.#publisher.service(key);
+        const service = this.#services.get(key);
+        if (service !== undefined) this.#statuses.service(service, warnings);
+      });
+    }
+    for (const key of serviceEntries) {
+      attempt(batch, `ServiceEntry/${key}`, () => {
+        const verdict = this.#entryPublisher.serviceEntry(key);
+        const entry = this.#entries.service(key);
+        if (entry !== undefined && verdict) this.#statuses.entry(entry, verdict);
+      });
+    }
+    for (const key of workloadEntries) {
+      attempt(batch, `WorkloadEntry/${key}`, () => {
+        const verdict = this.#entryPublisher.workloadEntry(key);
+        const entry = this.#entries.workload(key);
+        if (entry !== undefined && verdict) this.#statuses.entry(entry, verdict);
+      });
+    }
+    for (const key of slices) {
+      attempt(batch, `EndpointSlice/${key}`, () => this.#publisher.slice(key));
+    }
+    for (const key of pods) attempt(batch, `Pod/${key}`, () => this.#publisher.pod(key));
+  }
+
+  #take(change: ObjectChange, batch: Batch): void {
     const [, namespace = "", name = ""] = change.key.split("/");
+    const key = `${namespace}/${name}`;
     switch (change.kind) {
       case "Pod":
-        this.#takePod(`${namespace}/${name}`, asKind(change, "Pod"), dirty);
+        this.#takePod(key, asKind(change, "Pod"), batch);
         break;
       case "Service":
-        this.#takeService(`${namespace}/${name}`, asKind(change, "Service"), dirty);
+        this.#takeService(key, asKind(change, "Service"), batch);
         break;
       case "EndpointSlice":
-        this.#takeSlice(`${namespace}/${name}`, asKind(change, "EndpointSlice"), dirty);
+        this.#takeSlice(key, asKind(change, "EndpointSlice"), batch);
+        break;
+      case "ServiceEntry":
+        this.#takeServiceEntry(key, asKind(change, "ServiceEntry"), batch);
+        break;
+      case "WorkloadEntry":
+        this.#takeWorkloadEntry(key, asKind(change, "WorkloadEntry"), batch);
         break;
       case "Namespace":
-        this.#takeNamespace(name, asKind(change, "Namespace"), dirty);
+        this.#takeNamespace(name, asKind(change, "Namespace"), batch);
         break;
       case "Node":
-        this.#takeNode(name, asKind(change, "Node"), dirty);
+        this.#takeNode(name, asKind(change, "Node"), batch);
         break;
       case "AuthorizationPolicy":
       case "PeerAuthentication":
-        this.#takePolicy(change.kind, { namespace, name }, change, dirty, statuses);
+        this.#takePolicy(change.kind, { namespace, name }, change, batch);
         break;
       default:
         break;
     }
   }
 
-  #takePod(key: string, pod: Pod | undefined, dirty: Dirty): void {
+  #takePod(key: string, pod: Pod | undefined, { marks }: Batch): void {
     const before = this.#pods.get(key);
     if (pod === undefined) this.#pods.delete(key);
     else this.#pods.set(pod);
-    dirty.pods.add(key);
-    // An address that becomes a pod's, or stops being one, changes what a slice makes of it.
-    for (const ip of [...ownAddresses(before), ...ownAddresses(pod)]) {
-      for (const slice of this.#services.slicesAt(ip)) dirty.slices.add(slice);
-    }
+    marks.pod(key, before, pod);
   }
 
-  #takeService(key: string, service: KubeService | undefined, dirty: Dirty): void {
+  #takeService(key: string, service: KubeService | undefined, { marks }: Batch): void {
     const before = this.#services.get(key);
     if (service === undefined) this.#services.delete(key);
     else this.#services.set(service);
-    dirty.services.add(key);
-    const namespace = key.slice(0, key.indexOf("/"));
-    for (const selector of [selectorOf(before), selectorOf(service)]) {
-      if (selector === undefined) continue;
-      for (const pod of this.#pods.selected(namespace, selector)) dirty.pods.add(pod);
-    }
-    for (const slice of this.#services.slicesOf(key)) {
-      this.#markSlice(slice, this.#services.slice(slice), dirty);
-    }
+    const claim = serviceClaim(service, this.#options.clusterDomain);
+    this.#claim(`Service/${key}`, claim, marks);
+    marks.service(key, before, service);
   }
 
-  #takeSlice(key: string, slice: EndpointSlice | undefined, dirty: Dirty): void {
+  #takeSlice(key: string, slice: EndpointSlice | undefined, { marks }: Batch): void {
     const before = this.#services.slice(key);
     if (slice === undefined) this.#services.deleteSlice(key);
     else this.#services.setSlice(slice);
-    dirty.slices.add(key);
-    for (const each of [before, slice]) {
-      if (each !== undefined && this.#services.serviceOfSlice(each) !== undefined) {
-        this.#markSlice(key, each, dirty);
-      }
-    }
+    marks.slice(key, before, slice);
   }
 
-  /** Marks the slice and the pods whose addresses it lists. */
-  #markSlice(key: string, slice: EndpointSlice | undefined, dirty: Dirty): void {
-    dirty.slices.add(key);
-    for (const { ip } of slice === undefined ? [] : sliceEndpoints(slice)) {
-      for (const pod of this.#pods.atAddress(ip)) dirty.pods.add(pod);
-    }
+  #takeServiceEntry(key: string, entry: ServiceEntry | undefined, { marks }: Batch): void {
+    const before = this.#entries.service(key);
+    if (entry === undefined) this.#entries.deleteService(key);
+    else this.#entries.setService(entry);
+    this.#addresses.update(key, entry);
+    if (this.#addresses.isComplete(key)) this.#unaddressed.delete(key);
+    else this.#unaddressed.add(key);
+    this.#claim(`ServiceEntry/${key}`, entryClaim(entry, this.#addresses), marks);
+    marks.serviceEntry(key, before, entry);
   }
 
-  #takeNamespace(name: string, namespace: Namespace | undefined, dirty: Dirty): void {
+  #takeWorkloadEntry(key: string, entry: WorkloadEntry | undefined, { marks }: Batch): void {
+    const before = this.#entries.workload(key);
+    if (entry === undefined) this.#entries.deleteWorkload(key);
+    else this.#entries.setWorkload(entry);
+    marks.workloadEntry(key, before, entry);
+  }
+
+  #takeNamespace(name: string, namespace: Namespace | undefined, { marks }: Batch): void {
     const before = this.#namespaces.get(name);
     if (namespace === undefined) this.#namespaces.delete(name);
     else this.#namespaces.set(name, namespace);
-    const label = (object?: Namespace) => object?.metadata.labels?.[DATAPLANE_MODE_LABEL];
-    if (label(before) === label(namespace)) return;
-    for (const pod of this.#pods.inNamespace(name)) dirty.pods.add(pod);
+    marks.namespace(name, before, namespace);
   }
 
-  #takeNode(name: string, node: Node | undefined, dirty: Dirty): void {
-    const before = localityOf(this.#nodes.get(name));
+  #takeNode(name: string, node: Node | undefined, { marks }: Batch): void {
+    const before = this.#nodes.get(name);
     if (node === undefined) this.#nodes.delete(name);
     else this.#nodes.set(name, node);
-    const after = localityOf(node);
-    const moved =
-      before.region !== after.region ||
-      before.zone !== after.zone ||
-      before.subzone !== after.subzone;
-    if (!moved) return;
-    for (const pod of this.#pods.onNode(name)) dirty.pods.add(pod);
+    marks.node(name, before, node);
   }
 
   #takePolicy(
     kind: PolicyKind,
     name: { readonly namespace: string; readonly name: string },
     change: ObjectChange,
-    dirty: Dirty,
-    statuses: Map<string, ObjectStatus>,
+    { marks }: Batch,
   ): void {
     const policy = asKind(change, kind);
     const { affected, conditions, issues, removed, upserted } =
       policy === undefined ? this.#policies.remove(kind, name) : this.#policies.set(policy);
     this.#publisher.policies(upserted, removed);
-    if (affected === "all") {
-      for (const pod of this.#pods.keys()) dirty.pods.add(pod);
-    } else if (affected !== "none") {
-      for (const pod of this.#pods.inNamespace(affected.namespace)) dirty.pods.add(pod);
-    }
-    statuses.delete(change.key);
+    marks.policies(affected);
+    this.#statuses.delete(change.key);
     if (policy === undefined) return;
     const { generation } = policy.metadata;
     // An AuthorizationPolicy's issues are in its condition already.
     const told = kind === "PeerAuthentication" ? issues : [];
     const warnings = told.map(({ field, message }) => `spec.${field}: ${message}`);
-    statuses.set(change.key, { kind, ...name, generation, conditions, warnings });
+    this.#statuses.set({ kind, ...name, generation, conditions, warnings });
+  }
+
+  /** Replaces a claim, and marks whoever may have won or lost something by it. */
+  #claim(key: string, claim: ServiceClaim | undefined, marks: ChangeMarks): void {
+    const before = this.#claims.get(key);
+    for (const rival of this.#claims.replace(key, claim)) marks.claimant(rival);
+    marks.addresses(before?.addresses.keys() ?? []);
+    marks.addresses(claim?.addresses.keys() ?? []);
+  }
+
+  /**
+   * After all changes are in, so that nobody is given what another one claims; the oldest first, so
+   * that the outcome does not hang on the order in which they came.
+   */
+  #giveAddresses(marks: ChangeMarks): void {
+    if (this.#unaddressed.size === 0 || marks.serviceEntries.size === 0) return;
+    const age = (key: string) => createdMs(this.#entries.service(key));
+    const keys = [...this.#unaddressed].sort();
+    for (const key of keys.sort((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : 0))) {
+      const left = this.#addresses.complete(
+        key,
+        (ip) => this.#claims.owner(ip) === undefined && this.#pods.atAddress(ip).size === 0,
+      );
+      if (left.length === 0) this.#unaddressed.delete(key);
+      const entry = this.#entries.service(key);
+      this.#claim(`ServiceEntry/${key}`, entryClaim(entry, this.#addresses), marks);
+      marks.serviceEntries.add(key);
+    }
   }
 }
 
@@ -242,7 +283,7 @@ function asKind<Kind extends KubernetesObject["kind"]>(
 /**
  * One bad object must not stop the others: the validator lets none through, but that is not here.
  */
-function attempt(problems: RegistryProblem[], object: string, step: () => void): void {
+function attempt({ problems }: Batch, object: string, step: () => void): void {
   try {
     step();
   } catch (error) {

@@ -31,7 +31,8 @@ export function portsInPod(service: KubeService, pod: Pod): readonly ServicePort
   });
 }
 
-function namedPort(pod: Pod, name: string): number | undefined {
+/** The number of a TCP port that one of the pod's containers names. */
+export function namedPort(pod: Pod, name: string): number | undefined {
   for (const container of pod.spec.containers) {
     for (const port of container.ports ?? []) {
       if (port.name === name && (port.protocol ?? "TCP") === "TCP") return port.containerPort;

@@ -21,6 +21,7 @@ export function selectorOf(service: KubeService | undefined): Labels | undefined
 /** Services and slices are known by `<namespace>/<name>`. */
 export class ServiceStore {
   readonly #services = new Map<string, KubeService>();
+  readonly #byNamespace = new Map<string, Set<string>>();
   readonly #selectors = new LabelIndex();
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #slicesByService = new Map<string, Set<string>>();
@@ -28,6 +29,10 @@ export class ServiceStore {
 
   get(key: string): KubeService | undefined {
     return this.#services.get(key);
+  }
+
+  inNamespace(namespace: string): ReadonlySet<string> {
+    return this.#byNamespace.get(namespace) ?? NONE;
   }
 
   slice(key: string): EndpointSlice | undefined {
@@ -63,18 +68,20 @@ export class ServiceStore {
     const key = namespacedName(service);
     this.delete(key);
     this.#services.set(key, service);
+    const { namespace = "default" } = service.metadata;
+    addToSet(this.#byNamespace, namespace, key);
     const selector = selectorOf(service);
-    if (selector === undefined) return;
-    this.#selectors.addSelector(service.metadata.namespace ?? "default", key, selector);
+    if (selector !== undefined) this.#selectors.addSelector(namespace, key, selector);
   }
 
   delete(key: string): void {
     const service = this.#services.get(key);
     if (service === undefined) return;
     this.#services.delete(key);
+    const { namespace = "default" } = service.metadata;
+    deleteFromSet(this.#byNamespace, namespace, key);
     const selector = selectorOf(service);
-    if (selector === undefined) return;
-    this.#selectors.removeSelector(service.metadata.namespace ?? "default", key, selector);
+    if (selector !== undefined) this.#selectors.removeSelector(namespace, key, selector);
   }
 
   setSlice(slice: EndpointSlice): void {

@@ -97,7 +97,8 @@ export function externalWorkload(
     status: endpoint.healthy ? "healthy" : "unhealthy",
     clusterId,
     locality: { region: "", zone: "", subzone: "" },
-    networkMode: "standard",
+    // Nobody knows what else is at such an address, so nothing is found by it. As istiod has it.
+    networkMode: "host-network",
     capacity: 1,
   };
 }

@@ -14,6 +14,8 @@ import type { KindDefinition } from "#common/kubernetes/validate/metadata.ts";
 import { peerAuthentication } from "#common/kubernetes/validate/peer-authentication.ts";
 import { deployment, pod } from "#common/kubernetes/validate/pod.ts";
 import { endpointSlice, service } from "#common/kubernetes/validate/service.ts";
+import { serviceEntry } from "#common/kubernetes/validate/service-entry.ts";
+import { workloadEntry } from "#common/kubernetes/validate/workload-entry.ts";
 
 const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   Node: node,
@@ -24,6 +26,8 @@ const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   Deployment: deployment,
   Service: service,
   EndpointSlice: endpointSlice,
+  ServiceEntry: serviceEntry,
+  WorkloadEntry: workloadEntry,
   AuthorizationPolicy: authorizationPolicy,
   PeerAuthentication: peerAuthentication,
 };
