@@ -57,6 +57,22 @@ export const LOCAL_WORKLOAD_WAIT_MS = 5_000;
  */
 export const POLICY_WAIT_MS = 5_000;
 
+/**
+ * Connections of one worker that wait for such state; at the bound further ones are refused at once
+ * instead of waiting.
+ */
+export const STATE_WAITERS = 4_096;
+
+/** Of those who wait, how many are looked at in one turn of the event loop. */
+export const STATE_CHECKS_PER_SLICE = 64;
+
+/**
+ * Established connections judged anew in one turn of the event loop after policies changed, and for
+ * how long at most; the next slice goes on where this one ended.
+ */
+export const REAUTHORIZE_SLICE = 128;
+export const REAUTHORIZE_SLICE_MS = 2;
+
 /** How long a new connection waits for its identity's first certificate. */
 export const CERTIFICATE_WAIT_MS = 5_000;
 

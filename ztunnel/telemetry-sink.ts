@@ -6,6 +6,7 @@ import { Counter, type Registry } from "prom-client";
 import { formatAccessLog } from "#common/telemetry/access-log.ts";
 import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
+import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
 
 export interface TelemetrySinkOptions {
@@ -18,12 +19,14 @@ export interface TelemetrySinkOptions {
 export class TelemetrySink {
   readonly #options: TelemetrySinkOptions;
   readonly #traffic: TrafficMetrics;
+  readonly #policies: PolicyMetrics;
   readonly #acceptFailures: Counter;
   readonly #tables = new Map<number, LabelTable>();
 
   constructor(registry: Registry, options: TelemetrySinkOptions) {
     this.#options = options;
     this.#traffic = new TrafficMetrics(registry);
+    this.#policies = new PolicyMetrics(registry);
     this.#acceptFailures = new Counter({
       name: "ambient_accept_failures_total",
       help: "Connections dropped at accept: no descriptor left, or a bound reached",
@@ -37,6 +40,7 @@ export class TelemetrySink {
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {
       this.#traffic.record(record, labels);
+      this.#policies.record(record);
       if (!log || (record.event !== "closed" && record.event !== "refused")) return;
       lines.push(formatAccessLog(record, labels, this.#options.logFormat));
     });

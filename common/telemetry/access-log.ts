@@ -1,13 +1,15 @@
 /**
  * The access log: one line per finished connection, with Istio ztunnel's fields in Istio's order
- * (ambient.md F154), and `reason` and `policy` of our own at the end.
+ * (ambient.md F154), and `reason`, `policy`, `dry_run.*` and `audit.*` of our own at the end.
  */
 import type {
   ConnectionLabels,
   ConnectionRecord,
   EndpointLabels,
+  PolicyReport,
   RecordFailure,
 } from "./connection-record.ts";
+import { POLICIES_TOLD } from "./limits.ts";
 
 export type FinishedConnection = Extract<ConnectionRecord, { event: "closed" | "refused" }>;
 
@@ -62,6 +64,7 @@ function fieldsOf(record: FinishedConnection, labels: ConnectionLabels): readonl
     ["bytes_recv", received],
     ["duration", `${Math.floor(record.durationMs)}ms`],
     ...failureFields(failure, isError(record)),
+    ...reportFields(record.report),
   ];
 }
 
@@ -84,6 +87,18 @@ function failureFields(failure: RecordFailure | undefined, error: boolean): read
     ["error", error ? failure.message : undefined],
     ["reason", failure.reason],
     ["policy", failure.policy],
+  ];
+}
+
+/** Dry runs and AUDIT: what the policies that decide nothing said. */
+function reportFields(report: PolicyReport | undefined): readonly Field[] {
+  if (report === undefined) return [];
+  const { dryRun, audited } = report;
+  const matched = dryRun?.matched.slice(0, POLICIES_TOLD).map(({ policy }) => policy) ?? [];
+  return [
+    ["dry_run.result", dryRun && (dryRun.allowed ? "allow" : "deny")],
+    ["dry_run.policies", orAbsent(matched.join(","))],
+    ["audit.policies", orAbsent(audited.slice(0, POLICIES_TOLD).join(","))],
   ];
 }
 

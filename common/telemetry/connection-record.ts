@@ -3,6 +3,7 @@
  * once under a number, and records refer to the number, so that a short connection costs a short
  * record.
  */
+import type { PolicyAction } from "#common/model/authorization.ts";
 import type { Reason } from "#common/model/reason.ts";
 
 export type Reporter = "source" | "destination" | "waypoint";
@@ -58,9 +59,21 @@ export interface RecordFailure {
   readonly policy?: string;
 }
 
+/** What policies said of a connection that do not decide: dry runs and AUDIT. */
+export interface PolicyReport {
+  /** Absent where no dry-run policy applies. */
+  readonly dryRun?: {
+    /** Whether the connection would be allowed if the dry-run policies were enforced too. */
+    readonly allowed: boolean;
+    readonly matched: readonly { readonly policy: string; readonly action: PolicyAction }[];
+  };
+  /** `<namespace>/<name>` of the AUDIT policies that match. */
+  readonly audited: readonly string[];
+}
+
 /** `labels` is the number of an interned `ConnectionLabels`. */
 export type ConnectionRecord =
-  | { readonly event: "opened"; readonly labels: number }
+  | { readonly event: "opened"; readonly labels: number; readonly report?: PolicyReport }
   /** Bytes since the last record of this connection. */
   | { readonly event: "bytes"; readonly labels: number; readonly delta: CarriedBytes }
   | {
@@ -78,6 +91,8 @@ export type ConnectionRecord =
       readonly total: CarriedBytes;
       readonly delta: CarriedBytes;
       readonly failure: RecordFailure | undefined;
+      /** At the destination, where policies apply that do not decide. */
+      readonly report?: PolicyReport;
     };
 
 export interface ConnectionBatch {

@@ -7,3 +7,12 @@ export const TRAFFIC_SERIES = 10_000;
 
 /** Interned label sets of one worker; then numbering starts over with those still in use. */
 export const INTERNED_LABELS = 4_096;
+
+/** Policies of one kind that a line of the access log names; the metrics count all. */
+export const POLICIES_TOLD = 5;
+
+/**
+ * Dry-run and AUDIT policies with series of their own; further ones share a series whose policy is
+ * "unknown".
+ */
+export const POLICY_SERIES = 1_000;

@@ -3,6 +3,7 @@
  * message.
  */
 import type { Reason } from "#common/model/reason.ts";
+import type { PolicyReport } from "#common/telemetry/connection-record.ts";
 
 export interface ConnectionFailure {
   readonly ok: false;
@@ -13,6 +14,8 @@ export interface ConnectionFailure {
   readonly policy?: string;
   /** Whether another attempt could do better: nothing of the application's has been sent. */
   readonly retriable: boolean;
+  /** What policies said that do not decide. */
+  readonly report?: PolicyReport;
 }
 
 export function failure(

@@ -2,23 +2,41 @@
  * Bounded waits for state that is about to arrive: a pod's own record, the policies that it names.
  * Nothing is decided without them, and nothing waits for ever.
  */
-import type { CompiledPolicies } from "#common/authorization/evaluate.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { LOCAL_WORKLOAD_WAIT_MS, POLICY_WAIT_MS } from "../limits.ts";
+import type { ProxyState, WorkloadPolicies } from "#ztunnel/state/proxy-state.ts";
+import {
+  LOCAL_WORKLOAD_WAIT_MS,
+  POLICY_WAIT_MS,
+  STATE_CHECKS_PER_SLICE,
+  STATE_WAITERS,
+} from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 
 export class StateWaiter {
-  readonly #state: ProxyState;
+  readonly #state: Pick<ProxyState, "findWorkloadByUid" | "policiesFor">;
+  readonly #schedule: (slice: () => void) => void;
   readonly #checks = new Set<() => void>();
+  /** What the pass under way has yet to look at; undefined between passes. */
+  #pass: (() => void)[] | undefined;
+  #changedSince = false;
 
-  constructor(state: ProxyState) {
+  /** `schedule` runs a function in a later turn of the event loop. @default setImmediate */
+  constructor(
+    state: Pick<ProxyState, "findWorkloadByUid" | "policiesFor">,
+    schedule: (slice: () => void) => void = (slice) => void setImmediate(slice),
+  ) {
     this.#state = state;
+    this.#schedule = schedule;
   }
 
-  /** To be called after each change of the state. */
+  /**
+   * To be called after each change of the state. Those who wait are looked at in slices: a crowd that
+   * is let go at once must not stop the event loop.
+   */
   stateChanged(): void {
-    for (const check of [...this.#checks]) check();
+    if (this.#checks.size === 0) return;
+    if (this.#pass !== undefined) this.#changedSince = true;
+    else this.#startPass();
   }
 
   /** The record of a pod on this node. */
@@ -33,17 +51,22 @@ export class StateWaiter {
     );
   }
 
+  /** The policies of a workload as they are known now, complete or not. */
+  policiesNow(workload: Workload): WorkloadPolicies {
+    return this.#state.policiesFor(workload);
+  }
+
   /** The policies of a workload, once all that it names are here: until then nobody is let in. */
-  async policiesOf(workload: Workload): Promise<CompiledPolicies | ConnectionFailure> {
-    const compiled = await this.#until(() => {
-      const policies = this.#state.policiesFor(workload);
-      return policies.missing.length === 0 ? policies.compiled : undefined;
+  async policiesOf(workload: Workload): Promise<WorkloadPolicies | ConnectionFailure> {
+    const policies = await this.#until(() => {
+      const now = this.#state.policiesFor(workload);
+      return now.missing.length === 0 ? now : undefined;
     }, POLICY_WAIT_MS);
-    if (compiled !== undefined) return compiled;
+    if (policies !== undefined) return policies;
     const { missing } = this.#state.policiesFor(workload);
     return failure(
       "policies-not-ready",
-      `policies named by ${workload.uid} have not arrived: ${missing.slice(0, 5).join(", ")}`,
+      `policies of ${workload.uid} have not arrived or cannot be read: ${missing.slice(0, 5).join(", ")}`,
     );
   }
 
@@ -51,9 +74,9 @@ export class StateWaiter {
   #until<Value>(
     look: () => Value | undefined,
     timeoutMs: number,
-  ): Value | Promise<Value | undefined> {
+  ): Value | undefined | Promise<Value | undefined> {
     const now = look();
-    if (now !== undefined) return now;
+    if (now !== undefined || this.#checks.size >= STATE_WAITERS) return now;
     return new Promise((resolve) => {
       const finish = (value: Value | undefined): void => {
         clearTimeout(timer);
@@ -67,5 +90,26 @@ export class StateWaiter {
       const timer = setTimeout(() => finish(undefined), timeoutMs);
       this.#checks.add(check);
     });
+  }
+
+  #startPass(): void {
+    this.#changedSince = false;
+    this.#pass = [...this.#checks].reverse();
+    this.#slice();
+  }
+
+  #slice(): void {
+    const pass = this.#pass ?? [];
+    for (let i = 0; i < STATE_CHECKS_PER_SLICE; i++) {
+      const check = pass.pop();
+      // Whoever gave up meanwhile is not asked any more.
+      if (check !== undefined && this.#checks.has(check)) check();
+    }
+    if (pass.length > 0) {
+      this.#schedule(() => this.#slice());
+      return;
+    }
+    this.#pass = undefined;
+    if (this.#changedSince && this.#checks.size > 0) this.#schedule(() => this.#startPass());
   }
 }

@@ -32,7 +32,8 @@ export class TelemetryBatcher implements ConnectionReporter {
   }
 
   opened(meta: ConnectionMeta): void {
-    this.#add({ event: "opened", labels: this.#intern(meta) });
+    const report = meta.permit?.report;
+    this.#add({ event: "opened", labels: this.#intern(meta), ...(report && { report }) });
   }
 
   progressed(meta: ConnectionMeta, delta: ByteCounts): void {
@@ -82,6 +83,7 @@ export class TelemetryBatcher implements ConnectionReporter {
     durationMs: number,
     why: ConnectionFailure | undefined,
   ): void {
+    const report = meta.permit?.report ?? why?.report;
     this.#add({
       event,
       labels: this.#intern(meta),
@@ -95,6 +97,7 @@ export class TelemetryBatcher implements ConnectionReporter {
       total,
       delta,
       failure: why && recordFailure(why),
+      ...(report && { report }),
     });
   }
 
