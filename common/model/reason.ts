@@ -39,6 +39,7 @@ const FLAGS = {
   "tls-timeout": "TLS_FAILURE",
   "identity-unavailable": "IDENTITY_ERROR",
   "identity-mismatch": "TLS_FAILURE",
+  "certificate-revoked": "CERT_REVOKED",
   "h2-failed": "H2_HANDSHAKE_FAILURE",
   "http-status": "CONNECT",
   "peer-reset": "-",

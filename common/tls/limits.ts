@@ -29,3 +29,18 @@ export const MAX_PEM_CERTIFICATES = 32;
 
 /** A handshake that has not finished after this time is closed (slow loris). */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/**
+ * Largest text of revocation lists; a larger one is refused and the last good one stays in force.
+ * About 100,000 revocations; a ConfigMap holds 1 MiB.
+ */
+export const MAX_CRL_BYTES = 4 * 1024 * 1024;
+
+/** Lists in one text, one per issuing CA; more are refused. */
+export const MAX_CRLS = 32;
+
+/** Which CA signed which list is remembered for so many pairs; then all of it is found out anew. */
+export const MAX_REMEMBERED_CRL_ISSUERS = 1_024;
+
+/** Certificates looked at in a peer's chain; a longer chain is refused. OpenSSL stops at 100. */
+export const MAX_PEER_CHAIN = 10;

@@ -74,14 +74,33 @@ export function readSubject(certificateDer: Uint8Array): Uint8Array {
   return openCertificate(certificateDer).subject;
 }
 
+/**
+ * Serial number (the INTEGER's bytes) and issuer (its DER): by these two a CRL names certificates.
+ */
+export function readIssuerAndSerial(certificateDer: Uint8Array): {
+  readonly issuer: Uint8Array;
+  readonly serial: Uint8Array;
+} {
+  const { issuer, serial } = openCertificate(certificateDer);
+  return { issuer, serial };
+}
+
 /** The subject key identifier, if the certificate has one. */
 export function readSubjectKeyIdentifier(certificateDer: Uint8Array): Uint8Array | undefined {
   const value = extensionValues(openCertificate(certificateDer).rest).get(SUBJECT_KEY_IDENTIFIER);
   return value && new DerReader(value).read(TAG.octetString).value;
 }
 
-/** The subject, and a reader that stands behind the public key. RFC 5280 4.1 gives the order. */
-function openCertificate(certificateDer: Uint8Array): { subject: Uint8Array; rest: DerReader } {
+interface OpenedCertificate {
+  readonly serial: Uint8Array;
+  readonly issuer: Uint8Array;
+  readonly subject: Uint8Array;
+  /** Stands behind the public key. */
+  readonly rest: DerReader;
+}
+
+/** The fields up to the public key, in the order of RFC 5280 4.1. */
+function openCertificate(certificateDer: Uint8Array): OpenedCertificate {
   const outer = new DerReader(certificateDer);
   const certificate = outer.enter(TAG.sequence);
   outer.end();
@@ -90,11 +109,13 @@ function openCertificate(certificateDer: Uint8Array): { subject: Uint8Array; res
   certificate.read(TAG.bitString); // signature
   certificate.end();
   tbs.skipOptional(0xa0); // version
-  tbs.read(TAG.integer); // serial number
-  for (let i = 0; i < 3; i++) tbs.read(TAG.sequence); // signature algorithm, issuer, validity
+  const serial = tbs.read(TAG.integer).value;
+  tbs.read(TAG.sequence); // signature algorithm
+  const issuer = tbs.read(TAG.sequence).encoded;
+  tbs.read(TAG.sequence); // validity
   const subject = tbs.read(TAG.sequence).encoded;
   tbs.read(TAG.sequence); // public key
-  return { subject, rest: tbs };
+  return { serial, issuer, subject, rest: tbs };
 }
 
 /** The extension values (inside their OCTET STRING) by OID. */

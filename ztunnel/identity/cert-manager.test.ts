@@ -1,73 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Identity, makeIdentity } from "#common/model/identity.ts";
-import { createLogger } from "#common/telemetry/logger.ts";
-import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { makeIdentity } from "#common/model/identity.ts";
 import { CERTIFICATE_FETCHES } from "../limits.ts";
-import { CertManager, type Clock } from "./cert-manager.ts";
-
-const DAY_MS = 86_400_000;
-
-class FakeClock implements Clock {
-  #now = 0;
-  #timers: { at: number; callback: () => void }[] = [];
-  now(): number {
-    return this.#now;
-  }
-  after(delayMs: number, callback: () => void): () => void {
-    const timer = { at: this.#now + delayMs, callback };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-  async advance(ms: number): Promise<void> {
-    const until = this.#now + ms;
-    for (;;) {
-      const next = this.#timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.#timers = this.#timers.filter((other) => other !== next);
-      this.#now = Math.max(this.#now, next.at);
-      next.callback();
-      await settled();
-    }
-    this.#now = until;
-  }
-}
-
-const settled = () => new Promise((resolve) => setImmediate(resolve));
-
-function setUp(
-  respond: (identity: Identity) => Promise<void> = () => Promise.resolve(),
-  random: () => number = () => 0.5,
-) {
-  const clock = new FakeClock();
-  const fetches: string[] = [];
-  const delivered: WorkloadCertificate[] = [];
-  const manager = new CertManager({
-    fetch: async (identity) => {
-      fetches.push(identity.serviceAccount);
-      await respond(identity);
-      const now = clock.now();
-      return {
-        identity,
-        certChainPem: "",
-        privateKeyPem: "",
-        rootsPem: "",
-        notBefore: now,
-        notAfter: now + DAY_MS,
-        serial: "1",
-      };
-    },
-    onCertificate: (certificate) => delivered.push(certificate),
-    logger: createLogger({ level: "error", format: "text", write: () => undefined }),
-    clock,
-    random,
-  });
-  return { manager, clock, fetches, delivered };
-}
-
-const WEB = makeIdentity("cluster.local", "shop", "web");
+import { DAY_MS, settled, setUp, WEB } from "./cert-manager-fixture.ts";
 
 test("pods of one identity share one certificate", async () => {
   const { manager, fetches, delivered } = setUp();

@@ -11,28 +11,27 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import {
   CERTIFICATE_BACKOFF_INITIAL_MS,
   CERTIFICATE_BACKOFF_MAX_MS,
+  CERTIFICATE_CLOCK_CHECK_MS,
   CERTIFICATE_FETCHES,
+  ROOT_CHANGE_SPREAD_MS,
 } from "../limits.ts";
 
 /** Time comes in, so that tests can turn the clock. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls back after a delay; the returned function cancels. */
+  /** Calls back after a delay of at most some minutes; the returned function cancels. */
   after(delayMs: number, callback: () => void): () => void;
 }
 
 export const SYSTEM_CLOCK: Clock = {
   now: Date.now,
   after: (delayMs, callback) => {
-    // A longer delay would overflow to none; after 24 days a renewal is merely early.
-    const timer = setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS));
+    const timer = setTimeout(callback, delayMs);
     timer.unref();
     return () => clearTimeout(timer);
   },
 };
-
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface CertManagerDeps {
   /** Asks the CA for a new key and certificate. */
@@ -58,6 +57,8 @@ interface Entry {
   error: string | undefined;
   /** Waiting for its turn, or being fetched. */
   busy: boolean;
+  /** What is being fetched may be of before a change of roots: it is fetched once more. */
+  stale: boolean;
   cancelTimer: () => void;
 }
 
@@ -97,6 +98,23 @@ export class CertManager {
     return this.#entries.get(identity.uri)?.certificate;
   }
 
+  /**
+   * Renews every certificate soon: others are to be trusted now, which a certificate's answer says.
+   * What there is serves until then.
+   */
+  renewAll(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.busy) entry.stale = true;
+      else this.#schedule(entry, this.#deps.random() * ROOT_CHANGE_SPREAD_MS);
+    }
+  }
+
+  /** Renews this one now: it was revoked, say. */
+  renew(identityUri: string): void {
+    const entry = this.#entries.get(identityUri);
+    if (entry !== undefined) this.#enqueue(entry);
+  }
+
   /** Every identity with its state, for /config_dump and metrics. */
   *statuses(): Generator<{ identity: Identity; status: CertStatus }> {
     for (const entry of this.#entries.values()) {
@@ -119,6 +137,7 @@ export class CertManager {
       certificate: undefined,
       error: undefined,
       busy: false,
+      stale: false,
       cancelTimer: () => undefined,
     };
     this.#entries.set(identity.uri, entry);
@@ -162,7 +181,9 @@ export class CertManager {
     entry.error = undefined;
     entry.backoff.reset();
     this.#deps.onCertificate(certificate);
-    this.#schedule(entry, this.#renewalDelayMs(certificate));
+    if (entry.stale) this.#schedule(entry, this.#deps.random() * ROOT_CHANGE_SPREAD_MS);
+    else this.#awaitRenewal(entry, certificate);
+    entry.stale = false;
     this.#wakeOthers(entry);
   }
 
@@ -193,12 +214,28 @@ export class CertManager {
 
   /**
    * Half the life, give or take a tenth: a node's certificates are not all renewed in one second.
+   * Due by the clock on the wall, and by the time that has passed: whichever comes first, for a
+   * clock may be set either way.
    */
-  #renewalDelayMs({ notBefore, notAfter }: WorkloadCertificate): number {
+  #awaitRenewal(entry: Entry, { notBefore, notAfter }: WorkloadCertificate): void {
     const lifeMs = notAfter - notBefore;
     const jitter = (this.#deps.random() - 0.5) * 0.2;
-    const renewAt = notBefore + lifeMs * (0.5 + jitter / 2);
-    return Math.max(CERTIFICATE_BACKOFF_INITIAL_MS, renewAt - this.#deps.clock.now());
+    const share = 0.5 + jitter / 2;
+    const renewAt = notBefore + lifeMs * share;
+    const untilDue = renewAt - this.#deps.clock.now();
+    const firstMs = Math.min(Math.max(untilDue, CERTIFICATE_BACKOFF_INITIAL_MS), lifeMs * share);
+    this.#waitUntil(entry, renewAt, firstMs);
+  }
+
+  #waitUntil(entry: Entry, renewAt: number, leftMs: number): void {
+    const slice = Math.min(leftMs, CERTIFICATE_CLOCK_CHECK_MS);
+    entry.cancelTimer();
+    if (this.#closed || this.#entries.get(entry.identity.uri) !== entry) return;
+    entry.cancelTimer = this.#deps.clock.after(slice, () => {
+      const left = leftMs - slice;
+      if (left <= 0 || this.#deps.clock.now() >= renewAt) this.#enqueue(entry);
+      else this.#waitUntil(entry, renewAt, left);
+    });
   }
 
   #statusOf(entry: Entry): CertStatus {

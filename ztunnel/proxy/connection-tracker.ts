@@ -10,6 +10,7 @@ import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts"
 import type { Permit } from "./admit.ts";
 import type { End } from "./end.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
+import { PEER_REVOKED } from "./peer-watch.ts";
 import { type Relay, type RelayOutcome, relay } from "./relay.ts";
 
 /** Everything known of a connection when its fate was decided. */
@@ -184,6 +185,7 @@ function takeDelta(tracked: Tracked): ByteCounts {
 
 function describeBreak(outcome: RelayOutcome, error: Error): ConnectionFailure {
   const code = "code" in error ? error.code : undefined;
+  if (code === PEER_REVOKED) return failure("certificate-revoked", error.message);
   const reason = code === "ECONNRESET" || code === "EPIPE" ? "peer-reset" : "io-error";
   const side = outcome.brokenBy ?? "proxy";
   return failure(reason, `${side} connection broken: ${error.message}`);

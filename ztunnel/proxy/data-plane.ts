@@ -3,6 +3,7 @@ import type { Http2Session } from "node:http2";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { makeIdentity } from "#common/model/identity.ts";
+import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { type AppliedChange, ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import { policiesMayDiffer } from "#ztunnel/state/state-update.ts";
@@ -14,6 +15,7 @@ import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker
 import { Dialer } from "./dial.ts";
 import { failure } from "./failure.ts";
 import { FlushBatcher } from "./flush-batcher.ts";
+import { PeerWatch } from "./peer-watch.ts";
 import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
 import { SlabPool } from "./read-buffers.ts";
@@ -58,6 +60,7 @@ export class DataPlane {
       certificates: new CertificateStore(deps.requestCertificate, ({ certificate }) =>
         this.#rotated(certificate),
       ),
+      peers: new PeerWatch(),
       dialer: new Dialer(deps.syscalls, tcp),
       tcp,
       batcher,
@@ -98,6 +101,11 @@ export class DataPlane {
 
   putCertificate(certificate: WorkloadCertificate): void {
     this.#context.certificates.put(certificate);
+  }
+
+  /** Revoked peers are refused from now on, and those that are connected are cut off. */
+  setRevocations(lists: readonly RevocationList[]): void {
+    this.#context.peers.setLists(lists);
   }
 
   /** Serves a pod on its listeners. A pod that is served already is replaced. */
@@ -151,6 +159,7 @@ export class DataPlane {
   #sweep(): void {
     this.#context.tracker.reportProgress();
     const now = Date.now();
+    this.#context.peers.sweep(now);
     for (const proxy of this.#pods.values()) proxy.pool.closeIdle(now);
   }
 

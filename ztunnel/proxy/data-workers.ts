@@ -7,6 +7,7 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
+import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
@@ -75,6 +76,10 @@ export class DataWorkers {
 
   putCertificate(certificate: WorkloadCertificate): void {
     this.#broadcast({ type: "certificate", certificate });
+  }
+
+  setRevocations(lists: readonly RevocationList[]): void {
+    this.#broadcast({ type: "revocations", lists });
   }
 
   /** Hands over the pod's listeners; resolves when every worker accepts on its own. */

@@ -44,7 +44,7 @@ export class HbonePool {
     avoid?: HboneTunnel,
   ): Promise<PoolAnswer> {
     const key = targetKey(target);
-    if (avoid !== undefined) retire(avoid);
+    if (avoid !== undefined) avoid.retire();
     for (;;) {
       if (this.#closed) {
         return { outcome: failure("draining", "the proxy of this pod is closing") };
@@ -63,7 +63,7 @@ export class HbonePool {
   evictWorkload(uid: string): void {
     for (const entry of this.#entries.values()) {
       for (const tunnel of entry.tunnels) {
-        if (tunnel.target.workloadUid === uid) retire(tunnel);
+        if (tunnel.target.workloadUid === uid) tunnel.retire();
       }
     }
   }
@@ -77,7 +77,7 @@ export class HbonePool {
 
   closeIdle(now: number): void {
     for (const tunnel of this.tunnels()) {
-      if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= TUNNEL_IDLE_MS) retire(tunnel);
+      if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= TUNNEL_IDLE_MS) tunnel.retire();
     }
   }
 
@@ -90,7 +90,7 @@ export class HbonePool {
     this.#closed = true;
     for (const tunnel of this.tunnels()) {
       if (options.now) tunnel.destroy();
-      else retire(tunnel);
+      else tunnel.retire();
     }
   }
 
@@ -143,13 +143,8 @@ export class HbonePool {
   }
 
   #retire(key: string): void {
-    for (const tunnel of this.#entries.get(key)?.tunnels ?? []) retire(tunnel);
+    for (const tunnel of this.#entries.get(key)?.tunnels ?? []) tunnel.retire();
   }
-}
-
-function retire(tunnel: HboneTunnel): void {
-  tunnel.retired = true;
-  if (tunnel.activeStreams === 0) tunnel.close();
 }
 
 function targetKey(target: TunnelTarget): string {

@@ -29,6 +29,8 @@ export class HboneServer {
   readonly #inbound: InboundHbone;
   readonly #sessions = new Map<ServerHttp2Session, TLSSocket>();
   #tlsServer: tls.Server | undefined;
+  /** What peers are verified against. */
+  #rootsPem = "";
   /** Connections whose handshake is not over. */
   readonly #handshakes = new Map<net.Socket, PeerAddresses>();
   /** Of those, the ones that came before the pod's first certificate. */
@@ -42,6 +44,7 @@ export class HboneServer {
   /** New connections use this certificate from now on; those that stand keep theirs. */
   setCertificate(certificate: WorkloadCertificate): void {
     const options = mtlsServerOptions(certificate);
+    this.#rootsPem = certificate.rootsPem;
     if (this.#tlsServer !== undefined) {
       this.#tlsServer.setSecureContext(options);
       return;
@@ -141,6 +144,12 @@ export class HboneServer {
       socket.destroy();
       return;
     }
+    const watched = this.#context.peers.examine(socket, { rootsPem: this.#rootsPem });
+    if ("ok" in watched) {
+      this.#refused(peerOf(socket), watched);
+      socket.destroy();
+      return;
+    }
     const { address, localIp } = peerOf(socket);
     if (address === undefined || localIp === undefined) {
       // Gone already.
@@ -155,6 +164,11 @@ export class HboneServer {
       alive: () => !session.destroyed && !socket.destroyed,
     };
     this.#serve(session, socket, peer);
+    const unwatch = this.#context.peers.watch(watched, {
+      onExpired: () => session.close(),
+      onRevoked: (error) => session.destroy(error),
+    });
+    socket.once("close", unwatch);
   }
 
   #serve(session: ServerHttp2Session, socket: TLSSocket, peer: TunnelPeer): void {

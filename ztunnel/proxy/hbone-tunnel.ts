@@ -36,6 +36,13 @@ export interface OpenStream {
   readonly baggage: string | undefined;
 }
 
+/** A TLS connection whose peer has been verified. */
+export interface SecuredSocket {
+  readonly socket: TLSSocket;
+  /** When the first of the two certificates ends: no stream begins later. Milliseconds. */
+  readonly notAfter: number;
+}
+
 export class HboneTunnel {
   readonly target: TunnelTarget;
   activeStreams = 0;
@@ -44,16 +51,18 @@ export class HboneTunnel {
   retired = false;
   readonly session: ClientHttp2Session;
   readonly #socket: TLSSocket;
+  readonly #notAfter: number;
   readonly #batcher: FlushBatcher;
 
   constructor(
     target: TunnelTarget,
-    socket: TLSSocket,
+    { socket, notAfter }: SecuredSocket,
     batcher: FlushBatcher,
     onClosed: (tunnel: HboneTunnel) => void,
   ) {
     this.target = target;
     this.#socket = socket;
+    this.#notAfter = notAfter;
     this.#batcher = batcher;
     this.session = http2.connect("https://hbone", {
       createConnection: () => socket,
@@ -83,6 +92,7 @@ export class HboneTunnel {
   /** Whether one more stream fits, by our bound and the peer's. */
   get hasRoom(): boolean {
     if (this.retired || !this.alive || this.session.closed) return false;
+    if (this.#notAfter <= Date.now()) return false;
     const peerLimit = this.session.remoteSettings?.maxConcurrentStreams ?? STREAMS_PER_TUNNEL;
     return this.activeStreams < Math.min(STREAMS_PER_TUNNEL, peerLimit);
   }
@@ -104,16 +114,22 @@ export class HboneTunnel {
     return this.#answered(stream);
   }
 
+  /** Takes no more streams, and closes when the last one is over. */
+  retire(): void {
+    this.retired = true;
+    if (this.activeStreams === 0) this.close();
+  }
+
   /** GOAWAY and close when the last stream is gone. */
   close(): void {
     this.retired = true;
     if (!this.session.destroyed) this.session.close();
   }
 
-  /** Cuts every stream. */
-  destroy(): void {
+  /** Cuts every stream, with this error where there is one. */
+  destroy(error?: Error): void {
     this.retired = true;
-    this.session.destroy();
+    this.session.destroy(error);
     this.#socket.destroy();
   }
 

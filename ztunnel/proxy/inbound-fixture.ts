@@ -8,6 +8,7 @@ import net from "node:net";
 import type { Authorization } from "#common/model/authorization.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
+import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
@@ -48,6 +49,8 @@ export class InboundFixture {
   readonly ca = createTestCa();
   readonly client = issueLeaf(this.ca, { namespace: "shop", serviceAccount: "client" });
   readonly refusals: { readonly meta: ConnectionMeta; readonly why: ConnectionFailure }[] = [];
+  /** Why connections ended; undefined for those that ended properly. */
+  readonly closures: (ConnectionFailure | undefined)[] = [];
   readonly #syscalls = createLinuxSyscalls();
   readonly #dataPlane: DataPlane;
   readonly #app = net.createServer((socket) => {
@@ -62,7 +65,7 @@ export class InboundFixture {
     const reporter: ConnectionReporter = {
       opened: () => undefined,
       progressed: () => undefined,
-      closed: () => undefined,
+      closed: (_meta, _total, _delta, _duration, why) => void this.closures.push(why),
       refused: (meta, _duration, why) => this.refusals.push({ meta, why }),
       acceptFailed: () => undefined,
       internalError: (error) => {
@@ -120,6 +123,11 @@ export class InboundFixture {
       policies: [policy],
       removedPolicies: [],
     });
+  }
+
+  /** Puts these revocation lists in force, in place of any before. */
+  setRevocations(...lists: readonly RevocationList[]): void {
+    this.#dataPlane.setRevocations(lists);
   }
 
   dial(certificate: WorkloadCertificate = this.client): Promise<ClientHttp2Session> {

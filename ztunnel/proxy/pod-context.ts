@@ -6,6 +6,7 @@ import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
+import type { PeerWatch } from "./peer-watch.ts";
 import type { LocalPods } from "./same-node.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 import type { TcpContext } from "./tcp-end.ts";
@@ -15,6 +16,8 @@ export interface WorkerContext {
   readonly state: ProxyState;
   readonly waiter: StateWaiter;
   readonly certificates: CertificateStore;
+  /** Everybody who is connected by mutual TLS. */
+  readonly peers: PeerWatch;
   readonly dialer: Dialer;
   readonly tcp: TcpContext;
   readonly batcher: FlushBatcher;

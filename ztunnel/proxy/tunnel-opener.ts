@@ -8,14 +8,29 @@ export async function openTunnel(
   target: TunnelTarget,
   onClosed: (tunnel: HboneTunnel) => void,
 ): Promise<HboneTunnel | ConnectionFailure> {
-  const { certificates, dialer, netns, trustDomain, batcher } = context;
+  const { certificates, dialer, netns, peers, trustDomain, batcher } = context;
   const stored = await certificates.get(target.sourceIdentity);
   if ("ok" in stored) return stored;
   const socket = await dialer.connectSocket({ netns, address: target.address });
   if ("ok" in socket) return explainTimeout(socket);
   const secure = await secureTunnelSocket(socket, stored.context, target, trustDomain);
   if ("ok" in secure) return secure;
-  return new HboneTunnel(target, secure, batcher, onClosed);
+  const watched = peers.examine(secure, stored.certificate);
+  if ("ok" in watched) {
+    secure.destroy();
+    return watched;
+  }
+  const notAfter = Math.min(watched.notAfter, stored.certificate.notAfter);
+  const peer = { ...watched, notAfter };
+  const tunnel = new HboneTunnel(target, { socket: secure, notAfter }, batcher, (closed) => {
+    unwatch();
+    onClosed(closed);
+  });
+  const unwatch = peers.watch(peer, {
+    onExpired: () => tunnel.retire(),
+    onRevoked: (error) => tunnel.destroy(error),
+  });
+  return tunnel;
 }
 
 /** Istio's users know this line: the usual cause of a silent port 15008 is a NetworkPolicy. */

@@ -4,6 +4,7 @@
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import type { ConnectionBatch, ConnectionSecurity } from "#common/telemetry/connection-record.ts";
+import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
@@ -16,6 +17,8 @@ export type WorkerOptions = DataPlaneOptions;
 export type ToWorker =
   | { readonly type: "state"; readonly update: StateUpdate }
   | { readonly type: "certificate"; readonly certificate: WorkloadCertificate }
+  /** All lists in force; the bytes are shared, not copied. */
+  | { readonly type: "revocations"; readonly lists: readonly RevocationList[] }
   | {
       readonly type: "add-pod";
       readonly request: number;

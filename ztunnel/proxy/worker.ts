@@ -36,6 +36,9 @@ async function handle(
     case "certificate":
       dataPlane.putCertificate(message.certificate);
       return;
+    case "revocations":
+      dataPlane.setRevocations(message.lists);
+      return;
     case "add-pod": {
       const error = await outcomeOf(() =>
         dataPlane.addPod(message.pod, message.netns, message.listeners),
