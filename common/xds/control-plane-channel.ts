@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { MeshError } from "#common/runtime/errors.ts";
+import { ClosableCredentials } from "./closable-credentials.ts";
 
 export interface ControlPlaneChannelOptions {
   /** `https://host:port`. */
@@ -22,6 +23,12 @@ export interface ControlPlaneChannelOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+interface Connection {
+  readonly roots: string;
+  readonly client: Client;
+  readonly credentials: ClosableCredentials;
+}
+
 /** The largest message either way: a mesh's whole state may come in one. */
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const KEEPALIVE_INTERVAL_MS = 30_000;
@@ -34,7 +41,7 @@ const RECONNECT_MAX_MS = 15_000;
 
 export class ControlPlaneChannel {
   readonly #options: ControlPlaneChannelOptions;
-  #current: { readonly roots: string; readonly client: Client } | undefined;
+  #current: Connection | undefined;
 
   constructor(options: ControlPlaneChannelOptions) {
     this.#options = options;
@@ -55,8 +62,8 @@ export class ControlPlaneChannel {
       "ROOTS_UNREADABLE",
     );
     if (this.#current?.roots === roots) return this.#current.client;
-    this.#current?.client.close();
-    this.#current = { roots, client: this.#connect(roots) };
+    this.reset();
+    this.#current = this.#connect(roots);
     return this.#current.client;
   }
 
@@ -74,10 +81,11 @@ export class ControlPlaneChannel {
   /** The next call opens a new connection: at once, without waiting for gRPC's own back-off. */
   reset(): void {
     this.#current?.client.close();
+    this.#current?.credentials.close();
     this.#current = undefined;
   }
 
-  #connect(roots: string): Client {
+  #connect(roots: string): Connection {
     const { url, serverName } = this.#options;
     const options: ChannelOptions = {
       "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
@@ -94,13 +102,15 @@ export class ControlPlaneChannel {
       "grpc.service_config_disable_resolution": 1,
       ...(serverName !== undefined && { "grpc.ssl_target_name_override": serverName }),
     };
-    return new Client(URL.parse(url)?.host ?? url, this.#credentials(roots), options);
+    const own = this.#credentials(roots);
+    const client = new Client(URL.parse(url)?.host ?? url, own, options);
+    return { roots, client, credentials: own };
   }
 
-  #credentials(roots: string) {
+  #credentials(roots: string): ClosableCredentials {
     try {
       const context = createSecureContext({ ca: roots, minVersion: "TLSv1.2" });
-      return credentials.createFromSecureContext(context);
+      return new ClosableCredentials(credentials.createFromSecureContext(context));
     } catch (cause) {
       const message = `${this.#options.rootCertFile} holds no usable certificates`;
       throw new MeshError("ROOTS_UNREADABLE", message, { cause });
