@@ -9,13 +9,10 @@ import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
+import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
-import {
-  registerBuildInfo,
-  registerCertificateExpiry,
-  XdsClientMetrics,
-} from "./admin/process-metrics.ts";
+import { registerBuildInfo, XdsClientMetrics } from "./admin/process-metrics.ts";
 import type { CaptureManager } from "./capture/capture-manager.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { createCapture } from "./capture-wiring.ts";
@@ -23,6 +20,7 @@ import type { Endpoint, ZtunnelConfig } from "./config.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
+import { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
@@ -52,6 +50,7 @@ export class Ztunnel {
   readonly #xds: DeltaClient;
   readonly #stopping = new AbortController();
   #workers: DataWorkers | undefined;
+  #trust: TrustFiles | undefined;
   #capture: CaptureManager | undefined;
   #servers: readonly RunningServer[] = [];
   #running: Promise<void> | undefined;
@@ -91,8 +90,8 @@ export class Ztunnel {
   async #start(): Promise<void> {
     const { nodeName } = this.#config;
     registerBuildInfo(this.#registry, "ztunnel", this.#host.version);
-    registerCertificateExpiry(this.#registry, () => this.#certificateExpiries());
     this.#workers = await this.#startWorkers();
+    await this.#watchTrust(this.#workers);
     this.#capture = createCapture(this.#config, {
       workers: this.#workers,
       enrolment: this.#enrolment,
@@ -110,10 +109,25 @@ export class Ztunnel {
     await this.#running;
     await this.#capture?.close();
     await this.#workers?.drain(this.#config.drainDeadlineMs);
+    this.#trust?.close();
     this.#certificates.close();
     this.#reporter.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#logger.info("drained");
+  }
+
+  async #watchTrust(workers: DataWorkers): Promise<void> {
+    const trust = new TrustFiles({
+      rootCertFile: this.#config.ca.rootCertFile,
+      crlPath: this.#config.crlPath,
+      certificates: this.#certificates,
+      onLists: (lists) => workers.setRevocations(lists),
+      logger: this.#rootLogger.scope("identity"),
+    });
+    this.#trust = trust;
+    const certificates = this.#certificates;
+    registerCertificateMetrics(this.#registry, { certificates, crl: () => trust.crlStatus });
+    await trust.start();
   }
 
   #startWorkers(): Promise<DataWorkers> {
@@ -229,11 +243,5 @@ export class Ztunnel {
   #channel(endpoint: Endpoint): ControlPlaneChannel {
     const { tokenFile, clusterId } = this.#config;
     return new ControlPlaneChannel({ ...endpoint, tokenFile, clusterId });
-  }
-
-  *#certificateExpiries(): Generator<readonly [string, number]> {
-    for (const { identity, status } of this.#certificates.statuses()) {
-      if (status.state === "available") yield [identity.uri, status.certificate.notAfter];
-    }
   }
 }

@@ -37,6 +37,8 @@ export interface ZtunnelConfig {
   readonly drainDeadlineMs: number;
   /** Lifetime asked for certificates. */
   readonly certificateTtlSeconds: number;
+  /** File of revocation lists, PEM or DER, followed while it changes; undefined for none. */
+  readonly crlPath: string | undefined;
   readonly keepSourceAddress: boolean;
   /** Whether pods of this node reach each other without a tunnel in between. */
   readonly sameNodeFastPath: boolean;
@@ -80,6 +82,7 @@ export function loadConfig(env: Environment): ZtunnelConfig {
     workerThreads: integer(env, "ZTUNNEL_WORKER_THREADS", 1, { min: 1, max: 64 }),
     drainDeadlineMs: drainDeadlineMs(env),
     certificateTtlSeconds: certificateTtlSeconds(env),
+    crlPath: env.CRL_PATH || undefined,
     keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
     sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",

@@ -4,7 +4,7 @@
  */
 import { Counter, type Registry } from "prom-client";
 import { formatAccessLog } from "#common/telemetry/access-log.ts";
-import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
+import type { ConnectionBatch, RecordFailure } from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
 import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
@@ -21,6 +21,7 @@ export class TelemetrySink {
   readonly #traffic: TrafficMetrics;
   readonly #policies: PolicyMetrics;
   readonly #acceptFailures: Counter;
+  readonly #revocations: Counter;
   readonly #tables = new Map<number, LabelTable>();
 
   constructor(registry: Registry, options: TelemetrySinkOptions) {
@@ -32,6 +33,12 @@ export class TelemetrySink {
       help: "Connections dropped at accept: no descriptor left, or a bound reached",
       registers: [registry],
     });
+    this.#revocations = new Counter({
+      name: "istio_crl_policy_rejections_total",
+      help: "Connections refused or cut because the peer's certificate was revoked",
+      labelNames: ["reporter"],
+      registers: [registry],
+    });
   }
 
   record(worker: number, batch: ConnectionBatch): void {
@@ -40,11 +47,18 @@ export class TelemetrySink {
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {
       this.#traffic.record(record, labels);
+      if (record.event === "closed" || record.event === "refused") {
+        this.#countRevocation(record.failure, labels.reporter);
+      }
       this.#policies.record(record);
       if (!log || (record.event !== "closed" && record.event !== "refused")) return;
       lines.push(formatAccessLog(record, labels, this.#options.logFormat));
     });
     if (lines.length > 0) this.#options.write(lines.join(""));
+  }
+
+  #countRevocation(failure: RecordFailure | undefined, reporter: string): void {
+    if (failure?.reason === "certificate-revoked") this.#revocations.inc({ reporter });
   }
 
   #table(worker: number): LabelTable {

@@ -1,7 +1,4 @@
-/**
- * Metrics of ztunnel itself: build, xDS stream, certificates. Names are Istio's where Istio has
- * them.
- */
+/** Metrics of ztunnel itself: build, xDS stream. Names are Istio's where Istio has them. */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { TerminationReason, XdsCounters } from "#common/xds/delta-client.ts";
 
@@ -49,24 +46,4 @@ export class XdsClientMetrics implements XdsCounters {
     this.#messages.inc({ url: typeUrl });
     this.#bytes.inc({ url: typeUrl }, bytes);
   }
-}
-
-/** `expiries`: identity URI and milliseconds since the epoch, read at each scrape. */
-export function registerCertificateExpiry(
-  registry: Registry,
-  expiries: () => Iterable<readonly [identity: string, notAfter: number]>,
-): void {
-  const gauge: Gauge = new Gauge({
-    name: "ambient_certificate_expiry_seconds",
-    help: "Seconds until the certificate of an identity on this node expires",
-    labelNames: ["identity"],
-    registers: [registry],
-    collect: () => {
-      gauge.reset();
-      const now = Date.now();
-      for (const [identity, notAfter] of expiries()) {
-        gauge.set({ identity }, Math.round((notAfter - now) / 1000));
-      }
-    },
-  });
 }

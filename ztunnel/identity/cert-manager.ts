@@ -122,6 +122,13 @@ export class CertManager {
     }
   }
 
+  /** Every certificate there is, the expired ones too: for metrics. */
+  *held(): Generator<WorkloadCertificate> {
+    for (const { certificate } of this.#entries.values()) {
+      if (certificate !== undefined) yield certificate;
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#queue.length = 0;
