@@ -33,24 +33,67 @@ test("upstream 50110: a policy with targetRefs never reaches ztunnel, whatever e
   for (const spec of [{ targetRef: ref }, { targetRefs: [ref] }, { targetRefs: [ref], selector }]) {
     const { authorization, conditions } = convert({ ...spec, action: "DENY", rules: [{}] });
     assert.equal(authorization, undefined);
-    assert.deepEqual(conditions, []);
+    assert.deepEqual(conditions, [
+      {
+        type: "WaypointAccepted",
+        status: "False",
+        reason: "AncestorNotBound",
+        message: "Gateway waypoint: not bound to a waypoint, so nothing enforces this policy",
+      },
+    ]);
   }
   assert.ok(convert({ targetRefs: [] }).authorization !== undefined);
 });
 
-test("AUDIT and CUSTOM are not ztunnel's, and the status says so in Istio's words", () => {
-  for (const action of ["AUDIT", "CUSTOM"]) {
-    const { authorization, conditions } = convert({ action, rules: [{}] }, { generation: 3 });
-    assert.equal(authorization, undefined);
-    assert.deepEqual(conditions, [
-      {
-        type: "ZtunnelAccepted",
-        status: "False",
-        reason: "UnsupportedValue",
-        message: `ztunnel does not support the ${action} action`,
-        observedGeneration: 3,
-      },
-    ]);
+test("CUSTOM is not ztunnel's, and the status says so in Istio's words", () => {
+  const { authorization, conditions } = convert(
+    { action: "CUSTOM", rules: [{}] },
+    { generation: 3 },
+  );
+  assert.equal(authorization, undefined);
+  assert.deepEqual(conditions, [
+    {
+      type: "ZtunnelAccepted",
+      status: "False",
+      reason: "UnsupportedValue",
+      message: "ztunnel does not support the CUSTOM action",
+      observedGeneration: 3,
+    },
+  ]);
+});
+
+test("AUDIT reaches ztunnel with the rules that can be read whole, and never as ALLOW or DENY", () => {
+  const { authorization, conditions } = convert({
+    action: "AUDIT",
+    rules: [{ from: [fromWeb] }, { from: [fromWeb], to: [{ operation: { methods: ["GET"] } }] }],
+  });
+  assert.equal(authorization?.action, "audit");
+  assert.deepEqual(authorization.rules, [rule([web])]);
+  assert.equal(conditions[0]?.status, "True");
+  assert.match(conditions[0]?.message ?? "", /tells what it matches.* 1 of 2 rules\. rules\[1\]/);
+  const broken = convert({ action: "AUDIT", rulez: [{}], rules: [{}] });
+  assert.deepEqual(broken.authorization?.rules, []);
+  assert.equal(broken.conditions[0]?.reason, "Invalid");
+});
+
+test("absent, empty and filled lists are three things: an empty one never matches everything", () => {
+  const cases: [object, object][] = [
+    [{}, { from: [] }],
+    [{}, { to: [] }],
+    [{}, { when: [] }],
+    [{ from: [fromWeb] }, { from: [{ source: { namespaces: ["web"], principals: [] } }] }],
+    [{ from: [fromWeb] }, { from: [{ source: { namespaces: ["web"], notIpBlocks: [] } }] }],
+    [{ from: [fromWeb] }, { from: [fromWeb], to: [{ operation: { methods: [] } }] }],
+    [{ from: [fromWeb] }, { from: [fromWeb], to: [{ operation: {} }] }],
+    [{ from: [fromWeb] }, { from: [fromWeb], when: [{ key: "source.ip", values: [] }] }],
+  ];
+  for (const [absent, empty] of cases) {
+    assert.equal(convert({ rules: [absent] }).authorization?.rules.length, 1);
+    const { authorization, conditions } = convert({ rules: [empty] });
+    assert.deepEqual(authorization?.rules, [], JSON.stringify(empty));
+    assert.equal(conditions[0]?.reason, "Invalid");
+    const deny = (one: object) => convert({ action: "DENY", rules: [one] }).authorization?.rules;
+    assert.deepEqual(deny(empty), deny(absent), "a DENY denies as if it were absent");
   }
 });
 

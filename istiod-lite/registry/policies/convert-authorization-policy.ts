@@ -10,12 +10,14 @@ import type {
   PolicyScope,
   Rule,
 } from "#common/model/authorization.ts";
-import { type ConvertedRule, convertAllowRule, convertDenyRule } from "./convert-rule.ts";
+import { type ConvertedRule, convertDenyRule, convertWholeRule } from "./convert-rule.ts";
 import { Issues } from "./issues.ts";
-import { isObject, parseRule, unknownFields } from "./parse-rule.ts";
+import { parseRule } from "./parse-rule.ts";
+import { isObject, unknownFields } from "./rule-entry.ts";
 import { type Labels, parseSelector, selectsAll } from "./selector.ts";
 import { unsupportedAction, ztunnelCondition } from "./status.ts";
 import type { ConvertedAuthorizationPolicy, PolicyOptions } from "./types.ts";
+import { targetsWaypoint, waypointCondition } from "./waypoint-status.ts";
 
 /** `api/annotation/annotations.yaml`: a policy that only reports what it would do. */
 const DRY_RUN_ANNOTATION = "istio.io/dry-run";
@@ -37,20 +39,21 @@ export function convertAuthorizationPolicy(
   const spec: unknown = policy.spec ?? {};
   const { generation } = policy.metadata;
   const nothing = { ruleOrigins: [], issues: [], selector: {} };
-  if (targetsWaypoint(spec)) return { ...nothing, conditions: [] };
+  if (targetsWaypoint(spec))
+    return { ...nothing, conditions: [waypointCondition(spec, generation)] };
   const action = isObject(spec) ? (spec.action ?? "ALLOW") : undefined;
-  if (action === "AUDIT" || action === "CUSTOM") {
+  if (action === "CUSTOM") {
     return { ...nothing, conditions: [unsupportedAction(action, generation)] };
   }
   const issues = new Issues();
   const selector = parseSelector(policy.spec?.selector, issues);
-  const effective = action === "DENY" ? "deny" : "allow";
+  const effective = action === "DENY" ? "deny" : action === "AUDIT" ? "audit" : "allow";
   // A DENY that covers too many workloads denies more; an ALLOW would permit more.
-  const wide = selector.broken && effective === "allow";
+  const wide = selector.broken && effective !== "deny";
   const broken = [wide, !checkSpec(spec, issues), !checkAction(action, issues)];
   const rules = broken.includes(true)
     ? strictest(effective)
-    : convertRules(policy, effective, issues);
+    : convertRules(policy, effective, { issues, options });
   const header = {
     ...identify(policy, selector.labels, options),
     action: effective,
@@ -74,25 +77,21 @@ interface OriginatedRule {
   readonly origin: number;
 }
 
-/** `targetRefs` are for waypoints alone: such a policy must never reach ztunnel. */
-function targetsWaypoint(spec: unknown): boolean {
-  if (!isObject(spec)) return false;
-  const list = Array.isArray(spec.targetRefs) ? spec.targetRefs.length > 0 : spec.targetRefs;
-  return Boolean(list) || Boolean(spec.targetRef);
-}
-
 function convertRules(
   policy: AuthorizationPolicy,
   action: PolicyAction,
-  issues: Issues,
+  { issues, options }: { readonly issues: Issues; readonly options: PolicyOptions },
 ): OriginatedRule[] {
   const policyNamespace = policy.metadata.namespace ?? "";
   const written: readonly unknown[] = policy.spec?.rules ?? [];
   const rules = written.flatMap((rule, origin) => {
     issues.inRule(origin);
-    const parsed = parseRule({ rule, path: `rules[${origin}]`, policyNamespace });
+    const source = { rule, path: `rules[${origin}]`, policyNamespace, trustDomains: options };
+    const parsed = parseRule(source);
     const converted: ConvertedRule =
-      action === "allow" ? convertAllowRule(parsed, issues) : convertDenyRule(parsed, issues);
+      action === "deny"
+        ? convertDenyRule(parsed, issues)
+        : convertWholeRule(parsed, action, issues);
     return converted.map((r) => ({ rule: r, origin }));
   });
   issues.inRule(undefined);
@@ -104,7 +103,7 @@ function convertRules(
  * all.
  */
 function strictest(action: PolicyAction): OriginatedRule[] {
-  return action === "allow" ? [] : [{ rule: { clauses: [] }, origin: -1 }];
+  return action === "deny" ? [{ rule: { clauses: [] }, origin: -1 }] : [];
 }
 
 function identify(
@@ -137,8 +136,9 @@ function checkSpec(spec: unknown, issues: Issues): boolean {
 }
 
 function checkAction(action: unknown, issues: Issues): boolean {
-  if (action === "ALLOW" || action === "DENY") return true;
-  const message = "write ALLOW or DENY: until then the policy permits nothing to whom it covers";
+  if (action === "ALLOW" || action === "DENY" || action === "AUDIT") return true;
+  const message =
+    "write ALLOW, DENY or AUDIT: until then the policy permits nothing to whom it covers";
   issues.add({ cause: "invalid", effect: "narrowed" }, "action", action ?? null, message);
   return false;
 }
@@ -155,15 +155,24 @@ function isDryRun(policy: AuthorizationPolicy, issues: Issues): boolean {
   return false;
 }
 
+const MODES: Readonly<Record<PolicyAction, string>> = {
+  allow: "attached to ztunnel",
+  deny: "attached to ztunnel",
+  audit: "attached to ztunnel, which tells what it matches in access log and metrics",
+};
+
 function summary(
   header: Pick<Authorization, "action" | "dryRun">,
   rules: number,
   enforced: number,
   written: number,
 ): string {
-  const mode = header.dryRun ? "attached to ztunnel as a dry run" : "attached to ztunnel";
+  const mode = header.dryRun ? "attached to ztunnel as a dry run" : MODES[header.action];
   if (header.action === "allow" && rules === 0 && written > 0) {
     return `${mode}, but no rule is left: the policy allows nothing`;
+  }
+  if (header.action === "audit" && rules === 0 && written > 0) {
+    return `${mode}, but no rule is left: the policy reports nothing`;
   }
   if (header.action === "deny" && rules === 0 && written > 0) {
     return `${mode}, but no rule is left: the policy denies nothing`;

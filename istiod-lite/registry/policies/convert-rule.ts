@@ -1,7 +1,8 @@
 /**
  * Decides what ztunnel enforces of a rule that it cannot enforce whole. Access never widens by it:
  *
- * - ALLOW: a rule with an invalid or an HTTP part is left out, so that less is allowed.
+ * - ALLOW: a rule with an invalid or an HTTP part is left out, so that less is allowed. So for AUDIT,
+ *   which decides nothing.
  * - DENY: the part is dropped and the rest is enforced, so that more is denied; with nothing left,
  *   an invalid rule denies everything that its policy covers.
  * - The one exception is Istio's: a DENY, or an alternative of one, that asks only for HTTP
@@ -10,8 +11,15 @@
  */
 import type { Clause, Rule } from "#common/model/authorization.ts";
 import type { Issues } from "./issues.ts";
-import type { Entry, Finding, ParsedRule } from "./parse-rule.ts";
+import type { ParsedRule } from "./parse-rule.ts";
+import type { Entry, Finding } from "./rule-entry.ts";
 import type { PolicyEffect } from "./types.ts";
+
+/** What becomes of a rule of an ALLOW, or of an AUDIT, that is not enforced as it is written. */
+const LEFT_OUT = {
+  allow: "the rule is left out, so less is allowed",
+  audit: "the rule is left out, so less is reported",
+} as const;
 
 /**
  * None when the rule is left out; two when the alternatives of a DENY cannot be written as one
@@ -19,10 +27,12 @@ import type { PolicyEffect } from "./types.ts";
  */
 export type ConvertedRule = readonly Rule[];
 
-export function convertAllowRule(rule: ParsedRule, issues: Issues): ConvertedRule {
-  for (const finding of rule.findings) {
-    report(issues, finding, "narrowed", "the rule is left out, so less is allowed");
-  }
+export function convertWholeRule(
+  rule: ParsedRule,
+  action: "allow" | "audit",
+  issues: Issues,
+): ConvertedRule {
+  for (const finding of rule.findings) report(issues, finding, "narrowed", LEFT_OUT[action]);
   if (rule.findings.some((finding) => finding.kind !== "inert")) return [];
   return [{ clauses: [...clauseOf(rule.from), ...clauseOf(rule.to), ...eachOf(rule.when)] }];
 }

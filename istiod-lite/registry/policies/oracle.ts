@@ -87,6 +87,7 @@ function bearing(
   values: readonly string[],
   namespace: string,
 ): Bearing {
+  if (values.length === 0) return "unreadable";
   const negative = field.startsWith("not");
   const positive = negative ? `${field.charAt(3).toLowerCase()}${field.slice(4)}` : field;
   if (!(positive in HITS)) return HTTP.has(positive) ? "http" : "unreadable";

@@ -12,7 +12,7 @@ import {
 } from "#common/model/authorization.ts";
 import { Issues } from "./issues.ts";
 import { convertedPeerAuthenticationName } from "./names.ts";
-import { isObject, unknownFields } from "./parse-rule.ts";
+import { isObject, unknownFields } from "./rule-entry.ts";
 import { type Labels, parseSelector, selectsAll } from "./selector.ts";
 import type { PolicyIssue, PolicyOptions } from "./types.ts";
 import { parsePort } from "./values.ts";

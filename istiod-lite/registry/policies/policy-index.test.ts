@@ -36,7 +36,7 @@ test("the index tells what changed: nothing, the policy, or also who lists it", 
   assert.deepEqual([edited.affected, edited.upserted.length], ["none", 1]);
   const widened = index.set(policy({ rules: [] }));
   assert.deepEqual(widened.affected, { namespace: "shop" });
-  const gone = index.set(policy({ action: "AUDIT" }));
+  const gone = index.set(policy({ action: "CUSTOM" }));
   assert.deepEqual(gone.removed, ["shop/p"]);
   assert.equal(index.authorizations().size, 0);
   const name = { namespace: "shop", name: "p" };

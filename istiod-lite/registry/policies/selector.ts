@@ -4,7 +4,7 @@
  */
 import type { LabelSelector } from "#common/kubernetes/objects.ts";
 import type { Issues } from "./issues.ts";
-import { isObject, unknownFields } from "./parse-rule.ts";
+import { isObject, unknownFields } from "./rule-entry.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -8,7 +8,7 @@ import type { PolicyIssue } from "./types.ts";
 
 export const ZTUNNEL_ACCEPTED = "ZtunnelAccepted";
 
-type Reason = "Accepted" | "Invalid" | "PartiallyInvalid" | "UnsupportedValue";
+type Reason = "Accepted" | "Invalid" | "PartiallyInvalid" | "UnsupportedValue" | "AncestorNotBound";
 
 /** What ztunnel was given of the policy. */
 export interface Outcome {
@@ -34,13 +34,16 @@ export function ztunnelCondition(issues: readonly PolicyIssue[], outcome: Outcom
     .map((issue) => `${issue.field}: ${issue.message}`);
   const untold = issues.length - told.length;
   const parts = [outcome.summary, ...told, ...(untold > 0 ? [`and ${untold} more`] : [])];
-  return condition(!dead, reason, parts.join(". "), outcome.generation);
+  const { generation } = outcome;
+  const message = parts.join(". ");
+  return condition({ type: ZTUNNEL_ACCEPTED, accepted: !dead, reason, message, generation });
 }
 
 /** An action that ztunnel does not know; Istio's message. */
 export function unsupportedAction(action: string, generation: number | undefined): Condition {
   const message = `ztunnel does not support the ${action} action`;
-  return condition(false, "UnsupportedValue", message, generation);
+  const reason = "UnsupportedValue";
+  return condition({ type: ZTUNNEL_ACCEPTED, accepted: false, reason, message, generation });
 }
 
 function reasonOf(issues: readonly PolicyIssue[], dead: boolean): Reason {
@@ -49,14 +52,17 @@ function reasonOf(issues: readonly PolicyIssue[], dead: boolean): Reason {
   return dead ? "Invalid" : "PartiallyInvalid";
 }
 
-function condition(
-  accepted: boolean,
-  reason: Reason,
-  message: string,
-  generation: number | undefined,
-): Condition {
+/** Whether what stands in the policy takes effect, for one of those who enforce policies. */
+export function condition(told: {
+  readonly type: string;
+  readonly accepted: boolean;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly generation: number | undefined;
+}): Condition {
+  const { type, accepted, reason, message, generation } = told;
   return {
-    type: ZTUNNEL_ACCEPTED,
+    type,
     status: accepted ? "True" : "False",
     reason,
     message,

@@ -12,6 +12,10 @@ import type { Authorization } from "#common/model/authorization.ts";
 export interface PolicyOptions {
   /** Policies here without a selector cover the whole mesh; "istio-system" unless configured. */
   readonly rootNamespace: string;
+  /** The mesh's own. @default none: principals are taken as they are written */
+  readonly trustDomain?: string;
+  /** Further trust domains whose identities count as the mesh's own. @default none */
+  readonly trustDomainAliases?: readonly string[];
 }
 
 /**
@@ -40,7 +44,7 @@ export interface PolicyIssue {
 }
 
 export interface ConvertedAuthorizationPolicy {
-  /** What ztunnel enforces; absent when it gets nothing (targetRefs, AUDIT, CUSTOM). */
+  /** What ztunnel gets; absent when it gets nothing (targetRefs, CUSTOM). */
   readonly authorization?: Authorization;
   /**
    * For each rule of `authorization`, the index in `spec.rules` it came from; -1 for one made up to
@@ -48,7 +52,7 @@ export interface ConvertedAuthorizationPolicy {
    */
   readonly ruleOrigins: readonly number[];
   /**
-   * One condition of type `ZtunnelAccepted`, or none for a policy that is not ztunnel's
+   * One condition: `ZtunnelAccepted`, or `WaypointAccepted` of a policy that is not ztunnel's
    * (targetRefs).
    */
   readonly conditions: readonly Condition[];

@@ -40,7 +40,11 @@ export function parseString(text: string): Parsed<StringMatch> {
 
 /** As a string, but without the `spiffe://` that some write before a principal. */
 export function parsePrincipal(text: string): Parsed<StringMatch> {
-  return parseString(text.startsWith("spiffe://") ? text.slice("spiffe://".length) : text);
+  return parseString(withoutScheme(text));
+}
+
+export function withoutScheme(principal: string): string {
+  return principal.startsWith("spiffe://") ? principal.slice("spiffe://".length) : principal;
 }
 
 /** A bare address, or a CIDR block. */
