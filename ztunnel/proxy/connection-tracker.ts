@@ -11,6 +11,7 @@ import type { Permit } from "./admit.ts";
 import type { End } from "./end.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import { PEER_REVOKED } from "./peer-watch.ts";
+import type { Reauthorizer, StandingConnection } from "./reauthorizer.ts";
 import { type Relay, type RelayOutcome, relay } from "./relay.ts";
 
 /** Everything known of a connection when its fate was decided. */
@@ -57,6 +58,9 @@ export interface ConnectionReporter {
   internalError(error: unknown): void;
 }
 
+/** Where connections that stand by a permit are known to whoever may take it back. */
+export type StandingConnections = Pick<Reauthorizer, "add" | "delete">;
+
 interface Tracked {
   readonly id: number;
   readonly podUid: string;
@@ -65,18 +69,22 @@ interface Tracked {
   readonly downstream: End;
   readonly upstream: End;
   relay: Relay | undefined;
+  /** Set once it stands by a permit. */
+  standing: StandingConnection | undefined;
   cause: ConnectionFailure | undefined;
   reported: ByteCounts;
 }
 
 export class ConnectionTracker {
   readonly #reporter: ConnectionReporter;
+  readonly #standing: StandingConnections;
   readonly #connections = new Map<number, Tracked>();
   readonly #idleWaiters: (() => void)[] = [];
   #nextId = 1;
 
-  constructor(reporter: ConnectionReporter) {
+  constructor(reporter: ConnectionReporter, standing: StandingConnections) {
     this.#reporter = reporter;
+    this.#standing = standing;
   }
 
   get size(): number {
@@ -100,12 +108,17 @@ export class ConnectionTracker {
       downstream,
       upstream,
       relay: undefined,
+      standing: undefined,
       cause: undefined,
       reported: { fromClient: 0, fromServer: 0 },
     };
     this.#connections.set(id, tracked);
     this.#reporter.opened(meta);
     tracked.relay = relay(downstream, upstream, (outcome) => this.#done(tracked, outcome));
+    const { permit } = meta;
+    if (permit === undefined || !this.#connections.has(id)) return;
+    tracked.standing = { permit, cut: (why) => cut(tracked, why) };
+    this.#standing.add(tracked.standing);
   }
 
   refused(meta: ConnectionMeta, startedAt: number, why: ConnectionFailure): void {
@@ -128,8 +141,7 @@ export class ConnectionTracker {
       const why = judge(tracked.podUid, tracked.meta);
       if (why === undefined) continue;
       count++;
-      tracked.cause ??= why;
-      tracked.relay?.abort(new Error(why.message));
+      cut(tracked, why);
     }
     return count;
   }
@@ -159,6 +171,7 @@ export class ConnectionTracker {
 
   #done(tracked: Tracked, outcome: RelayOutcome): void {
     this.#connections.delete(tracked.id);
+    if (tracked.standing !== undefined) this.#standing.delete(tracked.standing);
     const why = tracked.cause ?? (outcome.error && describeBreak(outcome, outcome.error));
     const durationMs = performance.now() - tracked.startedAt;
     const delta = takeDelta(tracked);
@@ -166,6 +179,11 @@ export class ConnectionTracker {
     if (this.#connections.size > 0) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
+}
+
+function cut(tracked: Tracked, why: ConnectionFailure): void {
+  tracked.cause ??= why;
+  tracked.relay?.abort(new Error(why.message));
 }
 
 function byteCounts({ downstream, upstream }: Tracked): ByteCounts {

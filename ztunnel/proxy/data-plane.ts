@@ -5,11 +5,9 @@ import type { Identity } from "#common/model/identity.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import { type AppliedChange, ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
-import { policiesMayDiffer } from "#ztunnel/state/state-update.ts";
+import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
-import { revoked } from "./admit.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
 import { Dialer } from "./dial.ts";
@@ -20,6 +18,7 @@ import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
 import { SlabPool } from "./read-buffers.ts";
 import { LocalPods } from "./same-node.ts";
+import { Reauthorizer } from "./reauthorizer.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
@@ -28,6 +27,8 @@ export interface DataPlaneOptions {
   /** This node's network; "" is the default network. */
   readonly network: string;
   /** @default true: applications see the address of their real client. */
+  /** Whose policies may cover the whole mesh. @default "istio-system" */
+  readonly rootNamespace?: string;
   readonly keepSourceAddress: boolean;
   /** @default true: pods of this node reach each other without a tunnel in between. */
   readonly sameNodeFastPath: boolean;
@@ -46,6 +47,7 @@ export class DataPlane {
   readonly #context: WorkerContext;
   readonly #pods = new Map<string, PodProxy>();
   readonly #keepalive: TunnelKeepalive;
+  readonly #reauthorizer: Reauthorizer;
   readonly #sweeper: NodeJS.Timeout;
   #draining = false;
 
@@ -53,6 +55,7 @@ export class DataPlane {
     this.#deps = deps;
     const state = new ProxyState(options);
     const batcher = new FlushBatcher();
+    this.#reauthorizer = new Reauthorizer({ state });
     const tcp = { batcher, slabs: new SlabPool(), syscalls: deps.syscalls };
     this.#context = {
       state,
@@ -64,7 +67,7 @@ export class DataPlane {
       dialer: new Dialer(deps.syscalls, tcp),
       tcp,
       batcher,
-      tracker: new ConnectionTracker(deps.reporter),
+      tracker: new ConnectionTracker(deps.reporter, this.#reauthorizer),
       trustDomain: options.trustDomain,
       random: deps.random,
       keepSourceAddress: options.keepSourceAddress,
@@ -82,21 +85,7 @@ export class DataPlane {
       for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
     }
     this.#context.waiter.stateChanged();
-    this.#reauthorize(change);
-  }
-
-  /** Established connections that today's policies no longer allow are closed (ambient.md F25). */
-  #reauthorize(change: AppliedChange): void {
-    const { state, tracker } = this.#context;
-    const affected = new Map<string, boolean>();
-    tracker.abort((_podUid, { permit }) => {
-      if (permit === undefined) return undefined;
-      const workload = state.findWorkloadByUid(permit.workload.uid);
-      if (workload === undefined) return undefined;
-      const known = affected.get(workload.uid) ?? policiesMayDiffer(change, workload);
-      affected.set(workload.uid, known);
-      return known ? revoked(permit, state.policiesFor(workload)) : undefined;
-    });
+    this.#reauthorizer.stateChanged(change);
   }
 
   putCertificate(certificate: WorkloadCertificate): void {
