@@ -104,8 +104,11 @@ describe("a connection", () => {
   async function checkWay(client: Side, server: Side, node: string, way: Way, source: string) {
     const workload = { "dst.workload": `web-${node}`, "dst.namespace": server };
     if (client === "meshed") {
-      const record = await waitForRecord(cluster, "node1", { "src.addr": source, ...workload });
-      assert.equal(record.direction, "outbound");
+      const record = await waitForRecord(cluster, "node1", {
+        "src.addr": source,
+        direction: "outbound",
+        ...workload,
+      });
       const byService = way === "name" || way === "service address";
       const hostname = `web-${node}.${server}.svc.cluster.local`;
       assert.equal(record["dst.service"], byService ? hostname : undefined);

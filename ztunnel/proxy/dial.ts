@@ -38,7 +38,10 @@ export class Dialer {
     const fd = this.#open(request);
     if (typeof fd !== "number") return fd;
     const end = TcpEnd.connecting(fd, this.#tcp);
-    return (await connected(end.socket, request.address)) ?? end;
+    const { address } = request;
+    const failed = await connected(address, (done) => end.connect(address.ip, address.port, done));
+    if (failed !== undefined) end.reset();
+    return failed ?? end;
   }
 
   /** A connected plain Socket, for TLS on top. */
@@ -46,7 +49,10 @@ export class Dialer {
     const fd = this.#open(request);
     if (typeof fd !== "number") return fd;
     const socket = adoptDescriptor(fd);
-    return (await connected(socket, request.address)) ?? socket;
+    const { address } = request;
+    const failed = await connected(address, connectSocket(socket, address));
+    if (failed !== undefined) socket.on("error", () => undefined).destroy();
+    return failed ?? socket;
   }
 
   #open({ netns, address, source }: DialRequest): number | ConnectionFailure {
@@ -68,32 +74,36 @@ export class Dialer {
   }
 }
 
+type Connect = (done: (error: Error | undefined) => void) => void;
+
 /** Waits for the connection; undefined when it stands. */
 function connected(
-  socket: net.Socket,
   address: SocketAddress,
+  connect: Connect,
 ): Promise<ConnectionFailure | undefined> {
   return new Promise((resolve) => {
-    const target = formatSocketAddress(address);
-    const timer = setTimeout(() => {
-      finish(failure("connect-timeout", `connection to ${target} timed out`, { retriable: true }));
-      socket.destroy();
-    }, CONNECT_TIMEOUT_MS);
-    const onError = (error: Error): void =>
-      finish(
-        failure("connect-failed", `connection to ${target} failed: ${error.message}`, {
-          retriable: true,
-        }),
-      );
-    const finish = (result: ConnectionFailure | undefined): void => {
+    const timer = setTimeout(() => resolve(notConnected(address, "timed out")), CONNECT_TIMEOUT_MS);
+    connect((error) => {
       clearTimeout(timer);
-      socket.off("connect", onConnect);
-      if (result === undefined) socket.off("error", onError);
-      resolve(result);
-    };
-    const onConnect = (): void => finish(undefined);
-    socket.once("connect", onConnect);
-    socket.on("error", onError);
-    socket.connect({ host: address.ip, port: address.port });
+      resolve(error && notConnected(address, `failed: ${error.message}`));
+    });
   });
+}
+
+function notConnected(address: SocketAddress, how: string): ConnectionFailure {
+  const reason = how === "timed out" ? "connect-timeout" : "connect-failed";
+  const message = `connection to ${formatSocketAddress(address)} ${how}`;
+  return failure(reason, message, { retriable: true });
+}
+
+/** Afterwards errors of the socket are its user's to hear of. */
+function connectSocket(socket: net.Socket, { ip, port }: SocketAddress): Connect {
+  return (done) => {
+    socket.once("error", done);
+    socket.once("connect", () => {
+      socket.off("error", done);
+      done(undefined);
+    });
+    socket.connect({ host: ip, port });
+  };
 }

@@ -1,23 +1,24 @@
 /**
- * Gathers writes over one round of the event loop: a stream is corked at its first chunk and
- * uncorked in
+ * Gathers writes over one round of the event loop: who has something to write is flushed in
  * `setImmediate`, after the poll phase, so that everything one round of epoll brought leaves in one
  * writev. (`nextTick` would run after every native callback and batch nothing: performance.md C.)
  */
-import type { Writable } from "node:stream";
+
+export interface Flushable {
+  /** Writes what has been gathered. */
+  flush(): void;
+}
 
 export class FlushBatcher {
-  #corked: Writable[] = [];
+  #waiting: Flushable[] = [];
   readonly #flush = (): void => {
-    const corked = this.#corked;
-    this.#corked = [];
-    for (const stream of corked) stream.uncork();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) one.flush();
   };
 
-  /** Corks the stream until this round ends; a stream that already is corked is left alone. */
-  cork(stream: Writable): void {
-    if (stream.writableCorked > 0 || stream.writableEnded) return;
-    stream.cork();
-    if (this.#corked.push(stream) === 1) setImmediate(this.#flush);
+  /** Flushes `one` when this round ends; to be called at its first write of a round. */
+  add(one: Flushable): void {
+    if (this.#waiting.push(one) === 1) setImmediate(this.#flush);
   }
 }

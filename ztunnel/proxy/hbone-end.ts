@@ -15,6 +15,7 @@ export class HboneEnd implements End {
    */
   readonly #transportAlive: () => boolean;
   #error: Error | undefined;
+  #corked = false;
   #ended = false;
   #closed = false;
 
@@ -43,8 +44,17 @@ export class HboneEnd implements End {
   }
 
   write(chunk: Uint8Array, release: (() => void) | undefined): boolean {
-    this.#batcher.cork(this.#stream);
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#stream.cork();
+      this.#batcher.add(this);
+    }
     return this.#stream.write(chunk, release);
+  }
+
+  flush(): void {
+    this.#corked = false;
+    this.#stream.uncork();
   }
 
   shutdown(): void {

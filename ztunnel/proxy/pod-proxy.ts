@@ -1,6 +1,6 @@
 /** One captured pod on one data worker: its three listeners, its tunnels, and their end. */
 import net from "node:net";
-import { parseIp, type SocketAddress } from "#common/model/ip.ts";
+import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
@@ -10,7 +10,7 @@ import { HbonePool } from "./hbone-pool.ts";
 import { HboneServer } from "./hbone-server.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import { InboundPlaintext } from "./inbound-plaintext.ts";
-import { acceptHandles, type TcpHandle } from "./node-internals.ts";
+import { acceptHandles, peerOf, type TcpHandle } from "./node-internals.ts";
 import { Outbound } from "./outbound.ts";
 import type { PodContext } from "./pod-context.ts";
 import { TcpEnd } from "./tcp-end.ts";
@@ -93,25 +93,24 @@ export class PodProxy {
       this.#acceptFailed();
       return;
     }
-    const client = TcpEnd.accepted(handle, tcp);
-    const { remoteAddress, remotePort } = client.socket;
-    // Of a link-local address comes the interface too (`fe80::1%eth0`), which is no part of it.
-    const ip = parseIp((remoteAddress ?? "").replace(/%.*$/, ""));
-    if (ip === undefined) {
+    const peer = peerOf(handle);
+    if (peer === undefined) {
       // Reset by its peer before it could be looked at.
-      client.reset();
+      handle.close();
       return;
     }
-    const original = this.#originalDestination(handle, client.socket.remoteFamily);
-    handler.handle(client, { ip, port: remotePort ?? 0 }, original).catch((error) => {
+    const original = this.#originalDestination(handle, peer);
+    const client = TcpEnd.accepted(handle, tcp);
+    handler.handle(client, peer, original).catch((error) => {
       client.reset();
       tracker.internalError(error);
     });
   }
 
-  #originalDestination(handle: TcpHandle, family: string | undefined): SocketAddress | undefined {
+  #originalDestination({ fd }: TcpHandle, { ip }: SocketAddress): SocketAddress | undefined {
     try {
-      return this.#syscalls.originalDestination(handle.fd, family === "IPv4" ? "ipv4" : "ipv6");
+      // An IPv4 client is one to conntrack too, though the listener is the one of both families.
+      return this.#syscalls.originalDestination(fd, ip.includes(":") ? "ipv6" : "ipv4");
     } catch (error) {
       if (error instanceof MeshError) return undefined;
       throw error;

@@ -5,8 +5,10 @@ import net from "node:net";
 import { test } from "node:test";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import { TCP_WRITE_QUEUE_BYTES } from "../limits.ts";
+import type { End, EndEvents } from "./end.ts";
 import { FlushBatcher } from "./flush-batcher.ts";
-import { acceptHandles, adoptDescriptor } from "./node-internals.ts";
+import { acceptHandles } from "./node-internals.ts";
+import { bestRawTcp, type RawTcpFactory, socketTcp } from "./raw-tcp.ts";
 import { SlabPool } from "./read-buffers.ts";
 import { type RelayOutcome, relay } from "./relay.ts";
 import { type TcpContext, TcpEnd } from "./tcp-end.ts";
@@ -26,8 +28,13 @@ async function listen(server: net.Server): Promise<number> {
 }
 
 /** client -> relay -> server, all on loopback; both listeners are closed at once. */
-async function openPath(): Promise<Path> {
-  const context: TcpContext = { batcher: new FlushBatcher(), slabs: new SlabPool(), syscalls };
+async function openPath(rawTcp: RawTcpFactory): Promise<Path> {
+  const context: TcpContext = {
+    batcher: new FlushBatcher(),
+    slabs: new SlabPool(),
+    syscalls,
+    rawTcp,
+  };
   const backend = net.createServer({ allowHalfOpen: true });
   const backendPort = await listen(backend);
   const front = net.createServer();
@@ -54,8 +61,8 @@ async function bridge(
   resolve: (outcome: RelayOutcome) => void,
 ): Promise<void> {
   const upstream = TcpEnd.connecting(syscalls.openTcpSocket({ family: "ipv4", mark: 0 }), context);
-  upstream.socket.connect(port, "127.0.0.1");
-  await once(upstream.socket, "connect");
+  const error = await new Promise((done) => upstream.connect("127.0.0.1", port, done));
+  assert.equal(error, undefined);
   relay(downstream, upstream, resolve);
 }
 
@@ -79,81 +86,114 @@ async function send(socket: net.Socket, chunk: Buffer, times: number): Promise<s
   return hash.digest("hex");
 }
 
-test("64 MiB each way at once arrive intact and in order", async () => {
-  const { client, server, done } = await openPath();
-  const toServer = collect(server);
-  const toClient = collect(client);
-  const sent = await Promise.all([
-    send(client, randomBytes(65_537), 1024),
-    send(server, randomBytes(8_191), 8192),
-  ]);
-  assert.equal((await toServer).hash, sent[0]);
-  assert.equal((await toClient).hash, sent[1]);
-  assert.deepEqual(await done, { error: undefined, brokenBy: undefined });
-});
+for (const [over, rawTcp] of [
+  ["", bestRawTcp()],
+  [", over sockets too", socketTcp],
+] as const) {
+  test(`64 MiB each way at once arrive intact and in order${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    const toServer = collect(server);
+    const toClient = collect(client);
+    const sent = await Promise.all([
+      send(client, randomBytes(65_537), 1024),
+      send(server, randomBytes(8_191), 8192),
+    ]);
+    assert.equal((await toServer).hash, sent[0]);
+    assert.equal((await toClient).hash, sent[1]);
+    assert.deepEqual(await done, { error: undefined, brokenBy: undefined });
+  });
 
-test("a client that half-closes first still gets the whole answer", async () => {
-  const { client, server, done } = await openPath();
-  const answer = collect(client);
-  client.end("question");
-  const question = await collect(server);
-  assert.equal(question.bytes, 8);
-  server.end(Buffer.alloc(300_000));
-  assert.equal((await answer).bytes, 300_000);
-  assert.equal((await done).error, undefined);
-});
+  test(`a client that half-closes first still gets the whole answer${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    const answer = collect(client);
+    client.end("question");
+    const question = await collect(server);
+    assert.equal(question.bytes, 8);
+    server.end(Buffer.alloc(300_000));
+    assert.equal((await answer).bytes, 300_000);
+    assert.equal((await done).error, undefined);
+  });
 
-test("a server that half-closes first still gets what the client sends after", async () => {
-  const { client, server, done } = await openPath();
-  server.end("bye");
-  client.resume();
-  await once(client, "end");
-  const late = collect(server);
-  client.end(Buffer.alloc(300_000));
-  assert.equal((await late).bytes, 300_000);
-  assert.equal((await done).error, undefined);
-});
+  test(`a server that half-closes first still gets what the client sends after${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    server.end("bye");
+    client.resume();
+    await once(client, "end");
+    const late = collect(server);
+    client.end(Buffer.alloc(300_000));
+    assert.equal((await late).bytes, 300_000);
+    assert.equal((await done).error, undefined);
+  });
 
-test("a reset by the server reaches the client as a reset", async () => {
-  const { client, server, done } = await openPath();
-  client.write("x");
-  await once(server, "data");
-  server.resetAndDestroy();
-  client.resume();
-  const [error] = (await once(client, "error")) as [NodeJS.ErrnoException];
-  assert.equal(error.code, "ECONNRESET");
-  assert.equal((await done).brokenBy, "upstream");
-});
+  test(`a reset by the server reaches the client as a reset${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    client.write("x");
+    await once(server, "data");
+    server.resetAndDestroy();
+    client.resume();
+    const [error] = (await once(client, "error")) as [NodeJS.ErrnoException];
+    assert.equal(error.code, "ECONNRESET");
+    assert.equal((await done).brokenBy, "upstream");
+  });
 
-test("a reset by the client reaches the server as a reset", async () => {
-  const { client, server, done } = await openPath();
-  client.write("x");
-  await once(server, "data");
-  client.resetAndDestroy();
-  const [error] = (await once(server, "error")) as [NodeJS.ErrnoException];
-  assert.equal(error.code, "ECONNRESET");
-  assert.equal((await done).brokenBy, "downstream");
-});
+  test(`a reset by the client reaches the server as a reset${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    client.write("x");
+    await once(server, "data");
+    client.resetAndDestroy();
+    const [error] = (await once(server, "error")) as [NodeJS.ErrnoException];
+    assert.equal(error.code, "ECONNRESET");
+    assert.equal((await done).brokenBy, "downstream");
+  });
 
-test("a reader that stops holds the sender back", async () => {
-  const { client, server, done } = await openPath();
-  server.pause();
-  const chunk = Buffer.alloc(1 << 20);
-  let accepted = 0;
-  // Until a write has not drained for a while: kernel buffers and our queue are full then.
-  for (let full = false; !full; ) {
-    accepted += chunk.length;
-    if (client.write(chunk)) continue;
-    const drained = once(client, "drain").then(() => true);
-    full = !(await Promise.race([drained, new Promise((r) => setTimeout(r, 500, false))]));
+  test(`a reader that stops holds the sender back${over}`, async () => {
+    const { client, server, done } = await openPath(rawTcp);
+    server.pause();
+    const chunk = Buffer.alloc(1 << 20);
+    let accepted = 0;
+    // Until a write has not drained for a while: kernel buffers and our queue are full then.
+    for (let full = false; !full; ) {
+      accepted += chunk.length;
+      if (client.write(chunk)) continue;
+      const drained = once(client, "drain").then(() => true);
+      full = !(await Promise.race([drained, new Promise((r) => setTimeout(r, 500, false))]));
+    }
+    assert.ok(accepted < 64 * (1 << 20), `${accepted} bytes were taken without a reader`);
+    assert.ok(accepted > TCP_WRITE_QUEUE_BYTES);
+    client.destroy();
+    server.destroy();
+    assert.notEqual((await done).error, undefined);
+  });
+}
+
+test("a descriptor that is not open is an error", () => {
+  const context = { batcher: new FlushBatcher(), slabs: new SlabPool(), syscalls };
+  for (const rawTcp of [bestRawTcp(), socketTcp]) {
+    assert.throws(() => TcpEnd.connecting(1_000_000, { ...context, rawTcp }));
   }
-  assert.ok(accepted < 64 * (1 << 20), `${accepted} bytes were taken without a reader`);
-  assert.ok(accepted > TCP_WRITE_QUEUE_BYTES);
-  client.destroy();
-  server.destroy();
-  assert.notEqual((await done).error, undefined);
 });
 
-test("adoptDescriptor gives errors for a descriptor that is not open", () => {
-  assert.throws(() => adoptDescriptor(1_000_000));
+test("a relay is done once, though its ends close each other at once", () => {
+  class AbruptEnd implements End {
+    readonly bytesRead = 0;
+    events: EndEvents | undefined;
+    start(events: EndEvents): void {
+      this.events = events;
+    }
+    write = () => true;
+    shutdown = () => undefined;
+    resume = () => undefined;
+    probe = () => undefined;
+    reset(error = new Error("reset")): void {
+      const { events } = this;
+      this.events = undefined;
+      events?.onClosed(error);
+    }
+  }
+  const outcomes: RelayOutcome[] = [];
+  const [downstream, upstream] = [new AbruptEnd(), new AbruptEnd()];
+  relay(downstream, upstream, (outcome) => outcomes.push(outcome));
+  const error = new Error("gone");
+  upstream.reset(error);
+  assert.deepEqual(outcomes, [{ error, brokenBy: "upstream" }]);
 });

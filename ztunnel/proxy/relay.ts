@@ -63,6 +63,8 @@ class RunningRelay implements Relay {
 
   #endClosed(from: End, to: End, side: Side, cause: Error | undefined): void {
     this.#closed.add(from);
+    // What follows may close the other end at once, which then is the last.
+    const last = this.#closed.size === 2;
     if (cause !== undefined && this.#error === undefined) {
       this.#error = cause;
       this.#brokenBy = side;
@@ -70,7 +72,6 @@ class RunningRelay implements Relay {
     if (cause !== undefined) to.reset();
     // It may wait for a drain that will not come now.
     else to.resume();
-    if (this.#closed.size < 2) return;
-    this.#onDone({ error: this.#error, brokenBy: this.#brokenBy });
+    if (last) this.#onDone({ error: this.#error, brokenBy: this.#brokenBy });
   }
 }

@@ -1,17 +1,12 @@
-/** A TCP socket as one end of a relay. */
-import type net from "node:net";
+/** A TCP connection as one end of a relay. */
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { TCP_WRITE_QUEUE_BYTES } from "../limits.ts";
 import type { End, EndEvents } from "./end.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
-import {
-  type AdoptOptions,
-  adoptDescriptor,
-  adoptHandle,
-  descriptorOf,
-  type TcpHandle,
-} from "./node-internals.ts";
+import type { TcpHandle } from "./node-internals.ts";
+import type { RawTcp, RawTcpFactory, RawTcpOwner } from "./raw-tcp.ts";
 import { ReadBuffers, type SlabPool } from "./read-buffers.ts";
+import { WriteQueue } from "./write-queue.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -19,107 +14,165 @@ const NOTHING = new Uint8Array(0);
 export interface TcpContext {
   readonly batcher: FlushBatcher;
   readonly slabs: SlabPool;
-  readonly syscalls: Pick<Syscalls, "resetOnClose">;
+  readonly syscalls: Pick<Syscalls, "resetOnClose" | "shutdownWrites">;
+  readonly rawTcp: RawTcpFactory;
 }
 
-export class TcpEnd implements End {
-  readonly socket: net.Socket;
+export class TcpEnd implements End, RawTcpOwner {
   bytesRead = 0;
   readonly #context: TcpContext;
   readonly #buffers: ReadBuffers;
+  readonly #queue = new WriteQueue();
+  readonly #tcp: RawTcp;
   #events: EndEvents | undefined;
+  #paused = true;
+  /** Whoever writes was told to wait. */
+  #full = false;
+  #readEnded = false;
+  /** No more writes; what is queued still leaves, then the peer is told. */
+  #writesEnd: "open" | "wanted" | "told" = "open";
+  #closed = false;
   #error: Error | undefined;
 
-  private constructor(makeSocket: (options: AdoptOptions) => net.Socket, context: TcpContext) {
+  private constructor(make: (owner: RawTcpOwner) => RawTcp, context: TcpContext) {
     this.#context = context;
     this.#buffers = new ReadBuffers(context.slabs, () => this.resume());
-    this.socket = makeSocket({
-      nextBuffer: () => this.#buffers.next(),
-      onData: (byteCount, buffer) => this.#onRead(byteCount, buffer),
-      writeHighWaterMark: TCP_WRITE_QUEUE_BYTES,
-    });
-    this.socket.on("error", (error) => {
-      this.#error ??= error;
-    });
-    this.socket.on("close", () => this.#onClose());
+    this.#tcp = make(this);
   }
 
   /** An accepted connection. Nothing is read before `start`. */
   static accepted(handle: TcpHandle, context: TcpContext): TcpEnd {
-    return new TcpEnd((options) => adoptHandle(handle, options), context);
+    return new TcpEnd((owner) => context.rawTcp.accepted(handle, owner), context);
   }
 
-  /** A connection yet to be made: call `socket.connect()`. Nothing is read before `start`. */
+  /** A connection yet to be made with `connect`. Nothing is read before `start`. */
   static connecting(fd: number, context: TcpContext): TcpEnd {
-    const end = new TcpEnd((options) => adoptDescriptor(fd, options), context);
-    end.socket.pause();
-    return end;
+    return new TcpEnd((owner) => context.rawTcp.connecting(fd, owner), context);
   }
 
-  get closed(): boolean {
-    return this.socket.closed;
+  /** `done` gets the error if there is one; a failed end is to be closed with `reset`. */
+  connect(ip: string, port: number, done: (error: Error | undefined) => void): void {
+    this.#tcp.connect(ip, port, done);
   }
 
   start(events: EndEvents): void {
     this.#events = events;
-    if (this.socket.destroyed) {
-      setImmediate(() => this.#onClose());
-      return;
-    }
-    this.socket.on("end", () => events.onEnd());
-    this.socket.on("drain", () => events.onDrain());
-    this.socket.resume();
+    if (this.#closed) setImmediate(() => this.#tellClosed());
+    else this.resume();
   }
 
   write(chunk: Uint8Array, release: (() => void) | undefined): boolean {
-    this.#context.batcher.cork(this.socket);
-    return this.socket.write(chunk, release);
+    if (this.#closed || this.#writesEnd !== "open") {
+      release?.();
+      return false;
+    }
+    if (this.#queue.empty) this.#context.batcher.add(this);
+    this.#queue.push(chunk, release);
+    this.#full ||= this.#queue.bytes >= TCP_WRITE_QUEUE_BYTES;
+    return !this.#full;
+  }
+
+  /** Writes what is queued, unless a write is under way: then its end does. */
+  flush(): void {
+    const queue = this.#queue;
+    if (this.#closed || queue.busy || queue.empty) return;
+    const outcome = this.#tcp.write(queue.take());
+    if (outcome === "written") this.onWritten();
+    else if (outcome !== "pending") this.#close(outcome);
   }
 
   shutdown(): void {
-    this.socket.end();
+    if (this.#closed || this.#writesEnd !== "open") return;
+    this.#writesEnd = "wanted";
+    this.flush();
+    this.#endWrites();
   }
 
   resume(): void {
-    if (!this.socket.destroyed) this.socket.resume();
+    if (!this.#paused || this.#closed || this.#readEnded || this.#events === undefined) return;
+    this.#paused = false;
+    this.#tcp.startReading();
   }
 
   /**
-   * Not `resetAndDestroy()`: while a shutdown is under way it fails and never closes the
-   * descriptor.
-   */
-  /**
-   * A socket that is not being read is not polled, so that its reset goes unnoticed for as long as
-   * the other side takes no more. A write of nothing sends nothing, but brings the socket's error.
+   * A connection that is not being read is not polled, so that its reset goes unnoticed for as long
+   * as the other side takes no more. A write of nothing sends nothing, but brings the error.
    */
   probe(): void {
-    const { socket } = this;
-    const unread = socket.isPaused() || socket.readableEnded;
-    if (unread && socket.writableLength === 0 && socket.writable) socket.write(NOTHING);
+    const unread = this.#paused || this.#readEnded;
+    if (!unread || this.#closed || this.#writesEnd !== "open" || !this.#queue.empty) return;
+    this.#queue.push(NOTHING, undefined);
+    this.flush();
   }
 
   reset(): void {
-    if (this.socket.destroyed) return;
-    const fd = descriptorOf(this.socket);
-    if (fd >= 0) this.#context.syscalls.resetOnClose(fd);
-    this.socket.destroy();
+    if (this.#closed) return;
+    const { descriptor } = this.#tcp;
+    if (descriptor >= 0) this.#context.syscalls.resetOnClose(descriptor);
+    this.#close(new Error("connection closed"));
   }
 
-  #onRead(byteCount: number, buffer: Uint8Array): boolean {
+  nextBuffer(): Uint8Array {
+    return this.#buffers.next();
+  }
+
+  onRead(byteCount: number, buffer: Uint8Array): boolean {
     this.bytesRead += byteCount;
     const { chunk, release } = this.#buffers.accept(byteCount, buffer);
     const more = this.#events?.onData(chunk, release) ?? false;
     if (more && this.#buffers.hasRoom()) return true;
-    // The handle stops by itself on false; pausing keeps the stream's own state in step.
-    this.socket.pause();
+    this.#paused = true;
     return false;
   }
 
-  #onClose(): void {
+  onReadEnd(): void {
+    this.#readEnded = true;
+    this.#events?.onEnd();
+    this.#closeIfOver();
+  }
+
+  onWritten(): void {
+    this.#queue.written();
+    if (this.#closed) return;
+    this.flush();
+    this.#endWrites();
+    if (!this.#full || this.#queue.bytes > TCP_WRITE_QUEUE_BYTES / 2) return;
+    this.#full = false;
+    this.#events?.onDrain();
+  }
+
+  onBroken(error: Error): void {
+    this.#close(error);
+  }
+
+  /**
+   * Tells the peer that no more follows, once all has left. Where the peer has said the same, closing
+   * tells it as well and is a system call less.
+   */
+  #endWrites(): void {
+    if (this.#closed || this.#writesEnd !== "wanted" || !this.#queue.empty) return;
+    this.#writesEnd = "told";
+    if (!this.#readEnded) this.#context.syscalls.shutdownWrites(this.#tcp.descriptor);
+    this.#closeIfOver();
+  }
+
+  #closeIfOver(): void {
+    if (this.#readEnded && this.#writesEnd === "told") this.#close(undefined);
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#error = error;
+    this.#tcp.close();
+    this.#queue.clear();
     this.#buffers.close();
+    this.#tellClosed();
+  }
+
+  #tellClosed(): void {
     const events = this.#events;
     this.#events = undefined;
-    const complete = this.socket.readableEnded && this.socket.writableFinished;
-    events?.onClosed(this.#error ?? (complete ? undefined : new Error("connection closed")));
+    events?.onClosed(this.#error);
   }
 }

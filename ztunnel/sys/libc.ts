@@ -37,6 +37,7 @@ export const IPV6_V6ONLY = 26;
 export const IPV6_TRANSPARENT = 75;
 /** At SOL_IP and, with the same number (IP6T_SO_ORIGINAL_DST), at SOL_IPV6. netfilter_ipv4.h. */
 export const SO_ORIGINAL_DST = 80;
+export const SHUT_WR = 1;
 export const SCM_RIGHTS = 1;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -51,6 +52,7 @@ export interface Libc {
   bind(fd: number, address: Uint8Array, length: number): number;
   listen(fd: number, backlog: number): number;
   close(fd: number): number;
+  shutdown(fd: number, how: number): number;
   setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Buffer, length: Int32Array): number;
   send(fd: number, data: Buffer, length: number, flags: number): number;
@@ -64,6 +66,7 @@ export function loadLibc(): Libc {
     socket: self.func("int socket(int domain, int type, int protocol)"),
     bind: self.func("int bind(int fd, const void *addr, uint32_t len)"),
     listen: self.func("int listen(int fd, int backlog)"),
+    shutdown: self.func("int shutdown(int fd, int how)"),
     close: self.func("int close(int fd)"),
     setsockopt: self.func(
       "int setsockopt(int fd, int level, int name, const void *value, uint32_t len)",

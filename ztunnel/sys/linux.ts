@@ -17,6 +17,7 @@ import {
   IPV6_V6ONLY,
   type Libc,
   loadLibc,
+  SHUT_WR,
   SO_KEEPALIVE,
   SO_LINGER,
   SO_MARK,
@@ -145,6 +146,11 @@ class LinuxSyscalls implements Syscalls {
     if (this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_ZERO, length) < 0) {
       throwErrno(`setsockopt SO_LINGER of descriptor ${fd}`);
     }
+  }
+
+  shutdownWrites(fd: number): void {
+    // Fails only where the connection is gone (ENOTCONN), which reading and writing tell as well.
+    this.#libc.shutdown(fd, SHUT_WR);
   }
 
   close(fd: number): void {

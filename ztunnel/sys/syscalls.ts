@@ -53,6 +53,8 @@ export interface Syscalls {
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
   /** Closing this TCP socket will reset its connection, whatever is still queued (SO_LINGER 0). */
   resetOnClose(fd: number): void;
+  /** Tells the peer of a TCP socket that no more follows; nothing where it is gone already. */
+  shutdownWrites(fd: number): void;
   close(fd: number): void;
   /**
    * A number that grows with every change of the current namespace's nftables rules, whoever makes
