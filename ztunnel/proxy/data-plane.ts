@@ -16,9 +16,10 @@ import { FlushBatcher } from "./flush-batcher.ts";
 import { PeerWatch } from "./peer-watch.ts";
 import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
+import { bestRawTcp } from "./raw-tcp.ts";
 import { SlabPool } from "./read-buffers.ts";
-import { LocalPods } from "./same-node.ts";
 import { Reauthorizer } from "./reauthorizer.ts";
+import { LocalPods } from "./same-node.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
@@ -26,9 +27,9 @@ export interface DataPlaneOptions {
   readonly trustDomain: string;
   /** This node's network; "" is the default network. */
   readonly network: string;
-  /** @default true: applications see the address of their real client. */
   /** Whose policies may cover the whole mesh. @default "istio-system" */
   readonly rootNamespace?: string;
+  /** @default true: applications see the address of their real client. */
   readonly keepSourceAddress: boolean;
   /** @default true: pods of this node reach each other without a tunnel in between. */
   readonly sameNodeFastPath: boolean;
@@ -46,17 +47,22 @@ export class DataPlane {
   readonly #deps: DataPlaneDeps;
   readonly #context: WorkerContext;
   readonly #pods = new Map<string, PodProxy>();
-  readonly #keepalive: TunnelKeepalive;
   readonly #reauthorizer: Reauthorizer;
+  readonly #keepalive: TunnelKeepalive;
   readonly #sweeper: NodeJS.Timeout;
   #draining = false;
 
   constructor(options: DataPlaneOptions, deps: DataPlaneDeps) {
     this.#deps = deps;
     const state = new ProxyState(options);
-    const batcher = new FlushBatcher();
     this.#reauthorizer = new Reauthorizer({ state });
-    const tcp = { batcher, slabs: new SlabPool(), syscalls: deps.syscalls };
+    const batcher = new FlushBatcher();
+    const tcp = {
+      batcher,
+      slabs: new SlabPool(),
+      syscalls: deps.syscalls,
+      rawTcp: bestRawTcp(),
+    };
     this.#context = {
       state,
       waiter: new StateWaiter(state),
