@@ -60,7 +60,7 @@ export interface StatusWriter {
     observedGeneration: number | undefined,
   ): Promise<void>;
   /**
-   * Sets `status.addresses` of a ServiceEntry, all of them. Nothing is written when nothing changes.
+   * Sets all of `status.addresses` of a ServiceEntry. Nothing is written when nothing changes.
    */
   setAddresses(object: ObjectReference, addresses: readonly ServiceEntryAddress[]): Promise<void>;
   /** Adds an Event; a repetition of the last Event counts it up instead. */

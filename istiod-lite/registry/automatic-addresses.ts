@@ -20,6 +20,12 @@ const LAST = 65_534;
 export class AutomaticAddresses {
   readonly #byHolder = new Map<string, readonly IpAddress[]>();
   readonly #holders = new Map<IpAddress, string>();
+  readonly #last: number;
+
+  /** `last` is the highest number that is handed out. */
+  constructor(last = LAST) {
+    this.#last = last;
+  }
 
   /** What the holder has now. A holder is any name that stays the same. */
   of(holder: string): readonly IpAddress[] | undefined {
@@ -40,9 +46,11 @@ export class AutomaticAddresses {
    */
   allocate(holder: string, isFree: (ip: IpAddress) => boolean): readonly IpAddress[] | undefined {
     this.release(holder);
-    const start = firstChoice(holder);
-    for (let tries = 0; tries <= LAST - FIRST; tries++) {
-      const number = FIRST + ((start + tries) % (LAST - FIRST + 1));
+    const count = this.#last - FIRST + 1;
+    if (this.#byHolder.size >= count) return undefined;
+    const start = firstChoice(holder) % count;
+    for (let tries = 0; tries < count; tries++) {
+      const number = FIRST + ((start + tries) % count);
       const ips = addressesAt(number);
       if (ips.some((ip) => this.#holders.has(ip) || !isFree(ip))) continue;
       this.#take(holder, ips);
@@ -71,7 +79,7 @@ export function parseAutomaticAddress(text: string): IpAddress | undefined {
 }
 
 function firstChoice(holder: string): number {
-  return Number.parseInt(hash("sha256", holder, "hex").slice(0, 8), 16) % (LAST - FIRST + 1);
+  return Number.parseInt(hash("sha256", holder, "hex").slice(0, 8), 16);
 }
 
 function addressesAt(number: number): readonly IpAddress[] {

@@ -43,8 +43,7 @@ export class EntryDispute {
   podAt({ address = "", network = "" }: WorkloadEntrySpec): string | undefined {
     const ip = parseIp(address);
     if (ip === undefined || network !== "") return undefined;
-    const [pod] = this.#stores.pods.atAddress(ip);
-    return pod;
+    return this.#podOf(ip);
   }
 
   /**
@@ -55,8 +54,7 @@ export class EntryDispute {
     const ip = parseIp(address);
     if (ip === undefined) return "standard";
     const { claims, entries } = this.#stores;
-    const isService = claims.owner(ip) !== undefined;
-    return isService || entries.owner(ip) !== key ? "host-network" : "standard";
+    return claims.isClaimed(ip) || entries.owner(ip) !== key ? "host-network" : "standard";
   }
 
   workloadEntryIssues({ spec }: WorkloadEntry): readonly EntryIssue[] {
@@ -83,10 +81,10 @@ export class EntryDispute {
 
   #hostIssues(entry: ServiceEntry): readonly EntryIssue[] {
     const { namespace = "default" } = entry.metadata;
-    const key = `ServiceEntry/${namespacedName(entry)}`;
+    const claim = this.#stores.claims.get(`ServiceEntry/${namespacedName(entry)}`);
     return entry.spec.hosts.flatMap((host, i) => {
-      const holder = this.#stores.claims.holder(namespace, host);
-      if (holder === undefined || holder.key === key) return [];
+      const holder = claim && this.#stores.claims.holder(namespace, host);
+      if (holder === undefined || holder === claim) return [];
       const message = `${host} is served by ${holder.key} already`;
       return [{ field: `spec.hosts[${i}]`, message, cause: "invalid" }];
     });
@@ -124,9 +122,14 @@ export class EntryDispute {
     });
   }
 
+  /** The pod that has the address; of several, as while one replaces another, the first by name. */
+  #podOf(ip: IpAddress): string | undefined {
+    return [...this.#stores.pods.atAddress(ip)].sort()[0];
+  }
+
   /** What keeps the entry from having the address, by name. */
   #obstacle(entry: ServiceEntry, host: string, ip: IpAddress): string | undefined {
-    const [pod] = this.#stores.pods.atAddress(ip);
+    const pod = this.#podOf(ip);
     if (pod !== undefined) return `Pod/${pod}`;
     const key = `ServiceEntry/${namespacedName(entry)}`;
     return this.#stores.claims.obstacle(key, host, ip)?.key;

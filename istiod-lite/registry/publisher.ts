@@ -68,8 +68,8 @@ export class Publisher {
     }
     const others = new Map<IpAddress, string>();
     for (const ip of clusterIps(service)) {
-      const owner = claims.owner(ip)?.key;
-      if (owner !== undefined && owner !== `Service/${key}`) others.set(ip, owner);
+      const owner = claims.obstacle(`Service/${key}`, "", ip)?.key;
+      if (owner !== undefined) others.set(ip, owner);
     }
     const resource = serviceResource(service, this.#options.clusterDomain, {
       ips: clusterIps(service).filter((ip) => !others.has(ip)),

@@ -260,7 +260,7 @@ export class Registry {
     for (const key of keys.sort((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : 0))) {
       const left = this.#addresses.complete(
         key,
-        (ip) => this.#claims.owner(ip) === undefined && this.#pods.atAddress(ip).size === 0,
+        (ip) => !this.#claims.isClaimed(ip) && this.#pods.atAddress(ip).size === 0,
       );
       if (left.length === 0) this.#unaddressed.delete(key);
       const entry = this.#entries.service(key);

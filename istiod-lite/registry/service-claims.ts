@@ -60,13 +60,9 @@ export class ServiceClaims {
     return best?.key === key;
   }
 
-  /** The object that has the address, of those that claim it. */
-  owner(ip: IpAddress): ServiceClaim | undefined {
-    let best: ServiceClaim | undefined;
-    for (const claim of this.#byAddress.get(ip)?.values() ?? []) {
-      if (best === undefined || isBefore(claim, best, ip)) best = claim;
-    }
-    return best;
+  /** Whether any object claims the address. */
+  isClaimed(ip: IpAddress): boolean {
+    return this.#byAddress.has(ip);
   }
 
   /** The keys of all objects that claim the address. */
@@ -76,18 +72,23 @@ export class ServiceClaims {
 
   /**
    * The object that keeps `key` from having the address for its host; undefined where nobody does.
-   * A namespace that overrides a host for its own clients may have the canonical one's address too.
+   * A namespace that overrides a host for its own clients may have the canonical one's address too,
+   * and what only one namespace sees stands in the way of nobody else.
    */
   obstacle(key: string, host: string, ip: IpAddress): ServiceClaim | undefined {
     const claim = this.#claims.get(key);
-    const owner = this.owner(ip);
-    if (claim === undefined || owner === undefined || owner.key === key) return undefined;
-    const overrides =
-      owner.kind === "ServiceEntry" &&
-      owner.namespace !== claim.namespace &&
-      owner.hosts.includes(host) &&
-      !this.isCanonical(key, host);
-    return overrides ? undefined : owner;
+    if (claim === undefined) return undefined;
+    let owner = claim;
+    for (const rival of this.#byAddress.get(ip)?.values() ?? []) {
+      if (!meet(claim, rival) || !isBefore(rival, owner, ip)) continue;
+      if (!this.#overrides(claim, host, rival)) owner = rival;
+    }
+    return owner === claim ? undefined : owner;
+  }
+
+  #overrides(claim: ServiceClaim, host: string, other: ServiceClaim): boolean {
+    if (other.kind === "Service" || other.namespace === claim.namespace) return false;
+    return other.hosts.includes(host) && !this.isCanonical(claim.key, host);
   }
 
   *#rivals(claim: ServiceClaim | undefined): Iterable<string> {
@@ -107,6 +108,12 @@ export class ServiceClaims {
     for (const host of claim.hosts) removeFrom(this.#byHost, host, claim.key);
     for (const ip of claim.addresses.keys()) removeFrom(this.#byAddress, ip, claim.key);
   }
+}
+
+/** Whether there is a client to whom both are there. */
+function meet(a: ServiceClaim, b: ServiceClaim): boolean {
+  if (a.kind === "Service" || b.kind === "Service" || a.namespace === b.namespace) return true;
+  return a.visibility === "public" && b.visibility === "public";
 }
 
 /**

@@ -5,6 +5,7 @@ import { type Cidr, type IpAddress, ipFromBytes, parseCidr, parseIp } from "#com
 import type { LoadBalancing, Service, ServicePort, Visibility } from "#common/model/service.ts";
 import { entryLoadBalancing } from "./load-balancing.ts";
 import { appProtocol } from "./service-ports.ts";
+import { entryExport } from "./visibility.ts";
 
 // Source: istio/api label/labels.yaml.
 const AUTOMATIC_ADDRESS_LABEL = "networking.istio.io/enable-autoallocate-ip";
@@ -52,7 +53,8 @@ export function hostsWithoutAddress(entry: ServiceEntry): readonly string[] {
   const { addresses = [], hosts } = entry.spec;
   const label = entry.metadata.labels?.[AUTOMATIC_ADDRESS_LABEL]?.toLowerCase();
   const isFixed = resolutionOf(entry) === "NONE" || !isServed(entry);
-  if (addresses.length > 0 || isFixed || label === "false") return [];
+  const isSeen = entryExport(entry).visibility !== "none";
+  if (addresses.length > 0 || isFixed || !isSeen || label === "false") return [];
   return [...new Set(hosts)].filter((host) => !host.startsWith("*"));
 }
 
