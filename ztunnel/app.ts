@@ -219,6 +219,7 @@ export class Ztunnel {
         handlers,
         logger: this.#rootLogger.scope("xds"),
         counters: new XdsClientMetrics(this.#registry),
+        onConnected: () => this.#reporter.repeat(),
       },
       node,
     );

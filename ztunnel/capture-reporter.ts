@@ -12,6 +12,8 @@ export class CaptureReporter {
   readonly #channel: Pick<ControlPlaneChannel, "client" | "metadata">;
   readonly #node: string;
   readonly #logger: Logger;
+  /** The newest report of each pod that is or shall be captured. */
+  readonly #known = new Map<string, PodReport>();
   /** The newest report of each pod that has not been delivered. */
   readonly #waiting = new Map<string, PodReport>();
   readonly #backoff = new Backoff({
@@ -33,7 +35,20 @@ export class CaptureReporter {
 
   /** Queues reports; a later one of the same pod replaces an earlier one. */
   send(reports: readonly PodReport[]): void {
-    for (const podReport of reports) this.#waiting.set(podReport.uid, podReport);
+    for (const podReport of reports) {
+      const { uid, state } = podReport;
+      if (state === "disabled") this.#known.delete(uid);
+      else this.#known.set(uid, podReport);
+      this.#waiting.set(uid, podReport);
+    }
+    void this.#pump();
+  }
+
+  /** Says again what became of all pods: to an istiod-lite that may have forgotten it. */
+  repeat(): void {
+    for (const [uid, podReport] of this.#known) {
+      if (!this.#waiting.has(uid)) this.#waiting.set(uid, podReport);
+    }
     void this.#pump();
   }
 

@@ -26,6 +26,8 @@ export interface DeltaClientDeps {
   readonly handlers: readonly ResourceHandler[];
   readonly logger: Logger;
   readonly counters: XdsCounters;
+  /** Called once per stream, after the first push of any type has been applied. */
+  readonly onConnected?: () => void;
   /** Called once per type, after its first push has been applied. */
   readonly onSynced?: (typeUrl: string) => void;
   /** Uniform in [0, 1): the jitter of reconnects. @default Math.random */
@@ -108,10 +110,13 @@ export class DeltaClient {
   }
 
   #pushed(handler: ResourceHandler, bytes: number): void {
-    const { counters, logger, onSynced } = this.#deps;
-    if (!this.#connected) logger.info("xds stream established", { url: this.#deps.channel.url });
-    this.#connected = true;
+    const { channel, counters, logger, onConnected, onSynced } = this.#deps;
     counters.received(handler.typeUrl, bytes);
+    if (!this.#connected) {
+      this.#connected = true;
+      logger.info("xds stream established", { url: channel.url });
+      onConnected?.();
+    }
     if (this.#announced.has(handler.typeUrl)) return;
     this.#announced.add(handler.typeUrl);
     onSynced?.(handler.typeUrl);

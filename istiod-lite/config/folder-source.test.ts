@@ -31,9 +31,19 @@ test("start delivers everything, later changes come one by one", async (t) => {
   assert.deepEqual(fixture.lines, []);
 });
 
-test("an empty folder is a first delivery of nothing", async (t) => {
-  const { batches } = await new SourceFixture(t).start(t);
-  assert.deepEqual(batches, [[]]);
+test("an empty folder is waited for as a missing one is; emptied later, it is empty", async (t) => {
+  const fixture = new SourceFixture(t);
+  const starting = fixture.start(t);
+  assert.equal(await Promise.race([starting, sleep(100, "waiting")]), "waiting");
+  assert.match(fixture.lines.join(), /no objects yet/);
+  fixture.publish(shop);
+  const { batches, until } = await starting;
+  assert.deepEqual(
+    batches.map((changes) => changes.map(({ key }) => key)),
+    [["Namespace//shop"]],
+  );
+  fixture.remove("Namespace", "_", "shop");
+  await until((state) => state.size === 0);
 });
 
 test("a missing folder is waited for, one that vanishes deletes nothing", async (t) => {
@@ -132,13 +142,14 @@ test("overlays survive a restart; broken ones are replaced by the next write", a
 
 test("a source is started once, and silent after close", async (t) => {
   const fixture = new SourceFixture(t);
+  fixture.publish(shop);
   const { source, batches } = await fixture.start(t);
   await assert.rejects(
     source.start(() => undefined),
     { code: "SOURCE_STARTED" },
   );
   await source.close();
-  fixture.publish(shop);
+  fixture.publish(policy("p"));
   await sleep(100);
   assert.equal(batches.length, 1);
 });

@@ -50,7 +50,10 @@ export class FolderSource implements ConfigSource {
     return this.#entries.get(key)?.object;
   }
 
-  /** As `start` of the interface says. While the folder does not exist, it waits for it. */
+  /**
+   * As `start` of the interface says. While the folder does not exist or is empty, it waits: an
+   * istiod-lite that knows nothing would tell proxies that all they know is gone.
+   */
   async start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void> {
     if (this.#started) throw new MeshError("SOURCE_STARTED", "the source is started already");
     this.#started = true;
@@ -72,7 +75,7 @@ export class FolderSource implements ConfigSource {
   #onResult(result: LoadResult): void {
     this.#logProblems(result);
     // An absent folder says nothing about the objects, least of all that they are gone.
-    if (!result.folderReadable) return;
+    if (!result.folderReadable || this.#isTooEarly(result)) return;
     const entries = new Map<string, Entry>();
     for (const { object } of result.objects) {
       const key = objectKey(object);
@@ -80,6 +83,12 @@ export class FolderSource implements ConfigSource {
     }
     this.#replace(entries);
     for (const key of this.#overlays.keys()) this.#removeOrphan(key);
+  }
+
+  #isTooEarly(result: LoadResult): boolean {
+    if (this.#delivered || result.objects.length > 0) return false;
+    this.#logger.info("no objects yet, waiting for the first", { folder: this.#folder });
+    return true;
   }
 
   #onOverlay(key: string): void {

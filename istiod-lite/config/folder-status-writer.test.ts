@@ -12,6 +12,7 @@ import {
   policy,
   policyRef,
   SourceFixture,
+  shop,
 } from "#istiod-lite/config/source-fixture.ts";
 
 test("a pod's annotation comes back in the change stream, and goes again", async (t) => {
@@ -80,6 +81,7 @@ test("what changes nothing writes nothing and delivers nothing", async (t) => {
 
 test("nothing is written about objects that do not exist", async (t) => {
   const fixture = new SourceFixture(t);
+  fixture.publish(shop);
   const { statusWriter } = await fixture.start(t);
   await statusWriter.setPodAnnotation("shop", "../../x", "x", "1");
   await statusWriter.setConditions(policyRef, [accepted], 1);
