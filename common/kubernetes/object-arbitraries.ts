@@ -137,6 +137,28 @@ const kinds: Record<string, [apiVersion: string, namespaced: boolean, fields: ob
         ),
     },
   ],
+  ServiceEntry: [
+    "networking.istio.io/v1",
+    true,
+    {
+      spec: fc.tuple(label, port, ip, fc.nat({ max: 255 })).map(([host, number, vip, last]) => ({
+        hosts: [`${host}.example.com`],
+        addresses: [vip],
+        ports: [{ number, name: "http", protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: `192.0.2.${last}` }],
+      })),
+    },
+  ],
+  WorkloadEntry: [
+    "networking.istio.io/v1",
+    true,
+    {
+      spec: fc
+        .tuple(label, labels, fc.nat({ max: 9 }))
+        .map(([host, own, weight]) => ({ address: `${host}.example.com`, labels: own, weight })),
+    },
+  ],
   AuthorizationPolicy: [
     "security.istio.io/v1",
     true,
