@@ -107,12 +107,20 @@ export class ProxyState {
     return this.#workloads.findByAddress(network, ip);
   }
 
-  /** The service that a client in `clientNamespace` means by a hostname (ambient.md F34, F35). */
-  findServiceByHostname(hostname: string, clientNamespace: string): Service | undefined {
-    return this.#services.findByHostname(hostname, {
+  /**
+   * The service that a client in `clientNamespace` means by a hostname, of those that `accept`
+   * takes; host names are compared without regard to case (ambient.md F34, F35).
+   */
+  findServiceByHostname(
+    hostname: string,
+    clientNamespace: string,
+    accept?: (service: Service) => boolean,
+  ): Service | undefined {
+    const client = {
       namespace: clientNamespace,
       preferredNamespace: this.#options.preferredServiceNamespace,
-    });
+    };
+    return this.#services.findByHostname(hostname, client, accept);
   }
 
   findServiceByKey(key: string): Service | undefined {
@@ -151,17 +159,17 @@ export class ProxyState {
     return this.#policies.values();
   }
 
+  /** Keys of policies that no version could be read of: whom they may cover is closed. */
+  unreadablePolicies(): ReadonlySet<string> {
+    return this.#policies.unreadable();
+  }
+
   get counts(): { workloads: number; services: number; policies: number } {
     return {
       workloads: this.#workloads.size,
       services: this.#services.size,
       policies: this.#policies.size,
     };
-  }
-
-  /** Keys of policies that no version could be read of: whom they may cover is closed. */
-  unreadablePolicies(): ReadonlySet<string> {
-    return this.#policies.unreadable();
   }
 
   #putWorkload(workload: Workload, change: ChangeBuilder): void {

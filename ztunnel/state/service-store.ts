@@ -71,9 +71,15 @@ export class ServiceStore {
     return longest;
   }
 
-  findByHostname(hostname: string, client: ServiceClient): Service | undefined {
-    const services = this.#byHostname.get(hostname);
-    return services && best(services, client);
+  /** Without regard to case; `accept` leaves out what the client cannot mean. */
+  findByHostname(
+    hostname: string,
+    client: ServiceClient,
+    accept?: (service: Service) => boolean,
+  ): Service | undefined {
+    const services = this.#byHostname.get(hostname.toLowerCase());
+    if (services === undefined) return undefined;
+    return best(accept === undefined ? services : services.filter(accept), client);
   }
 
   /** Puts the service in place of the one with the same namespace and hostname. */
@@ -120,7 +126,7 @@ export class ServiceStore {
   }
 
   #index(service: Service): void {
-    append(this.#byHostname, service.hostname, service);
+    append(this.#byHostname, service.hostname.toLowerCase(), service);
     for (const { network, ip, cidr } of service.addresses) {
       if (cidr === undefined) append(this.#byAddress, networkAddressKey({ network, ip }), service);
       else this.#table(network).add(cidr, service);
@@ -128,7 +134,7 @@ export class ServiceStore {
   }
 
   #unindex(service: Service): void {
-    drop(this.#byHostname, service.hostname, service);
+    drop(this.#byHostname, service.hostname.toLowerCase(), service);
     for (const { network, ip, cidr } of service.addresses) {
       if (cidr === undefined) drop(this.#byAddress, networkAddressKey({ network, ip }), service);
       else this.#dropBlock(network, cidr, service);

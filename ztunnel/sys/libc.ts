@@ -14,6 +14,7 @@ export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_RAW = 3;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_SEQPACKET = 5;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
@@ -22,6 +23,7 @@ export const SOL_SOCKET = 1;
 export const SOL_TCP = 6;
 export const SOL_IPV6 = 41;
 export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
 export const TCP_NODELAY = 1;
 export const SO_REUSEADDR = 2;
 export const SO_KEEPALIVE = 9;
@@ -144,7 +146,10 @@ const ERRNO_NAMES: ReadonlyMap<number, string> = new Map([
 
 /** The name of the thread's last error ("ENOENT"), or "E<number>" where Node knows no name. */
 export function errnoName(): string {
-  const number = koffi.errno();
+  return nameOfErrno(koffi.errno());
+}
+
+export function nameOfErrno(number: number): string {
   return ERRNO_NAMES.get(number) ?? `E${number}`;
 }
 

@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { readOriginalDestination } from "./conntrack.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -25,6 +26,7 @@ import {
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_CLOEXEC,
+  SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOCKADDR_MAX_BYTES,
@@ -40,9 +42,16 @@ import {
 } from "./libc.ts";
 import { readNftGeneration } from "./nft-generation.ts";
 import { readSocketAddress, writeSocketAddress } from "./socket-address.ts";
-import type { ClientSocketOptions, ListenerOptions, Netns, Syscalls } from "./syscalls.ts";
+import type {
+  ClientSocketOptions,
+  ListenerOptions,
+  Netns,
+  Syscalls,
+  UdpSocketOptions,
+} from "./syscalls.ts";
 
 const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+const DATAGRAM_TYPE = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 const INT_BYTES = 4;
 /** struct linger: on, for zero seconds. */
 const LINGER_ZERO = Int32Array.of(1, 0);
@@ -135,6 +144,22 @@ class LinuxSyscalls implements Syscalls {
     });
   }
 
+  openUdpSocket({ ip, port, reusePort, mark }: UdpSocketOptions): number {
+    const isIpv6 = ip.includes(":");
+    const fd = this.#socket(isIpv6 ? AF_INET6 : AF_INET, DATAGRAM_TYPE);
+    return this.#orClose(fd, () => {
+      if (isIpv6) this.#setOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+      if (reusePort) this.#setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+      if (mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, mark);
+      const length = writeSocketAddress(this.#address, ip, port);
+      if (this.#libc.bind(fd, this.#address, length) < 0) throwErrno(`bind ${ip} port ${port}`);
+    });
+  }
+
+  originalUdpDestination(client: SocketAddress, local: SocketAddress): SocketAddress | undefined {
+    return readOriginalDestination(this.#libc, client, local);
+  }
+
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined {
     if (family === "ipv4") return this.#originalDestinationAt(fd, SOL_IP);
     // An IPv4 connection on a dual-stack socket is known to IPv4's conntrack only.
@@ -182,8 +207,8 @@ class LinuxSyscalls implements Syscalls {
     this.#setOption(fd, SOL_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
   }
 
-  #socket(family: number): number {
-    const fd = this.#libc.socket(family, STREAM_TYPE, 0);
+  #socket(family: number, type = STREAM_TYPE): number {
+    const fd = this.#libc.socket(family, type, 0);
     return fd < 0 ? throwErrno("socket") : fd;
   }
 

@@ -33,6 +33,17 @@ export interface ClientSocketOptions {
   readonly source?: IpAddress;
 }
 
+export interface UdpSocketOptions {
+  /** Bound to this address, and to no other family's. */
+  readonly ip: IpAddress;
+  /** 0 for one that the kernel chooses at random. */
+  readonly port: number;
+  /** SO_REUSEPORT: an old and a new process receive side by side. */
+  readonly reusePort: boolean;
+  /** SO_MARK, 0 for none. */
+  readonly mark: number;
+}
+
 export interface Syscalls {
   /** Opens a namespace by path: /proc/PID/ns/net or a bind mount of one. */
   openNetns(path: string): Netns;
@@ -49,6 +60,13 @@ export interface Syscalls {
   listenTcp(options: ListenerOptions): number;
   /** An unconnected TCP socket in the current namespace, non-blocking, close-on-exec. */
   openTcpSocket(options: ClientSocketOptions): number;
+  /** A bound UDP socket in the current namespace; its descriptor is for `dgram`'s `bind({fd})`. */
+  openUdpSocket(options: UdpSocketOptions): number;
+  /**
+   * Where a datagram was sent before it was redirected, by the current namespace's conntrack table:
+   * `client` is its sender, `local` the address at which it arrived. Undefined where none is known.
+   */
+  originalUdpDestination(client: SocketAddress, local: SocketAddress): SocketAddress | undefined;
   /** SO_ORIGINAL_DST of an accepted socket; undefined where conntrack knows none. */
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
   /** Closing this TCP socket will reset its connection, whatever is still queued (SO_LINGER 0). */
