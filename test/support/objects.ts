@@ -22,11 +22,15 @@ export interface PodOptions {
   /** Made along with the pod; the app's name unless given. */
   readonly serviceAccount?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** An IPv4 address of the node's block; any unless given. */
+  readonly address?: string;
 }
 
 /** A pod that runs nothing, for servers and clients of the test's own, and its service account. */
 export function pod(options: PodOptions): readonly object[] {
   const { namespace, name, node, app = name, serviceAccount = app, labels = {} } = options;
+  const { address } = options;
+  const annotations = { "cni.projectcalico.org/ipAddrs": `["${address}"]` };
   return [
     {
       apiVersion: "v1",
@@ -36,7 +40,12 @@ export function pod(options: PodOptions): readonly object[] {
     {
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name, namespace, labels: { app, ...labels } },
+      metadata: {
+        name,
+        namespace,
+        labels: { app, ...labels },
+        ...(address !== undefined && { annotations }),
+      },
       spec: {
         nodeName: node,
         serviceAccountName: serviceAccount,
