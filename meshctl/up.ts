@@ -3,11 +3,13 @@ import type { Command } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
+import { parseStockZtunnels } from "#meshctl/stock-ztunnel-option.ts";
 
 interface UpOptions {
   readonly name: string;
   readonly detach?: boolean;
   readonly mesh: boolean;
+  readonly ztunnel: readonly string[];
 }
 
 /** A shell's status for a program that Ctrl-C ended. */
@@ -23,6 +25,12 @@ export function addUp(program: Command): void {
     .option("--name <cluster>", "tells clusters on one machine apart", "ambient")
     .option("-d, --detach", "return when the cluster is ready; it runs until `meshctl down`")
     .option("--no-mesh", "only nodes, pods and services: no istiod-lite, no ztunnel")
+    .option(
+      "--ztunnel <[node=]path>",
+      "run this ztunnel binary (Istio's own, say) on every node, or on one; may be repeated",
+      (value: string, before: readonly string[]) => [...before, value],
+      [],
+    )
     .action(up);
 }
 
@@ -33,8 +41,10 @@ async function up(folder: string, options: UpOptions): Promise<void> {
       hint: "use lower-case letters, digits and dashes: --name my-cluster",
     });
   }
+  const stockZtunnel = parseStockZtunnels(options.ztunnel);
   const interrupted = untilInterrupted();
-  const starting = startClusterProcess({ name, folder, mesh, detached: detach }, printEvent);
+  const settings = { name, folder, mesh, detached: detach, stockZtunnel };
+  const starting = startClusterProcess(settings, printEvent);
   const cluster = await Promise.race([starting, interrupted]);
   // What there is of it goes with this process.
   if (cluster === undefined) process.exit(INTERRUPTED);

@@ -1,6 +1,6 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
-import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
@@ -13,15 +13,16 @@ import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
 import { registerBuildInfo, XdsClientMetrics } from "./admin/process-metrics.ts";
-import type { CaptureManager } from "./capture/capture-manager.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
-import { createCapture } from "./capture-wiring.ts";
+import { workersSink } from "./capture-wiring.ts";
 import type { Endpoint, ZtunnelConfig } from "./config.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
 import { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
+import { loadLocalXds, workloadUidOf } from "./local-xds/load-local-xds.ts";
+import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
 import { splitUpdate } from "./state/state-update.ts";
@@ -43,17 +44,19 @@ export class Ztunnel {
   readonly #logger: Logger;
   readonly #registry = new Registry();
   readonly #telemetry: TelemetrySink;
-  readonly #reporter: CaptureReporter;
+  /** Undefined where a CNI agent captures the pods: then it also says what became of them. */
+  readonly #reporter: CaptureReporter | undefined;
   readonly #certificates: CertManager;
   readonly #enrolment: Enrolment;
   readonly #state: ProxyState;
-  readonly #xds: DeltaClient;
+  /** Undefined where all state is in a local file. */
+  readonly #xds: DeltaClient | undefined;
   readonly #stopping = new AbortController();
   #workers: DataWorkers | undefined;
   #trust: TrustFiles | undefined;
-  #capture: CaptureManager | undefined;
+  #pods: PodSource | undefined;
   #servers: readonly RunningServer[] = [];
-  #running: Promise<void> | undefined;
+  #running: Promise<unknown> | undefined;
   #drained: Promise<void> | undefined;
 
   private constructor(config: ZtunnelConfig, host: Host) {
@@ -68,7 +71,7 @@ export class Ztunnel {
     this.#enrolment = new Enrolment({
       trustDomain: config.trustDomain,
       certificates: this.#certificates,
-      send: (reports) => this.#reporter.send(reports),
+      send: (reports) => this.#reporter?.send(reports),
     });
     this.#state = new ProxyState({ network: config.network });
     this.#xds = this.#createXds();
@@ -88,30 +91,49 @@ export class Ztunnel {
   }
 
   async #start(): Promise<void> {
-    const { nodeName } = this.#config;
+    const { nodeName, warnings } = this.#config;
+    for (const warning of warnings) this.#logger.warn(warning);
     registerBuildInfo(this.#registry, "ztunnel", this.#host.version);
-    this.#workers = await this.#startWorkers();
-    await this.#watchTrust(this.#workers);
-    this.#capture = createCapture(this.#config, {
-      workers: this.#workers,
-      enrolment: this.#enrolment,
-      registry: this.#registry,
-      logger: this.#rootLogger.scope("capture"),
-    });
+    const workers = await this.#startWorkers();
+    this.#workers = workers;
+    await this.#watchTrust(workers);
+    await this.#loadLocalXds();
+    const pods = this.#createPodSource(workers);
+    this.#pods = pods;
     this.#servers = await this.#serve();
-    this.#running = this.#xds.run(this.#stopping.signal);
-    this.#logger.info("ztunnel started", { node: nodeName, workers: this.#workers.count });
+    const { signal } = this.#stopping;
+    this.#running = Promise.all([this.#xds?.run(signal), pods.run(signal)]);
+    this.#logger.info("ztunnel started", { node: nodeName, workers: workers.count });
+  }
+
+  async #loadLocalXds(): Promise<void> {
+    const { localXds, trustDomain } = this.#config;
+    if (localXds === undefined) return;
+    this.#applyState(await loadLocalXds(localXds, { trustDomain }));
+    this.#logger.info("local configuration loaded", this.#state.counts);
+  }
+
+  #createPodSource(workers: DataWorkers): PodSource {
+    return createPodSource(this.#config, {
+      sink: workersSink(workers, this.#enrolment),
+      workers: workers.count,
+      registry: this.#registry,
+      logger: this.#rootLogger,
+      report: (changes) => this.#enrolment.report(changes),
+      workloadUid: (info) => this.#workloadUid(info),
+    });
   }
 
   async #drain(): Promise<void> {
     this.#logger.info("draining", { deadlineMs: this.#config.drainDeadlineMs });
     this.#stopping.abort();
     await this.#running;
-    await this.#capture?.close();
+    await this.#pods?.stop();
     await this.#workers?.drain(this.#config.drainDeadlineMs);
+    await this.#pods?.close();
     this.#trust?.close();
     this.#certificates.close();
-    this.#reporter.close();
+    this.#reporter?.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#logger.info("drained");
   }
@@ -170,7 +192,7 @@ export class Ztunnel {
     return writeConfigDump({
       state: this.#state,
       certificates: [...certificateStates(this.#certificates)],
-      pods: podStates(this.#capture?.pods() ?? [], connections),
+      pods: podStates(this.#pods?.pods() ?? [], connections),
       version: { version: this.#host.version },
       config: this.#config,
     });
@@ -184,9 +206,11 @@ export class Ztunnel {
     });
   }
 
-  #createReporter(): CaptureReporter {
+  #createReporter(): CaptureReporter | undefined {
+    const { xds, inpodSocket, nodeName } = this.#config;
+    if (xds === undefined || inpodSocket !== undefined) return undefined;
     const logger = this.#rootLogger.scope("capture");
-    return new CaptureReporter(this.#channel(this.#config.xds), this.#config.nodeName, logger);
+    return new CaptureReporter(this.#channel(xds), nodeName, logger);
   }
 
   #createCertificates(): CertManager {
@@ -206,20 +230,23 @@ export class Ztunnel {
     this.#enrolment.certificateArrived(certificate.identity);
   }
 
-  #createXds(): DeltaClient {
-    const config = this.#config;
+  #createXds(): DeltaClient | undefined {
+    const { xds, inpodSocket, ...config } = this.#config;
+    if (xds === undefined) return undefined;
     const node = ztunnelNode({ ...config, ip: config.instanceIp ?? "", env: this.#host.env });
     const handlers = meshHandlers(
       (update) => this.#applyState(update),
-      (upserts, removed) => this.#applyCapture(upserts, removed),
+      inpodSocket === undefined
+        ? (upserts, removedUids) => this.#pods?.apply(upserts, removedUids)
+        : undefined,
     );
     return new DeltaClient(
       {
-        channel: this.#channel(config.xds),
+        channel: this.#channel(xds),
         handlers,
         logger: this.#rootLogger.scope("xds"),
         counters: new XdsClientMetrics(this.#registry),
-        onConnected: () => this.#reporter.repeat(),
+        onConnected: () => this.#reporter?.repeat(),
       },
       node,
     );
@@ -230,15 +257,16 @@ export class Ztunnel {
     for (const piece of splitUpdate(update, STATE_UPDATE_PIECE)) this.#workers?.applyState(piece);
   }
 
-  #applyCapture(upserts: readonly CapturedPod[], removedUids: readonly string[]): void {
-    this.#capture?.apply(upserts, removedUids);
-    this.#capture?.setSnapshotComplete();
+  /** istiod's form, unless a local file names the workload another way. */
+  #workloadUid(info: ZdsWorkloadInfo): string {
+    const { localXds, clusterId } = this.#config;
+    const local = localXds && workloadUidOf(this.#state.workloads(), info);
+    return local ?? `${clusterId}//Pod/${info.namespace}/${info.name}`;
   }
 
   /** What keeps this node from being ready: types never answered, pods never tried. */
   #pending(): readonly string[] {
-    const settled = this.#capture?.isSettled() ?? false;
-    return settled ? this.#xds.pending : [...this.#xds.pending, "capture of this node's pods"];
+    return [...(this.#xds?.pending ?? []), ...(this.#pods?.pending() ?? ["its start"])];
   }
 
   #channel(endpoint: Endpoint): ControlPlaneChannel {

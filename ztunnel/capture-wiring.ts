@@ -1,5 +1,6 @@
-/** Capture as ztunnel uses it: its sockets go to the data workers, its reports to istiod-lite. */
-import { Counter, Gauge, type Registry } from "prom-client";
+/** Capture as its users put it together: whose sockets they are, and who hears what became of it. */
+import type { Registry } from "prom-client";
+import type { PodReport } from "#common/model/captured-pod.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CaptureManager } from "./capture/capture-manager.ts";
 import { HostProbes } from "./capture/host-probes.ts";
@@ -7,33 +8,43 @@ import type { ListenerSink } from "./capture/listener-sink.ts";
 import { SandboxDirectoryFinder } from "./capture/pod-netns.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { Enrolment } from "./enrolment.ts";
+import { liveCounter, liveGauge } from "./live-metrics.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 
 export interface CaptureWiringDeps {
-  readonly workers: DataWorkers;
-  readonly enrolment: Enrolment;
+  readonly sink: ListenerSink;
+  /** Listeners made for each port of a pod; 0 for none, where somebody else makes them. */
+  readonly workers: number;
+  readonly report: (changes: readonly PodReport[]) => void;
   readonly registry: Registry;
   readonly logger: Logger;
 }
 
-export function createCapture(config: ZtunnelConfig, deps: CaptureWiringDeps): CaptureManager {
+export function createCapture(
+  config: Pick<ZtunnelConfig, "podSandboxesDir">,
+  deps: CaptureWiringDeps,
+): CaptureManager {
   const sys = createLinuxSyscalls();
   const node = sys.openNetns("/proc/self/ns/net");
   const capture = new CaptureManager({
     sys,
     finder: new SandboxDirectoryFinder(sys, config.podSandboxesDir),
-    sink: listenerSink(deps),
+    sink: deps.sink,
     probes: new HostProbes(sys, node),
     log: deps.logger,
-    workers: deps.workers.count,
-    report: (changes) => deps.enrolment.report(changes),
+    workers: deps.workers,
+    report: deps.report,
   });
   registerMetrics(deps.registry, capture);
   return capture;
 }
 
-function listenerSink({ workers, enrolment }: CaptureWiringDeps): ListenerSink {
+/** Hands pods to the data workers, and keeps their certificates as long as they are there. */
+export function workersSink(
+  workers: Pick<DataWorkers, "addPod" | "removePod">,
+  enrolment: Pick<Enrolment, "add" | "remove">,
+): ListenerSink {
   return {
     add: async (pod, netns, listeners) => {
       enrolment.add(pod);
@@ -48,39 +59,29 @@ function listenerSink({ workers, enrolment }: CaptureWiringDeps): ListenerSink {
 
 /** Names are Istio's (istio/ztunnel src/inpod/metrics.rs) where Istio counts the same thing. */
 function registerMetrics(registry: Registry, capture: CaptureManager): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    const metric: Gauge = new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect: () => metric.set(read()),
-    });
-  };
-  const counter = (name: string, help: string, read: () => number): void => {
-    const metric: Counter = new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect: () => {
-        metric.reset();
-        metric.inc(read());
-      },
-    });
-  };
-  gauge("workload_manager_active_proxy_count", "Captured pods", () => capture.counters().captured);
-  gauge(
+  const counters = () => capture.counters();
+  liveGauge(
+    registry,
+    "workload_manager_active_proxy_count",
+    "Captured pods",
+    () => counters().captured,
+  );
+  liveGauge(
+    registry,
     "workload_manager_pending_proxy_count",
     "Pods that are to be captured and are not yet",
-    () => capture.counters().pending,
+    () => counters().pending,
   );
-  counter(
+  liveCounter(
+    registry,
     "ambient_capture_repairs_total",
     "Times that lost capture rules were put back",
-    () => capture.counters().repairs,
+    () => counters().repairs,
   );
-  counter(
+  liveCounter(
+    registry,
     "ambient_capture_failures_total",
     "Attempts to capture a pod that failed",
-    () => capture.counters().failures,
+    () => counters().failures,
   );
 }

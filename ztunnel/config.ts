@@ -1,13 +1,29 @@
 /**
  * ztunnel's configuration, from the environment: the names, meanings and defaults of Istio's
- * ztunnel for what both have. Every error names the variable, the value and what is allowed.
+ * ztunnel for what both have. docs/configuration.md lists all of them with units and defaults. Every
+ * error names the variable, the value and what is allowed.
  */
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
+import { availableParallelism } from "node:os";
+import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import {
+  boolean,
+  choice,
+  durationMs,
+  type Environment,
+  headers,
+  integer,
+  invalid,
+  ip,
+  port,
+  required,
+  tlsUrl,
+} from "./environment.ts";
+import { type ProxyConfig, readProxyConfig } from "./proxy-config.ts";
+import { refuseDangerous, unsupportedVariables } from "./unsupported-variables.ts";
+import { workerThreads } from "./worker-threads.ts";
 
 export interface Endpoint {
   /** `https://host:port`. */
@@ -20,9 +36,14 @@ export interface Endpoint {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** State that is read once at start, in the YAML of Istio's ztunnel: from a file, or as it is. */
+export type LocalXds = { readonly file: string } | { readonly text: string };
+
 export interface ZtunnelConfig {
-  readonly xds: Endpoint;
+  /** Undefined where XDS_ADDRESS is set and empty: then LOCAL_XDS_PATH says everything. */
+  readonly xds: Endpoint | undefined;
   readonly ca: Endpoint;
+  readonly localXds: LocalXds | undefined;
   /** Service account token, re-read for every call. */
   readonly tokenFile: string;
   readonly clusterId: string;
@@ -32,6 +53,8 @@ export interface ZtunnelConfig {
   readonly podName: string;
   readonly podNamespace: string;
   readonly instanceIp: IpAddress | undefined;
+  /** Whose services come after those of a client's own namespace; "" for nobody's. */
+  readonly preferredServiceNamespace: string;
   readonly workerThreads: number;
   /** How long established connections may go on after SIGTERM. */
   readonly drainDeadlineMs: number;
@@ -42,6 +65,11 @@ export interface ZtunnelConfig {
   readonly keepSourceAddress: boolean;
   /** Whether pods of this node reach each other without a tunnel in between. */
   readonly sameNodeFastPath: boolean;
+  /**
+   * The socket on which an istio-cni agent says which pods to proxy; undefined where the control
+   * plane does, and this ztunnel captures them itself.
+   */
+  readonly inpodSocket: string | undefined;
   /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
   readonly podSandboxesDir: string;
   readonly logLevel: LogLevel;
@@ -49,49 +77,106 @@ export interface ZtunnelConfig {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly readinessPort: number;
+  /** What is set, known to Istio's ztunnel and without effect here; one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 const ISTIOD = "https://istiod.istio-system.svc:15012";
 const ROOT_CERT = "/var/run/secrets/istio/root-cert.pem";
 const TOKEN = "/var/run/secrets/tokens/istio-token";
-const DEFAULT_GRACE_PERIOD_S = 30;
+/** Istio's, where neither a deadline nor a grace period is given. */
+const DRAIN_DEADLINE_MS = 5_000;
+const DAY_MS = 86_400_000;
 
 /** Throws a MeshError CONFIG_INVALID for the first variable that is wrong. */
-export function loadConfig(env: Environment): ZtunnelConfig {
+export function loadConfig(env: Environment, cores = availableParallelism()): ZtunnelConfig {
+  refuseDangerous(env);
+  const { config: proxyConfig, unsupported } = readProxyConfig(env);
   return {
-    xds: {
-      url: url(env, "XDS_ADDRESS", ISTIOD),
-      rootCertFile: env.XDS_ROOT_CA || ROOT_CERT,
-      serverName: env.ALT_XDS_HOSTNAME || undefined,
-      headers: headers(env, "XDS_HEADER_"),
-    },
-    ca: {
-      url: url(env, "CA_ADDRESS", ISTIOD),
-      rootCertFile: env.CA_ROOT_CA || ROOT_CERT,
-      serverName: env.ALT_CA_HOSTNAME || undefined,
-      headers: headers(env, "CA_HEADER_"),
-    },
-    tokenFile: env.TOKEN_PATH || TOKEN,
-    clusterId: env.CLUSTER_ID || "Kubernetes",
+    ...sources(env, proxyConfig),
+    ...identity(env, proxyConfig),
+    preferredServiceNamespace: env.PREFERED_SERVICE_NAMESPACE ?? "",
+    workerThreads: workerThreads(env, cores, proxyConfig.concurrency),
+    drainDeadlineMs: drainDeadlineMs(env),
+    certificateTtlSeconds: certificateTtlSeconds(env),
+    crlPath: env.CRL_PATH || undefined,
+    keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
+    sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
+    inpodSocket: env.INPOD_UDS || undefined,
+    podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
+    logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
+    logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
+    adminPort: port(env, "ADMIN_PORT", proxyConfig.proxyAdminPort ?? ADMIN_PORT),
+    metricsPort: port(env, "STATS_PORT", proxyConfig.statsPort ?? METRICS_PORT),
+    readinessPort: port(env, "READINESS_PORT", READINESS_PORT),
+    warnings: unsupportedVariables(env, unsupported),
+  };
+}
+
+/** Where state and certificates come from. */
+function sources(env: Environment, proxyConfig: ProxyConfig) {
+  const localXds = localXdsOf(env);
+  // Set and empty means none, as in Istio.
+  const xdsAddress = env.XDS_ADDRESS ?? (proxyConfig.discoveryAddress || ISTIOD);
+  if (xdsAddress === "" && !env.INPOD_UDS) {
+    throw new MeshError(
+      "CONFIG_INVALID",
+      "nothing says which pods to proxy: XDS_ADDRESS is empty",
+      {
+        hint: "set INPOD_UDS to the socket of an istio-cni agent, or XDS_ADDRESS to istiod",
+      },
+    );
+  }
+  const xds = {
+    rootCertFile: rootCertFile(env, "XDS_ROOT_CA"),
+    serverName: env.ALT_XDS_HOSTNAME || undefined,
+    headers: headers(env, "XDS_HEADER_"),
+  };
+  const ca = {
+    url: tlsUrl("CA_ADDRESS", env.CA_ADDRESS ?? ISTIOD),
+    rootCertFile: rootCertFile(env, "CA_ROOT_CA"),
+    serverName: env.ALT_CA_HOSTNAME || undefined,
+    headers: headers(env, "CA_HEADER_"),
+  };
+  const url = xdsAddress === "" ? undefined : tlsUrl("XDS_ADDRESS", xdsAddress);
+  const withUrl = url === undefined ? undefined : { url, ...xds };
+  return { xds: withUrl, ca, localXds, tokenFile: tokenFile(env) };
+}
+
+function localXdsOf(env: Environment): LocalXds | undefined {
+  const { LOCAL_XDS_PATH: file, LOCAL_XDS: text } = env;
+  if (file && text)
+    throw new MeshError("CONFIG_INVALID", "LOCAL_XDS_PATH and LOCAL_XDS are both set");
+  if (file) return { file };
+  return text ? { text } : undefined;
+}
+
+/** Who this is. */
+function identity(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
+  const metadata = (key: string) => env[`ISTIO_META_${key}`] || proxyMetadata[key];
+  return {
+    clusterId: metadata("CLUSTER_ID") || env.CLUSTER_ID || "Kubernetes",
     nodeName: required(env, "NODE_NAME", "the Kubernetes node this ztunnel serves"),
     network: env.NETWORK ?? "",
     trustDomain: env.TRUST_DOMAIN || "cluster.local",
     podName: env.POD_NAME || "ztunnel",
     podNamespace: env.POD_NAMESPACE || "istio-system",
     instanceIp: ip(env, "INSTANCE_IP"),
-    workerThreads: integer(env, "ZTUNNEL_WORKER_THREADS", 1, { min: 1, max: 64 }),
-    drainDeadlineMs: drainDeadlineMs(env),
-    certificateTtlSeconds: certificateTtlSeconds(env),
-    crlPath: env.CRL_PATH || undefined,
-    keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
-    sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
-    podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
-    logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
-    logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
-    adminPort: port(env, "ADMIN_PORT", ADMIN_PORT),
-    metricsPort: port(env, "STATS_PORT", METRICS_PORT),
-    readinessPort: port(env, "READINESS_PORT", READINESS_PORT),
   };
+}
+
+function rootCertFile(env: Environment, name: string): string {
+  const value = env[name] || ROOT_CERT;
+  if (value !== "SYSTEM" && !value.includes("-----BEGIN")) return value;
+  const shown = value === "SYSTEM" ? value : "(a certificate)";
+  return invalid(name, shown, "the path of a PEM file", "mount the roots as a file and name it");
+}
+
+/** Istio's variable takes a literal token too; that one could neither be rotated nor kept secret. */
+function tokenFile(env: Environment): string {
+  const value = env.AUTH_TOKEN || TOKEN;
+  if (!/^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return value;
+  return invalid("AUTH_TOKEN", "(a token)", "the path of a file that holds the token");
 }
 
 /**
@@ -99,38 +184,15 @@ export function loadConfig(env: Environment): ZtunnelConfig {
  * (one second less where that is ten or under), so that the process ends by itself.
  */
 function drainDeadlineMs(env: Environment): number {
-  const explicit = env.CONNECTION_TERMINATION_DEADLINE;
-  if (explicit !== undefined && explicit !== "") {
-    return duration("CONNECTION_TERMINATION_DEADLINE", explicit);
-  }
-  const grace = integer(env, "TERMINATION_GRACE_PERIOD_SECONDS", DEFAULT_GRACE_PERIOD_S, {
-    min: 1,
-    max: 86_400,
-  });
-  return Math.max(0, grace > 10 ? grace - 5 : grace - 1) * 1000;
+  const grace = integer(env, "TERMINATION_GRACE_PERIOD_SECONDS", 0, { min: 0, max: 86_400 });
+  const ofGraceMs = Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000;
+  const fallbackMs = grace === 0 ? DRAIN_DEADLINE_MS : ofGraceMs;
+  return durationMs(env, "CONNECTION_TERMINATION_DEADLINE", fallbackMs);
 }
 
 function certificateTtlSeconds(env: Environment): number {
-  const value = env.SECRET_TTL;
-  if (value === undefined || value === "") return 86_400;
-  const seconds = duration("SECRET_TTL", value) / 1000;
-  if (seconds >= 60 && seconds <= 7_776_000) return seconds;
-  return invalid("SECRET_TTL", value, "a duration from 1m to 90d");
-}
-
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** `90`, `500ms`, `24h0m0s`: a bare number is seconds, parts add up. */
-function duration(name: string, value: string): number {
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const parts = [...value.matchAll(/(\d{1,9})(ms|[smhd])/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value) {
-    return invalid(name, value, "a duration such as 500ms, 5s, 1m or 24h0m0s");
-  }
-  return parts.reduce(
-    (sum, [, count, unit]) => sum + Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS],
-    0,
-  );
+  const bounds = { min: 60_000, max: 90 * DAY_MS };
+  return durationMs(env, "SECRET_TTL", DAY_MS, bounds) / 1000;
 }
 
 /**
@@ -144,84 +206,4 @@ function rustLogLevel(env: Environment): LogLevel | undefined {
   const level = LOG_LEVELS.find((candidate) => candidate === plain.at(-1)?.trim());
   if (level !== undefined || plain.length === 0) return level;
   return invalid("RUST_LOG", value, LOG_LEVELS.join(", "));
-}
-
-/** `XDS_HEADER_X_FOO=bar` is the header `x_foo: bar`: gRPC's metadata keys are lower case. */
-function headers(env: Environment, prefix: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(prefix) || value === undefined) continue;
-    const key = name.slice(prefix.length).toLowerCase();
-    if (!/^[a-z0-9_.-]+$/.test(key) || key.startsWith("grpc-") || key.endsWith("-bin")) {
-      return invalid(name, value, `a name after ${prefix} that gRPC metadata may have`);
-    }
-    if (!/^[\x20-\x7e]*$/.test(value)) return invalid(name, value, "printable ASCII");
-    found[key] = value;
-  }
-  return found;
-}
-
-function required(env: Environment, name: string, what: string): string {
-  const value = env[name];
-  if (value !== undefined && value !== "") return value;
-  throw new MeshError("CONFIG_INVALID", `${name} is not set: it names ${what}`, {
-    hint: `set ${name} in the container's env`,
-  });
-}
-
-/** Istio's charts write `host:port`; TLS is meant, and nothing else is supported. */
-function url(env: Environment, name: string, fallback: string): string {
-  const given = env[name] || fallback;
-  const value = given.includes("://") ? given : `https://${given}`;
-  const parsed = URL.parse(value);
-  const plain = parsed?.pathname === "/" && parsed.search === "" && parsed.username === "";
-  if (parsed?.protocol === "https:" && plain) return value.replace(/\/$/, "");
-  return invalid(name, given, "an address such as https://istiod.istio-system.svc:15012");
-}
-
-function ip(env: Environment, name: string): IpAddress | undefined {
-  const value = env[name];
-  if (value === undefined || value === "") return undefined;
-  return parseIp(value) ?? invalid(name, value, "an IP address");
-}
-
-function port(env: Environment, name: string, fallback: number): number {
-  return integer(env, name, fallback, { min: 0, max: 65_535 });
-}
-
-function integer(
-  env: Environment,
-  name: string,
-  fallback: number,
-  bounds: { min: number; max: number },
-): number {
-  const value = env[name];
-  if (value === undefined || value === "") return fallback;
-  const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
-  if (number >= bounds.min && number <= bounds.max) return number;
-  return invalid(name, value, `a whole number from ${bounds.min} to ${bounds.max}`);
-}
-
-function boolean(env: Environment, name: string, fallback: boolean): boolean {
-  const value = env[name];
-  if (value === undefined || value === "") return fallback;
-  if (value === "true" || value === "false") return value === "true";
-  return invalid(name, value, "true or false");
-}
-
-function choice<Choice extends string>(
-  env: Environment,
-  name: string,
-  choices: readonly Choice[],
-  fallback: Choice,
-): Choice {
-  const value = env[name];
-  if (value === undefined || value === "") return fallback;
-  return (
-    choices.find((candidate) => candidate === value) ?? invalid(name, value, choices.join(", "))
-  );
-}
-
-function invalid(name: string, value: string, allowed: string): never {
-  throw new MeshError("CONFIG_INVALID", `${name}=${value} is not valid: it takes ${allowed}`);
 }

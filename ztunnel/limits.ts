@@ -221,6 +221,34 @@ export const CAPTURE_BACKOFF_MAX_MS = 15_000;
 /** Changes of pod states are collected this long and reported together. */
 export const CAPTURE_REPORT_DELAY_MS = 50;
 
+// --- ZDS
+// -------------------------------------------------------------------------------------------
+
+/** Pods that a CNI agent may hand over; a further one is refused, and stays closed. */
+export const ZDS_PODS_MAX = 1_024;
+
+/** Between attempts to connect to the CNI agent; pods stay as they are meanwhile. */
+export const ZDS_BACKOFF_INITIAL_MS = 10;
+export const ZDS_BACKOFF_MAX_MS = 15_000;
+
+/** Between attempts to serve a pod that could not be served. Source: ztunnel. */
+export const ZDS_RETRY_INTERVAL_MS = 5_000;
+
+/** Of an error that is sent to the other side; the rest is cut, the log has all of it. */
+export const ZDS_ERROR_CHARS = 512;
+
+/** For a ztunnel's hello and each of its answers; then its connection is closed. Source: istio-cni. */
+export const ZDS_ANSWER_TIMEOUT_MS = 5_000;
+
+/** Ztunnels connected to one agent, two while one is replaced; beyond it the oldest is let go. */
+export const ZDS_CONNECTIONS_MAX = 8;
+
+// --- threads
+// ---------------------------------------------------------------------------------------
+
+/** Data workers of one ztunnel; a larger count that the node's size suggests is cut to it. */
+export const WORKER_THREADS_MAX = 64;
+
 // --- memory
 // ----------------------------------------------------------------------------------------
 

@@ -14,12 +14,17 @@ const NOTHING: StateUpdate = {
   removedPolicies: [],
 };
 
-/** Handlers that hand on what changed; nothing is ever removed that istiod does not name. */
+/**
+ * Handlers that hand on what changed; nothing is ever removed that istiod does not name. Without
+ * `onCapturedPods` that type, which is our own, is not asked for.
+ */
 export function meshHandlers(
   onState: (update: StateUpdate) => void,
-  onCapturedPods: (upserts: readonly CapturedPod[], removedUids: readonly string[]) => void,
+  onCapturedPods:
+    | ((upserts: readonly CapturedPod[], removedUids: readonly string[]) => void)
+    | undefined,
 ): readonly ResourceHandler[] {
-  return [
+  const handlers = [
     ResourceHandler.of({
       typeUrl: ADDRESS_TYPE,
       decode: decodeAddress,
@@ -35,15 +40,17 @@ export function meshHandlers(
         onState({ ...NOTHING, policies: upserts.map(({ value }) => value), removedPolicies });
       },
     }),
-    ResourceHandler.of({
-      typeUrl: CAPTURED_POD_TYPE,
-      decode: decodeCapturedPod,
-      apply: (upserts, removedUids) => {
-        onCapturedPods(
-          upserts.map(({ value }) => value),
-          removedUids,
-        );
-      },
-    }),
   ];
+  if (onCapturedPods === undefined) return handlers;
+  const captured = ResourceHandler.of({
+    typeUrl: CAPTURED_POD_TYPE,
+    decode: decodeCapturedPod,
+    apply: (upserts, removedUids) => {
+      onCapturedPods(
+        upserts.map(({ value }) => value),
+        removedUids,
+      );
+    },
+  });
+  return [...handlers, captured];
 }

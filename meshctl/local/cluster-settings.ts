@@ -15,8 +15,16 @@ export interface ClusterSettings {
   readonly detached: boolean;
   /** False: pods begin before their traffic is captured, for peers that do not report capture. */
   readonly failClosed?: boolean;
+  /** Absolute paths of stock ztunnel binaries, which nodes run in place of this project's. */
+  readonly stockZtunnel?: StockZtunnel;
   readonly ztunnel?: MeshProcessSettings;
   readonly istiod?: MeshProcessSettings;
+}
+
+export interface StockZtunnel {
+  readonly everywhere?: string;
+  /** By the name of the node; wins over `everywhere`. */
+  readonly byNode?: Readonly<Record<string, string>>;
 }
 
 /** File names and contents. */

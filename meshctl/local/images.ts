@@ -12,6 +12,7 @@
  * | python                                  | `python3`                                          |
  * | nicolaka/netshoot networkstatic/iperf3  | the machine's network tools                        |
  * | istio/ztunnel                           | this project's ztunnel                             |
+ * | istio/install-cni                       | this project's CNI agent                           |
  * | istio/pilot                             | this project's istiod-lite                         |
  * | registry.k8s.io/pause                   | nothing, for ever                                  |
  */
@@ -58,6 +59,10 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
       args: [],
     },
   ],
+  [
+    "istio/install-cni",
+    { entrypoint: [NODE_BINARY, join(REPOSITORY, "ztunnel/cni-agent-main.ts")], args: [] },
+  ],
   ["istio/pilot", { entrypoint: [NODE_BINARY, join(REPOSITORY, "istiod-lite/main.ts")], args: [] }],
   ["pause", { entrypoint: [], args: ["sleep", "infinity"] }],
 ]);
@@ -85,7 +90,7 @@ function imageName(reference: string): string {
     .filter((part, i) => !(i === 0 && parts.length > 1 && part === "library"))
     .join("/");
   const base = parts.at(-1) ?? "";
-  if ((base === "ztunnel" || base === "pilot") && /istio/.test(path)) return `istio/${base}`;
+  if (/^(ztunnel|pilot|install-cni)$/.test(base) && /istio/.test(path)) return `istio/${base}`;
   return base === "pause" ? base : name;
 }
 

@@ -24,6 +24,8 @@ export interface ClusterPaths {
   podDir(uid: string): string;
   podLogs(namespace: string, pod: string): string;
   containerLog(namespace: string, pod: string, container: string): string;
+  /** Where a node's CNI agent and its stock ztunnel meet. */
+  zdsSocket(node: string): string;
   /** The token file of a mesh process. */
   token(name: string): string;
 }
@@ -44,6 +46,7 @@ export function clusterPaths(prefix = ""): ClusterPaths {
     podDir: (uid) => join(root, "pods", uid),
     podLogs,
     containerLog: (namespace, pod, container) => join(podLogs(namespace, pod), `${container}.log`),
+    zdsSocket: (node) => join(root, "zds", `${node}.sock`),
     token: (name) => join(root, "tokens", name),
   };
 }

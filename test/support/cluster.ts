@@ -13,10 +13,11 @@ import { parseAllDocuments } from "yaml";
 import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { ServiceAccountClaims } from "#common/tls/service-account-token.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
-import type { MeshProcessSettings } from "#meshctl/local/cluster-settings.ts";
+import type { MeshProcessSettings, StockZtunnel } from "#meshctl/local/cluster-settings.ts";
 import { enterNetns, enterPod } from "#meshctl/local/enter.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
-import { ISTIOD, ztunnelName } from "#meshctl/local/mesh-programs.ts";
+import { ISTIOD } from "#meshctl/local/mesh-programs.ts";
+import { ztunnelName } from "#meshctl/local/node-programs.ts";
 import { ClusterView, redirectionOf, splitReference } from "#test/support/cluster-view.ts";
 import { MeshProgram, ZtunnelProgram } from "#test/support/mesh-program.ts";
 import { type RunOptions, type RunResult, run } from "#test/support/run.ts";
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   /** Changes to how the ztunnels are run. */
   readonly ztunnel?: MeshProcessSettings;
   readonly istiod?: MeshProcessSettings;
+  /** Stock ztunnel binaries in place of ours, on all nodes or on some. */
+  readonly stockZtunnel?: StockZtunnel;
   /** False: pods begin before their traffic is captured. */
   readonly failClosed?: boolean;
   /** True: pods that do not become ready are no error of the start. */
@@ -44,7 +47,7 @@ let clusters = 0;
 /** Resolves when the mesh is up and every pod is ready. Throws if the objects have errors. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
   const events: ClusterEvent[] = [];
-  const { mesh = true, ztunnel, istiod, failClosed = true } = options;
+  const { mesh = true, ztunnel, istiod, stockZtunnel, failClosed = true } = options;
   const settings = {
     name: `test-${process.pid}-${++clusters}`,
     mesh,
@@ -52,6 +55,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     detached: false,
     ...(ztunnel === undefined ? {} : { ztunnel }),
     ...(istiod === undefined ? {} : { istiod }),
+    ...(stockZtunnel === undefined ? {} : { stockZtunnel }),
   };
   const files = Object.fromEntries((options.objects ?? []).flatMap(toFiles));
   const started = await startClusterProcess(settings, (event) => void events.push(event), files);

@@ -121,12 +121,18 @@ export class CaptureManager {
   }
 
   /**
-   * Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners.
+   * Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners,
+   * and the namespaces stay open for connections that go on.
    */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     clearInterval(this.#watch);
     await this.#queue.close();
     clearTimeout(this.#reportTimer);
+  }
+
+  /** Stops, and lets the pods' namespaces go. */
+  async close(): Promise<void> {
+    await this.stop();
     for (const { capture } of this.#entries.values()) capture.abandon();
     this.#entries.clear();
   }

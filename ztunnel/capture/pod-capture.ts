@@ -11,17 +11,15 @@
  * Listeners come before rules and go after them, so that no connection is redirected to nobody.
  */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
-import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { CAPTURE_FULL_CHECK_EVERY, LISTENER_BACKLOG } from "#ztunnel/limits.ts";
+import { CAPTURE_FULL_CHECK_EVERY } from "#ztunnel/limits.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
-import type { ListenerSink, PodListeners, ProbeAdmission } from "./listener-sink.ts";
+import type { ListenerSink, ProbeAdmission } from "./listener-sink.ts";
 import { hasIpv6 } from "./netns-ipv6.ts";
+import { openPodListeners } from "./pod-listeners.ts";
 import type { NetnsSearch, PodNetnsFinder } from "./pod-netns.ts";
 import { checkRules, type InstalledRules, installRules, removeRules } from "./pod-rules.ts";
-import { ZTUNNEL_MARK } from "./rules.ts";
 
 export interface PodCaptureDependencies {
   readonly sys: Syscalls;
@@ -143,7 +141,7 @@ export class PodCapture {
 
   async #listen(pod: CapturedPod, netns: Netns, ipv6: boolean): Promise<void> {
     const { sys, sink, workers } = this.#deps;
-    const listeners = openListeners(sys, netns, ipv6, workers);
+    const listeners = openPodListeners(sys, netns, ipv6, workers);
     try {
       await sink.add(pod, netns, listeners);
     } catch (error) {
@@ -178,29 +176,6 @@ export class PodCapture {
     attachment.rules = await installRules(sys, netns, options);
     log.warn("capture was lost and has been repaired", { pod: name(pod), problem });
     return REPAIRED;
-  }
-}
-
-/** N listeners per port share it by SO_REUSEPORT; "::" takes IPv4 too. All or none are opened. */
-function openListeners(sys: Syscalls, netns: Netns, ipv6: boolean, workers: number): PodListeners {
-  const ip = parseIp(ipv6 ? "::" : "0.0.0.0") as IpAddress;
-  const opened: number[] = [];
-  const open = (port: number) =>
-    Array.from({ length: workers }, () => {
-      const options = { ip, port, backlog: LISTENER_BACKLOG, reusePort: true, mark: ZTUNNEL_MARK };
-      const fd = sys.listenTcp(options);
-      opened.push(fd);
-      return fd;
-    });
-  try {
-    return sys.inNetns(netns, () => ({
-      outbound: open(OUTBOUND_PORT),
-      inboundPlaintext: open(INBOUND_PLAINTEXT_PORT),
-      hbone: open(HBONE_PORT),
-    }));
-  } catch (error) {
-    for (const fd of opened) sys.close(fd);
-    throw error;
   }
 }
 

@@ -5,6 +5,15 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import {
+  AF_UNIX,
+  loadLibc,
+  loadSocketLibc,
+  memoryAddress,
+  SCM_RIGHTS,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+} from "./libc.ts";
 import { connectSeqpacket, listenSeqpacket, type SeqpacketConnection } from "./seqpacket.ts";
 
 describe("seqpacket sockets", () => {
@@ -108,6 +117,32 @@ describe("seqpacket sockets", () => {
     assert.deepEqual(fs.readdirSync(dir), []);
   });
 
+  test("a closed listener leaves the file of one that has taken its place", async () => {
+    const name = path.join(dir, "s");
+    const old = listenSeqpacket(name);
+    fs.rmSync(name);
+    const young = listenSeqpacket(name);
+    old.close();
+    const client = connectSeqpacket(name);
+    assert.ok(await young.accept());
+    client.close();
+    young.close();
+  });
+
+  test("a message with two descriptors is refused, and neither stays open", async () => {
+    const listener = listenSeqpacket(path.join(dir, "s"));
+    const client = connectAndSendTwoDescriptors(path.join(dir, "s"));
+    const server = await listener.accept();
+    assert.ok(server);
+    const open = () => fs.readdirSync("/proc/self/fd").length;
+    const before = open();
+    await assert.rejects(server.receive(), { code: "EMSGSIZE" });
+    assert.equal(open(), before);
+    fs.closeSync(client);
+    server.close();
+    listener.close();
+  });
+
   test("refuse what cannot be, with the reason", async () => {
     assert.throws(() => connectSeqpacket(path.join(dir, "nobody")), { code: "ENOENT" });
     assert.throws(() => listenSeqpacket(path.join(dir, "x".repeat(120))), { code: "ENAMETOOLONG" });
@@ -118,3 +153,28 @@ describe("seqpacket sockets", () => {
     server.close();
   });
 });
+
+/** A message with its own standard input and output, as `SeqpacketConnection` would never send it. */
+function connectAndSendTwoDescriptors(socket: string): number {
+  const { connect, sendmsg } = loadSocketLibc();
+  const fd = loadLibc().socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  const address = Buffer.from(`\x01\0${socket}\0`);
+  assert.equal(connect(fd, address, address.length), 0);
+  const data = Buffer.from("two");
+  // struct cmsghdr: length, level, type, descriptors.
+  const control = Buffer.alloc(24);
+  control.writeBigUInt64LE(24n, 0);
+  for (const [at, value] of [SOL_SOCKET, SCM_RIGHTS, 0, 1].entries()) {
+    control.writeInt32LE(value, 8 + at * 4);
+  }
+  const iovec = words(memoryAddress(data), BigInt(data.length));
+  const header = words(0n, 0n, memoryAddress(iovec), 1n, memoryAddress(control), 24n, 0n);
+  assert.equal(sendmsg(fd, header, 0), data.length);
+  return fd;
+}
+
+function words(...values: readonly bigint[]): Buffer {
+  const buffer = Buffer.alloc(values.length * 8);
+  for (const [i, value] of values.entries()) buffer.writeBigUInt64LE(value, i * 8);
+  return buffer;
+}

@@ -40,8 +40,9 @@ const MSGHDR_FLAGS = 48;
 const IOVEC_BYTES = 16;
 const CMSGHDR_BYTES = 16;
 const CMSG_LEN_ONE_FD = CMSGHDR_BYTES + 4;
-/** CMSG_SPACE of one descriptor; there is room for no more, the kernel drops further ones. */
+/** CMSG_SPACE of one descriptor. */
 const CMSG_SPACE_ONE_FD = 24;
+const MSG_CTRUNC = 0x08;
 const MSG_TRUNC = 0x20;
 
 export interface SeqpacketMessage {
@@ -80,6 +81,7 @@ export function listenSeqpacket(path: string): SeqpacketListener {
     throw error;
   }
   const socket = new PolledDescriptor(fd, libc);
+  const file = fs.statSync(path).ino;
   return {
     async accept() {
       const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -89,7 +91,9 @@ export function listenSeqpacket(path: string): SeqpacketListener {
       return accepted === undefined ? undefined : new Connection(accepted, libc, sockets);
     },
     close() {
-      if (socket.close()) fs.rmSync(path, { force: true });
+      // By then the path may be that of a listener that has taken this one's place.
+      const current = fs.statSync(path, { throwIfNoEntry: false })?.ino;
+      if (socket.close() && current === file) fs.rmSync(path, { force: true });
     },
   };
 }
@@ -175,11 +179,13 @@ class PolledDescriptor {
 
 class Connection implements SeqpacketConnection {
   readonly #fd: number;
+  readonly #libc: Libc;
   readonly #socket: PolledDescriptor;
   readonly #sockets: SocketLibc;
 
   constructor(fd: number, libc: Libc, sockets: SocketLibc) {
     this.#fd = fd;
+    this.#libc = libc;
     this.#socket = new PolledDescriptor(fd, libc);
     this.#sockets = sockets;
   }
@@ -199,7 +205,8 @@ class Connection implements SeqpacketConnection {
     );
     if (length === undefined || length === 0) return undefined;
     if (message.truncated) {
-      const text = `a message of more than ${MESSAGE_MAX_BYTES} bytes arrived`;
+      if (message.receivedFd !== undefined) this.#libc.close(message.receivedFd);
+      const text = `a message of more than ${MESSAGE_MAX_BYTES} bytes, or one descriptor, arrived`;
       throw new MeshError("EMSGSIZE", text);
     }
     return { data: message.data.subarray(0, length), fd: message.receivedFd };
@@ -225,16 +232,19 @@ class MessageHeader {
     this.header.writeBigUInt64LE(memoryAddress(this.#iovec), MSGHDR_IOV);
     this.header.writeBigUInt64LE(1n, MSGHDR_IOVLEN);
     if (fd === undefined) return;
+    this.header.writeBigUInt64LE(memoryAddress(this.#control), MSGHDR_CONTROL);
+    // What is received needs no padding, in which the kernel would put a second descriptor.
+    const length = fd < 0 ? CMSG_LEN_ONE_FD : CMSG_SPACE_ONE_FD;
+    this.header.writeBigUInt64LE(BigInt(length), MSGHDR_CONTROLLEN);
+    if (fd < 0) return;
     this.#control.writeBigUInt64LE(BigInt(CMSG_LEN_ONE_FD), 0);
     this.#control.writeInt32LE(SOL_SOCKET, 8);
     this.#control.writeInt32LE(SCM_RIGHTS, 12);
     this.#control.writeInt32LE(fd, CMSGHDR_BYTES);
-    this.header.writeBigUInt64LE(memoryAddress(this.#control), MSGHDR_CONTROL);
-    this.header.writeBigUInt64LE(BigInt(CMSG_SPACE_ONE_FD), MSGHDR_CONTROLLEN);
   }
 
   get truncated(): boolean {
-    return (this.header.readInt32LE(MSGHDR_FLAGS) & MSG_TRUNC) !== 0;
+    return (this.header.readInt32LE(MSGHDR_FLAGS) & (MSG_TRUNC | MSG_CTRUNC)) !== 0;
   }
 
   get receivedFd(): number | undefined {

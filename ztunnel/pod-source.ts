@@ -1,0 +1,89 @@
+/**
+ * Where a ztunnel's pods come from: the control plane, and it captures them itself; or an istio-cni
+ * agent (INPOD_UDS), which captures them and hands over their namespaces.
+ */
+import type { Registry } from "prom-client";
+import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
+import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { ListenerSink } from "./capture/listener-sink.ts";
+import { createCapture } from "./capture-wiring.ts";
+import type { ZtunnelConfig } from "./config.ts";
+import { liveCounter, liveGauge } from "./live-metrics.ts";
+import { createLinuxSyscalls } from "./sys/linux.ts";
+import { ZdsClient } from "./zds/zds-client.ts";
+import { type ZdsPodCounters, ZdsPods } from "./zds/zds-pods.ts";
+
+export interface PodSource {
+  /** What the control plane says, where that is who says it. */
+  apply(upserts: readonly CapturedPod[], removedUids: readonly string[]): void;
+  pods(): Iterable<{ readonly pod: CapturedPod; readonly state: CaptureState }>;
+  /** What keeps this node from being ready, for people; empty when nothing does. */
+  pending(): readonly string[];
+  /** Follows the source until the signal aborts; never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+  /** After `run` has ended: changes nothing any more. */
+  stop(): Promise<void>;
+  /** Lets the pods' namespaces go, which connections need until they are over. */
+  close(): Promise<void>;
+}
+
+export interface PodSourceDeps {
+  readonly sink: ListenerSink;
+  readonly workers: number;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** What became of pods that this process captures itself. */
+  readonly report: (changes: readonly PodReport[]) => void;
+  readonly workloadUid: (info: ZdsWorkloadInfo) => string;
+}
+
+export function createPodSource(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
+  const { inpodSocket } = config;
+  return inpodSocket === undefined ? ownCapture(config, deps) : zdsSource(inpodSocket, deps);
+}
+
+function ownCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
+  const capture = createCapture(config, { ...deps, logger: deps.logger.scope("capture") });
+  return {
+    apply: (upserts, removedUids) => {
+      capture.apply(upserts, removedUids);
+      capture.setSnapshotComplete();
+    },
+    pods: () => capture.pods(),
+    pending: () => (capture.isSettled() ? [] : ["capture of this node's pods"]),
+    run: () => Promise.resolve(),
+    stop: () => capture.stop(),
+    close: () => capture.close(),
+  };
+}
+
+function zdsSource(path: string, deps: PodSourceDeps): PodSource {
+  const log = deps.logger.scope("inpod");
+  const pods = new ZdsPods({ ...deps, sys: createLinuxSyscalls(), log });
+  const client = new ZdsClient({ path, pods, log });
+  registerZdsMetrics(deps.registry, pods);
+  return {
+    apply: () => undefined,
+    pods: () => pods.pods(),
+    pending: () => (pods.isSettled() ? [] : [`the pods of the CNI agent at ${path}`]),
+    run: (signal) => client.run(signal),
+    stop: () => pods.stop(),
+    close: () => pods.close(),
+  };
+}
+
+/** Source of the names: istio/ztunnel src/inpod/metrics.rs. */
+function registerZdsMetrics(registry: Registry, pods: ZdsPods): void {
+  const count = (name: keyof ZdsPodCounters) => () => pods.counters()[name];
+  const prefix = "workload_manager";
+  liveGauge(registry, `${prefix}_active_proxy_count`, "Pods that are served", count("active"));
+  liveGauge(
+    registry,
+    `${prefix}_pending_proxy_count`,
+    "Pods that are not served yet",
+    count("pending"),
+  );
+  liveCounter(registry, `${prefix}_proxies_started_total`, "Pods taken on", count("started"));
+  liveCounter(registry, `${prefix}_proxies_stopped_total`, "Pods let go", count("stopped"));
+}
