@@ -74,6 +74,7 @@ before(async () => {
       trustDomain: "cluster.local",
       rootNamespace: "istio-system",
       hbone: true,
+      dnsCapture: true,
       logLevel: "error",
       logFormat: "text",
     },

@@ -48,7 +48,7 @@ export class Istiod {
     this.#options = options;
     this.#rootLogger = logger;
     this.#logger = logger.scope("istiod");
-    const { source, overlay, clusterId, trustDomain, rootNamespace, hbone } = options;
+    const { source, overlay, clusterId, trustDomain, rootNamespace } = options;
     const config = createSource(source, { logger, overlay });
     this.#source = config.source;
     this.#writer = config.statusWriter;
@@ -57,7 +57,8 @@ export class Istiod {
       clusterId,
       trustDomain,
       rootNamespace,
-      hbone,
+      hbone: options.hbone,
+      dnsCapture: options.dnsCapture,
     });
     this.#statuses = new PolicyStatusController({
       writer: this.#writer,

@@ -24,6 +24,8 @@ export interface IstiodOptions {
   readonly rootNamespace: string;
   /** Whether proxies are told to use HBONE at all. */
   readonly hbone: boolean;
+  /** Whether DNS of captured pods is captured too where no annotation says. */
+  readonly dnsCapture: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: "text" | "json";
 }
@@ -49,7 +51,12 @@ export function parseOptions(
     .addOption(new Option("--log-level <level>").choices([...LOG_LEVELS]).default("info"))
     .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"))
     .parse(argv, { from: "user" });
-  return { ...command.opts(), hbone: env.PILOT_ENABLE_SENDING_HBONE !== "false" };
+  return {
+    ...command.opts(),
+    hbone: env.PILOT_ENABLE_SENDING_HBONE !== "false",
+    // Source of the name: istio-cni, whose business this is in Istio.
+    dnsCapture: env.AMBIENT_DNS_CAPTURE !== "false",
+  };
 }
 
 function port(text: string): number {

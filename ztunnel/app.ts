@@ -1,5 +1,6 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
@@ -8,6 +9,7 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
+import { ADDRESS_TYPE } from "#common/xds/type-urls.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
 import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
@@ -16,6 +18,8 @@ import { registerBuildInfo, XdsClientMetrics } from "./admin/process-metrics.ts"
 import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
 import type { Endpoint, ZtunnelConfig } from "./config.ts";
+import type { DnsProxy } from "./dns/dns-proxy.ts";
+import { createDnsProxy, Synced, withDns } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
@@ -51,6 +55,9 @@ export class Ztunnel {
   readonly #state: ProxyState;
   /** Undefined where all state is in a local file. */
   readonly #xds: DeltaClient | undefined;
+  /** Resolved when the control plane has answered with what the mesh knows, or a file has. */
+  readonly #synced = new Synced();
+  readonly #dns: DnsProxy | undefined;
   readonly #stopping = new AbortController();
   #workers: DataWorkers | undefined;
   #trust: TrustFiles | undefined;
@@ -74,7 +81,13 @@ export class Ztunnel {
       send: (reports) => this.#reporter?.send(reports),
     });
     this.#state = new ProxyState({ network: config.network });
+    this.#dns = createDnsProxy(config, {
+      state: this.#state,
+      registry: this.#registry,
+      synced: this.#synced,
+    });
     this.#xds = this.#createXds();
+    if (this.#xds === undefined) this.#synced.done();
   }
 
   /** Starts everything; rejects if a port cannot be had or a worker does not start. */
@@ -115,7 +128,7 @@ export class Ztunnel {
 
   #createPodSource(workers: DataWorkers): PodSource {
     return createPodSource(this.#config, {
-      sink: workersSink(workers, this.#enrolment),
+      sink: withDns(workersSink(workers, this.#enrolment), this.#dns),
       workers: workers.count,
       registry: this.#registry,
       logger: this.#rootLogger,
@@ -129,7 +142,8 @@ export class Ztunnel {
     this.#stopping.abort();
     await this.#running;
     await this.#pods?.stop();
-    await this.#workers?.drain(this.#config.drainDeadlineMs);
+    const { drainDeadlineMs } = this.#config;
+    await Promise.all([this.#workers?.drain(drainDeadlineMs), this.#dns?.drain(drainDeadlineMs)]);
     await this.#pods?.close();
     this.#trust?.close();
     this.#certificates.close();
@@ -237,7 +251,7 @@ export class Ztunnel {
     const handlers = meshHandlers(
       (update) => this.#applyState(update),
       inpodSocket === undefined
-        ? (upserts, removedUids) => this.#pods?.apply(upserts, removedUids)
+        ? (upserts, removedUids) => this.#applyPods(upserts, removedUids)
         : undefined,
     );
     return new DeltaClient(
@@ -246,6 +260,9 @@ export class Ztunnel {
         handlers,
         logger: this.#rootLogger.scope("xds"),
         counters: new XdsClientMetrics(this.#registry),
+        onSynced: (typeUrl) => {
+          if (typeUrl === ADDRESS_TYPE) this.#synced.done();
+        },
         onConnected: () => this.#reporter?.repeat(),
       },
       node,
@@ -255,6 +272,15 @@ export class Ztunnel {
   #applyState(update: StateUpdate): void {
     this.#state.apply(update);
     for (const piece of splitUpdate(update, STATE_UPDATE_PIECE)) this.#workers?.applyState(piece);
+  }
+
+  /** Nobody's DNS is captured where there is no DNS proxy. */
+  #applyPods(upserts: readonly CapturedPod[], removedUids: readonly string[]): void {
+    const served = this.#dns === undefined ? { dnsCapture: false } : {};
+    this.#pods?.apply(
+      upserts.map((pod) => ({ ...pod, ...served })),
+      removedUids,
+    );
   }
 
   /** istiod's form, unless a local file names the workload another way. */

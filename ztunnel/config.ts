@@ -70,6 +70,12 @@ export interface ZtunnelConfig {
    * plane does, and this ztunnel captures them itself.
    */
   readonly inpodSocket: string | undefined;
+  /** Whether DNS of pods is answered and forwarded here at all (ISTIO_META_DNS_CAPTURE). */
+  readonly dnsProxy: boolean;
+  /** Services are `<name>.<namespace>.svc.<domain>`. */
+  readonly clusterDomain: string;
+  /** Whether IPv6 addresses are given out and taken (IPV6_ENABLED). */
+  readonly ipv6: boolean;
   /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
   readonly podSandboxesDir: string;
   readonly logLevel: LogLevel;
@@ -102,6 +108,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     crlPath: env.CRL_PATH || undefined,
     keepSourceAddress: boolean(env, "ENABLE_ORIG_SRC", true),
     sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
+    ...dns(env, proxyConfig),
     inpodSocket: env.INPOD_UDS || undefined,
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
     logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
@@ -162,6 +169,16 @@ function identity(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
     podName: env.POD_NAME || "ztunnel",
     podNamespace: env.POD_NAMESPACE || "istio-system",
     instanceIp: ip(env, "INSTANCE_IP"),
+  };
+}
+
+/** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */
+function dns(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
+  const capture = env.ISTIO_META_DNS_CAPTURE || proxyMetadata.DNS_CAPTURE || "true";
+  return {
+    dnsProxy: capture.toLowerCase() === "true",
+    clusterDomain: (env.CLUSTER_DOMAIN || "cluster.local").toLowerCase().replace(/\.$/, ""),
+    ipv6: boolean(env, "IPV6_ENABLED", true),
   };
 }
 

@@ -12,6 +12,8 @@ export interface CapturedPod {
   readonly workloadUid: string;
   /** `ambient.istio.io/bypass-inbound-capture`: HBONE in only, no redirect of inbound plaintext. */
   readonly bypassInboundCapture: boolean;
+  /** Whether its DNS goes to ztunnel's proxy; where a CNI agent captures it, whether it may. */
+  readonly dnsCapture: boolean;
 }
 
 export type CaptureState = "enabled" | "pending" | "disabled";

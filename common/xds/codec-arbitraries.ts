@@ -188,4 +188,5 @@ export const capturedPodArbitrary: fc.Arbitrary<CapturedPod> = record({
   ips: fc.array(ipArbitrary, { maxLength: 2 }),
   workloadUid: name,
   bypassInboundCapture: fc.boolean(),
+  dnsCapture: fc.boolean(),
 });

@@ -21,5 +21,6 @@ export function decodeCapturedPod(bytes: Uint8Array): CapturedPod {
     }),
     workloadUid: requiredText(message.workloadUid, `the workload uid of pod ${uid}`),
     bypassInboundCapture: message.bypassInboundCapture,
+    dnsCapture: message.dnsCapture,
   };
 }

@@ -12,6 +12,7 @@ export function encodeCapturedPod(pod: CapturedPod): Uint8Array {
     ips: [...pod.ips],
     workloadUid: pod.workloadUid,
     bypassInboundCapture: pod.bypassInboundCapture,
+    dnsCapture: pod.dnsCapture,
   });
   return toBinary(PodSchema, message);
 }

@@ -60,6 +60,7 @@ describe("enrolment", () => {
         ips: ["10.0.1.1"],
         workloadUid: "Kubernetes//Pod/shop/web-1",
         bypassInboundCapture: false,
+        dnsCapture: true,
       },
     ]);
     const { removed } = registry.apply(present(makeNamespace("shop")));

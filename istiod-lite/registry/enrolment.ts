@@ -9,6 +9,8 @@ import type { RegistryOptions } from "./registry-options.ts";
 export const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
 const SIDECAR_STATUS_ANNOTATION = "sidecar.istio.io/status";
 const BYPASS_INBOUND_ANNOTATION = "ambient.istio.io/bypass-inbound-capture";
+const DNS_CAPTURE_ANNOTATION = "ambient.istio.io/dns-capture";
+const DNS_PORT = 53;
 
 /** Why a pod is or is not captured; the text is for people. */
 export type Enrolment =
@@ -52,6 +54,7 @@ function refusal(
 export function capturedPod(
   pod: Pod,
   workloadUid: string,
+  options: Pick<RegistryOptions, "dnsCapture">,
 ): { readonly node: string; readonly pod: CapturedPod } | undefined {
   const { uid, name, namespace = "default", annotations } = pod.metadata;
   const ips: readonly IpAddress[] = podAddresses(pod);
@@ -67,6 +70,18 @@ export function capturedPod(
       ips,
       workloadUid,
       bypassInboundCapture: annotations?.[BYPASS_INBOUND_ANNOTATION] === "true",
+      dnsCapture: dnsCaptureOf(pod, options),
     },
   };
+}
+
+/**
+ * As the annotation says, else as the mesh does; but not of a pod that is a name server itself: it
+ * would get the mesh's answers to what it asks for others, who may not be in the mesh.
+ */
+function dnsCaptureOf(pod: Pod, { dnsCapture }: Pick<RegistryOptions, "dnsCapture">): boolean {
+  const annotation = pod.metadata.annotations?.[DNS_CAPTURE_ANNOTATION];
+  if (annotation === "true" || annotation === "false") return annotation === "true";
+  const ports = pod.spec.containers.flatMap((container) => container.ports ?? []);
+  return dnsCapture && !ports.some(({ containerPort }) => containerPort === DNS_PORT);
 }

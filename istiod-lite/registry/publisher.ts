@@ -99,7 +99,7 @@ export class Publisher {
     const namespace = namespaces.get(pod?.metadata.namespace ?? "default");
     const wanted =
       pod !== undefined && enrolmentOf(pod, namespace, this.#options).enrolled
-        ? capturedPod(pod, workloadUid)
+        ? capturedPod(pod, workloadUid, this.#options)
         : undefined;
     const before = this.#captured.get(key);
     if (before !== undefined && before !== wanted?.pod.uid) {

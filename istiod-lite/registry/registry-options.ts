@@ -3,6 +3,8 @@ export interface RegistryOptions {
   /** The first part of every workload uid, and `Workload.clusterId`. */
   readonly clusterId: string;
   readonly trustDomain: string;
+  /** Trust domains whose identities policies take for the mesh's own. @default none */
+  readonly trustDomainAliases?: readonly string[];
   /** Where mesh-wide policies and the node proxies live; "istio-system" unless configured. */
   readonly rootNamespace: string;
   /** The cluster's DNS domain: services are `<name>.<namespace>.svc.<domain>`. */

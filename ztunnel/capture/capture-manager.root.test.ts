@@ -22,6 +22,7 @@ const POD: CapturedPod = {
   ips: [POD_IPV4, POD_IPV6],
   workloadUid: "Kubernetes//Pod/shop/web-0",
   bypassInboundCapture: false,
+  dnsCapture: false,
 };
 const APP_PORT = 8080;
 const CHECK_INTERVAL_MS = 50;

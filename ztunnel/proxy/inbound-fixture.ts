@@ -154,6 +154,7 @@ export class InboundFixture {
       ips: [POD_IP],
       workloadUid: SERVER.uid,
       bypassInboundCapture: false,
+      dnsCapture: false,
     };
     await this.#dataPlane.addPod(pod, this.#syscalls.openNetns("/proc/self/ns/net"), {
       outbound: outbound.fd,

@@ -202,7 +202,7 @@ export class ZdsPods {
   #describe(uid: string, info: ZdsWorkloadInfo, netns: Netns): CapturedPod {
     const ips = [...addressesIn(this.#deps.sys, netns)].filter((ip) => !ip.startsWith("fe80:"));
     const workloadUid = this.#deps.workloadUid(info);
-    return { uid, ...info, ips, workloadUid, bypassInboundCapture: false };
+    return { uid, ...info, ips, workloadUid, bypassInboundCapture: false, dnsCapture: true };
   }
 
   #retryLater(): void {

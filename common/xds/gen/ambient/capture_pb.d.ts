@@ -62,6 +62,13 @@ export declare type Pod = Message<"ambientmesh.capture.Pod"> & {
    * @generated from field: bool bypass_inbound_capture = 7;
    */
   bypassInboundCapture: boolean;
+
+  /**
+   * DNS goes to the node proxy: ambient.istio.io/dns-capture, or the mesh's default.
+   *
+   * @generated from field: bool dns_capture = 8;
+   */
+  dnsCapture: boolean;
 };
 
 /**
@@ -98,6 +105,20 @@ export declare type PodReport = Message<"ambientmesh.capture.PodReport"> & {
    * @generated from field: string message = 5;
    */
   message: string;
+
+  /**
+   * Times that something of the capture was lost and put back, since the start of the reporter.
+   *
+   * @generated from field: uint32 repairs = 6;
+   */
+  repairs: number;
+
+  /**
+   * What was found the last time: "rules-missing: the nftables table istio-ambient-nat is gone".
+   *
+   * @generated from field: string last_repair = 7;
+   */
+  lastRepair: string;
 };
 
 /**
@@ -168,6 +189,13 @@ export enum State {
    * @generated from enum value: DISABLED = 3;
    */
   DISABLED = 3,
+
+  /**
+   * Wanted, and not complete although it has been tried several times; it still is.
+   *
+   * @generated from enum value: FAILED = 4;
+   */
+  FAILED = 4,
 }
 
 /**

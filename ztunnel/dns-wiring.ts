@@ -1,0 +1,88 @@
+/** The DNS proxy as ztunnel puts it together: in the control thread, beside its state. */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import type { Registry } from "prom-client";
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { ListenerSink } from "./capture/listener-sink.ts";
+import type { ZtunnelConfig } from "./config.ts";
+import { DnsMetrics } from "./dns/dns-metrics.ts";
+import { DnsProxy } from "./dns/dns-proxy.ts";
+import { NodeQueries } from "./dns/in-flight.ts";
+import type { ProxyState } from "./state/proxy-state.ts";
+import { createLinuxSyscalls } from "./sys/linux.ts";
+
+export interface DnsWiringDeps {
+  readonly state: ProxyState;
+  readonly registry: Registry;
+  /** The control plane has said once what the mesh knows. */
+  readonly synced: Synced;
+}
+
+/** Something that happens once. */
+export class Synced {
+  readonly #resolvers = Promise.withResolvers<void>();
+  #done = false;
+
+  get isDone(): boolean {
+    return this.#done;
+  }
+  get promise(): Promise<void> {
+    return this.#resolvers.promise;
+  }
+  done(): void {
+    this.#done = true;
+    this.#resolvers.resolve();
+  }
+}
+
+/** Undefined where ISTIO_META_DNS_CAPTURE turns it off. */
+export function createDnsProxy(config: ZtunnelConfig, deps: DnsWiringDeps): DnsProxy | undefined {
+  if (!config.dnsProxy) return undefined;
+  const { state, registry, synced } = deps;
+  return new DnsProxy({
+    state,
+    syscalls: createLinuxSyscalls(),
+    metrics: new DnsMetrics(registry),
+    queries: new NodeQueries(),
+    options: {
+      clusterDomain: config.clusterDomain.split("."),
+      ipv6: config.ipv6,
+      knowsAllEndpoints: true,
+    },
+    network: config.network,
+    synced: synced.promise,
+    isSynced: () => synced.isDone,
+    locateResolvConf: (pod) => locateResolvConf(config.podSandboxesDir, pod),
+    random: Math.random,
+  });
+}
+
+/** Pods that are captured with their DNS have it served before their rules send it anywhere. */
+export function withDns(sink: ListenerSink, dns: DnsProxy | undefined): ListenerSink {
+  if (dns === undefined) return sink;
+  return {
+    add: async (pod, netns, listeners) => {
+      await sink.add(pod, netns, listeners);
+      if (pod.dnsCapture) await dns.add(pod, netns);
+    },
+    remove: async (podUid) => {
+      dns.remove(podUid);
+      await sink.remove(podUid);
+    },
+  };
+}
+
+/** The resolv.conf of the pod's sandbox: what a kubelet gives to all containers of the pod. */
+async function locateResolvConf(
+  sandboxes: string,
+  { uid }: CapturedPod,
+): Promise<string | undefined> {
+  try {
+    const processId = (await readFile(path.join(sandboxes, uid), "utf8")).trim();
+    return /^[1-9][0-9]{0,9}$/.test(processId)
+      ? `/proc/${processId}/root/etc/resolv.conf`
+      : undefined;
+  } catch {
+    return undefined; // No sandbox directory, as with a CNI agent: ztunnel's own file is taken.
+  }
+}
