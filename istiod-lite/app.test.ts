@@ -72,6 +72,7 @@ before(async () => {
       tokenJwks: join(dir, "jwks.json"),
       clusterId: "Kubernetes",
       trustDomain: "cluster.local",
+      trustDomainAliases: [],
       rootNamespace: "istio-system",
       hbone: true,
       dnsCapture: true,

@@ -57,6 +57,7 @@ export class Istiod {
       clusterId,
       trustDomain,
       rootNamespace,
+      trustDomainAliases: options.trustDomainAliases,
       hbone: options.hbone,
       dnsCapture: options.dnsCapture,
     });

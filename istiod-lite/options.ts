@@ -21,6 +21,8 @@ export interface IstiodOptions {
   readonly tokenJwks: string;
   readonly clusterId: string;
   readonly trustDomain: string;
+  /** Istio's `meshConfig.trustDomainAliases`: policies mean their identities too. */
+  readonly trustDomainAliases: readonly string[];
   readonly rootNamespace: string;
   /** Whether proxies are told to use HBONE at all. */
   readonly hbone: boolean;
@@ -47,6 +49,12 @@ export function parseOptions(
     .requiredOption("--token-jwks <file>", "public keys (JWKS) of service account tokens")
     .option("--cluster-id <id>", "name of this cluster", "Kubernetes")
     .option("--trust-domain <domain>", "first part of every identity", "cluster.local")
+    .addOption(
+      new Option(
+        "--trust-domain-aliases <domains...>",
+        "trust domains whose identities policies take for the mesh's own",
+      ).default([]),
+    )
     .option("--root-namespace <name>", "where mesh-wide policies live", "istio-system")
     .addOption(new Option("--log-level <level>").choices([...LOG_LEVELS]).default("info"))
     .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"))

@@ -143,6 +143,9 @@ export const ENDPOINT_LISTS_PER_SERVICE = 64;
 /** Entries of one state update posted to a worker: about a millisecond of its event loop. */
 export const STATE_UPDATE_PIECE = 512;
 
+/** How long a worker takes in pieces that wait before traffic has its turn; the rest goes on after. */
+export const STATE_SLICE_MS = 3;
+
 // --- certificates
 // ----------------------------------------------------------------------------------
 

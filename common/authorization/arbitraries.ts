@@ -109,7 +109,7 @@ const fewPolicies: fc.Arbitrary<Authorization[]> = fc.uniqueArray(
     name: fc.stringMatching(/^[a-z]{1,3}$/),
     namespace: fc.constantFrom(...NAMESPACES),
     scope: fc.constantFrom("global", "namespace", "workload-selector"),
-    action: fc.constantFrom("allow", "deny"),
+    action: fc.constantFrom("allow", "deny", "allow", "deny", "audit"),
     rules: fc.array(anyRule, { maxLength: 5 }),
     dryRun: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.boolean()),
   }),

@@ -14,26 +14,23 @@ type Matches = (rule: CompiledRule) => boolean;
 type Visit = (rule: CompiledRule) => void;
 
 export class RuleIndex {
-  readonly #rules = new Set<CompiledRule>();
   readonly #top = new Shelf([]);
 
   get size(): number {
-    return this.#rules.size;
+    return this.#top.size;
   }
 
   /** In the order in which they were added. */
   rules(): IterableIterator<CompiledRule> {
-    return this.#rules.values();
+    return this.#top.rules();
   }
 
   add(rule: CompiledRule): void {
-    if (this.#rules.has(rule)) return;
-    this.#rules.add(rule);
-    this.#top.add(rule);
+    if (!this.#top.has(rule)) this.#top.add(rule);
   }
 
   delete(rule: CompiledRule): void {
-    if (this.#rules.delete(rule)) this.#top.delete(rule);
+    if (this.#top.has(rule)) this.#top.delete(rule);
   }
 
   /** The first rule (see `compareRules`) for which `matches` holds; `best` if that comes before. */
@@ -84,18 +81,26 @@ class Shelf {
     return this.#clauses.size;
   }
 
+  has(rule: CompiledRule): boolean {
+    return this.#clauses.has(rule);
+  }
+
+  rules(): IterableIterator<CompiledRule> {
+    return this.#clauses.keys();
+  }
+
   add(rule: CompiledRule): void {
     const clause = this.#rarestClause(rule);
     this.#clauses.set(rule, clause);
     if (clause < 0) this.#unfiled.add(rule);
-    else for (const key of new Set(rule.keys[clause])) this.#file(key, rule);
+    else for (const key of distinct(rule.keys[clause])) this.#file(key, rule);
   }
 
   delete(rule: CompiledRule): void {
     const clause = this.#clauses.get(rule) ?? -1;
     this.#clauses.delete(rule);
     this.#unfiled.delete(rule);
-    for (const key of new Set(rule.keys[clause])) this.#unfile(key, rule);
+    for (const key of distinct(rule.keys[clause])) this.#unfile(key, rule);
   }
 
   visit(view: ConnectionView, visit: Visit): void {
@@ -111,16 +116,18 @@ class Shelf {
 
   /** The clause whose values the fewest rules share so far. */
   #rarestClause({ keys }: CompiledRule): number {
+    if (keys.length === 1 && this.#path.length === 0) return 0;
     let best = -1;
     let lowest = Number.POSITIVE_INFINITY;
-    keys.forEach((clause, i) => {
-      if (this.#path.some((key) => clause.includes(key))) return;
+    for (let i = 0; i < keys.length; i++) {
+      const clause = keys[i] ?? [];
+      if (this.#path.some((key) => clause.includes(key))) continue;
       let cost = 0;
       for (const key of clause) cost += sizeOf(this.#filed.get(key));
-      if (cost >= lowest) return;
+      if (cost >= lowest) continue;
       best = i;
       lowest = cost;
-    });
+    }
     return best;
   }
 
@@ -156,6 +163,10 @@ class Shelf {
     space.keys--;
     if (space.keys === 0) this.#spaces.delete(name);
   }
+}
+
+function distinct(keys: readonly string[] = []): Iterable<string> {
+  return keys.length < 2 ? keys : new Set(keys);
 }
 
 function sizeOf(pile: Pile | undefined): number {

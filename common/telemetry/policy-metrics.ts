@@ -15,7 +15,9 @@ export class PolicyMetrics {
   constructor(registry: Registry) {
     this.#verdicts = new Counter({
       name: "ambient_policy_dry_run_verdicts_total",
-      help: "Connections that dry-run policies apply to: enforced is what was done with them, result what would be done if those policies were enforced too",
+      help:
+        "Connections that dry-run policies apply to: enforced is what was done, " +
+        "result what would be done if those policies were enforced too",
       labelNames: ["enforced", "result"],
       registers: [registry],
     });

@@ -17,8 +17,8 @@ export interface DecodeAuthorizationOptions {
 }
 
 /**
- * Throws MeshError INVALID_RESOURCE for bytes that are no Authorization, or one without a name. What
- * could not be read of any other is listed in `unreadable`.
+ * Throws MeshError INVALID_RESOURCE for bytes that are no Authorization, or one without a name.
+ * What could not be read of any other is listed in `unreadable`.
  */
 export function decodeAuthorization(
   bytes: Uint8Array,
@@ -44,7 +44,7 @@ type Body = Pick<Authorization, "action" | "rules" | "dryRun">;
 const EVERYTHING: readonly Rule[] = [{ clauses: [] }];
 const NOTHING: readonly Rule[] = [];
 
-/** A scope that is not known may be any: it can reach the policy's namespace, or from the root all. */
+/** A scope that is not known reaches as far as it can: the namespace, from the root the mesh. */
 function readScope(scope: number, inRoot: boolean, unreadable: Unreadable): PolicyScope {
   const known = POLICY_SCOPES[scope];
   if (known !== undefined) return known;

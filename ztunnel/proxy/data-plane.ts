@@ -20,6 +20,7 @@ import { bestRawTcp } from "./raw-tcp.ts";
 import { SlabPool } from "./read-buffers.ts";
 import { Reauthorizer } from "./reauthorizer.ts";
 import { LocalPods } from "./same-node.ts";
+import { StateQueue } from "./state-queue.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
@@ -48,6 +49,7 @@ export class DataPlane {
   readonly #context: WorkerContext;
   readonly #pods = new Map<string, PodProxy>();
   readonly #reauthorizer: Reauthorizer;
+  readonly #updates = new StateQueue({ apply: (update) => this.#apply(update) });
   readonly #keepalive: TunnelKeepalive;
   readonly #sweeper: NodeJS.Timeout;
   #draining = false;
@@ -87,6 +89,10 @@ export class DataPlane {
 
   applyState(update: StateUpdate): void {
     const change = this.#context.state.apply(update);
+    this.#updates.push(update);
+  }
+
+  #apply(update: StateUpdate): void {
     for (const uid of change.rebound) {
       for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
     }

@@ -56,7 +56,8 @@ export const EMPTY_UPDATE: StateUpdate = {
 };
 
 /**
- * Cuts an update into pieces of at most `size` entries, to be applied in this order: policies
+ * Cuts an update into pieces of at most `size` entries (a policy with many rules counts as several,
+ * and one that is larger than a piece is one), to be applied in this order: policies
  * before the workloads that name them, removals before what replaces them. A worker's event loop
  * then never stops for longer than one piece takes.
  */
@@ -64,7 +65,7 @@ export function* splitUpdate(update: StateUpdate, size: number): Generator<State
   const total =
     update.addresses.length +
     update.removedAddresses.length +
-    update.policies.length +
+    update.policies.reduce((sum, policy) => sum + weightOf(policy), 0) +
     update.removedPolicies.length +
     (update.unreadablePolicies?.length ?? 0);
   if (total <= size) {
@@ -74,7 +75,9 @@ export function* splitUpdate(update: StateUpdate, size: number): Generator<State
   for (const removedPolicies of slices(update.removedPolicies, size)) {
     yield { ...EMPTY_UPDATE, removedPolicies };
   }
-  for (const policies of slices(update.policies, size)) yield { ...EMPTY_UPDATE, policies };
+  for (const policies of weighedSlices(update.policies, size)) {
+    yield { ...EMPTY_UPDATE, policies };
+  }
   for (const unreadablePolicies of slices(update.unreadablePolicies ?? [], size)) {
     yield { ...EMPTY_UPDATE, unreadablePolicies };
   }
@@ -86,4 +89,27 @@ export function* splitUpdate(update: StateUpdate, size: number): Generator<State
 
 function* slices<Item>(list: readonly Item[], size: number): Generator<readonly Item[]> {
   for (let i = 0; i < list.length; i += size) yield list.slice(i, i + size);
+}
+
+/** Entries that a policy counts as: taking one in costs what its rules cost. */
+function weightOf({ rules }: Authorization): number {
+  return Math.max(1, rules.length);
+}
+
+function* weighedSlices(
+  policies: readonly Authorization[],
+  size: number,
+): Generator<readonly Authorization[]> {
+  let slice: Authorization[] = [];
+  let weight = 0;
+  for (const policy of policies) {
+    if (slice.length > 0 && weight + weightOf(policy) > size) {
+      yield slice;
+      slice = [];
+      weight = 0;
+    }
+    slice.push(policy);
+    weight += weightOf(policy);
+  }
+  if (slice.length > 0) yield slice;
 }
