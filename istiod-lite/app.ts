@@ -7,6 +7,7 @@ import { JwksFile } from "./ca/jwks-file.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
 import { type Caller, JwksTokenReviewer, type TokenReviewer } from "./ca/token-review.ts";
 import { createSource } from "./config/create-source.ts";
+import { countHeldObjects } from "./config/loss-metric.ts";
 import type { ConfigSource, StatusWriter } from "./config/source.ts";
 import type { DropReason } from "./connection-gate.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
@@ -56,8 +57,8 @@ export class Istiod {
       ...DEFAULT_REGISTRY_OPTIONS,
       clusterId,
       trustDomain,
-      rootNamespace,
       trustDomainAliases: options.trustDomainAliases,
+      rootNamespace,
       hbone: options.hbone,
       dnsCapture: options.dnsCapture,
     });
@@ -67,6 +68,7 @@ export class Istiod {
     });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     collectDefaultMetrics({ register: this.#metrics });
+    countHeldObjects(this.#metrics, this.#source);
     this.#ads = new AdsServer({
       resources: this.#registry.resources,
       tokens,
@@ -136,7 +138,7 @@ export class Istiod {
     const { debugPort, listen: host } = this.#options;
     this.#debug = await serveHttp({ host, port: debugPort }, (query) =>
       answerDebug(query, {
-        ready: () => this.#ready,
+        unready: () => this.#unready(),
         metrics: this.#metrics,
         view: this.#registry.resources,
         proxies: () => this.#ads.status(),
@@ -150,6 +152,13 @@ export class Istiod {
       xdsPort: this.#xdsPort,
       debugPort: this.ports.debug,
     });
+  }
+
+  /** Why not all is well; undefined when it is. */
+  #unready(): string | undefined {
+    const { loss } = this.#source;
+    if (loss !== undefined) return `the source of configuration has lost objects: ${loss.reason}`;
+    return this.#ready ? undefined : "configuration is being read";
   }
 
   #apply(changes: readonly ObjectChange[]): void {

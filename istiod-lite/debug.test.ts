@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry as MetricsRegistry } from "prom-client";
 import type { Query } from "#common/runtime/http-server.ts";
-import { answerDebug } from "./debug.ts";
+import { answerDebug, type DebugDeps } from "./debug.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
 
-const deps = {
-  ready: () => true,
+const deps: DebugDeps = {
+  unready: () => undefined,
   metrics: new MetricsRegistry(),
   view: new Registry(DEFAULT_REGISTRY_OPTIONS).resources,
   proxies: () => [],
@@ -28,4 +28,14 @@ test("what the mesh consists of is told to localhost only", async () => {
 
 test("probes and Prometheus get their answers from anywhere", async () => {
   for (const path of ["/healthz/ready", "/metrics"]) assert.equal(await statusOf(path, false), 200);
+});
+
+test("whoever asks whether it is ready is told why it is not", async () => {
+  const query = { method: "GET", path: "/healthz/ready", acceptsGzip: false, fromLoopback: false };
+  const parameters = new URLSearchParams();
+  const answer = await answerDebug(
+    { ...query, parameters },
+    { ...deps, unready: () => "the source is lost" },
+  );
+  assert.deepEqual([answer.status, answer.body], [503, "not ready: the source is lost\n"]);
 });

@@ -5,7 +5,8 @@ import { TYPE_URLS } from "#common/xds/type-urls.ts";
 import type { ResourceView } from "./registry/resource-table.ts";
 
 export interface DebugDeps {
-  readonly ready: () => boolean;
+  /** Why the control plane is not ready; undefined when it is. */
+  readonly unready: () => string | undefined;
   readonly metrics: Registry;
   readonly view: ResourceView;
   readonly proxies: () => readonly object[];
@@ -33,7 +34,7 @@ export async function answerDebug(query: Query, deps: DebugDeps): Promise<Answer
       return { status: 200, body: INDEX };
     case "/healthz/ready":
     case "/ready":
-      return deps.ready() ? { status: 200, body: "ready\n" } : { status: 503, body: "not ready\n" };
+      return readiness(deps.unready());
     case "/metrics":
       return {
         status: 200,
@@ -47,6 +48,11 @@ export async function answerDebug(query: Query, deps: DebugDeps): Promise<Answer
     default:
       return { status: 404, body: `no such page\n\n${INDEX}` };
   }
+}
+
+function readiness(why: string | undefined): Answer {
+  if (why === undefined) return { status: 200, body: "ready\n" };
+  return { status: 503, body: `not ready: ${why}\n` };
 }
 
 function versions(view: ResourceView, typeUrl: (typeof TYPE_URLS)[number]): object {

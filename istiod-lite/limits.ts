@@ -168,3 +168,15 @@ export const POLICY_ISSUE_VALUE_CHARACTERS = 100;
 
 /** Issues told in full in an entry's condition; the others are counted, for a status is no log. */
 export const ENTRY_ISSUES_TOLD = 8;
+
+// --- a source that loses objects
+// ---------------------------------------------------------------------------------
+
+/**
+ * More objects of one kind than this do not all vanish at once: where no inventory says what is
+ * there, they count as lost and stay in force.
+ */
+export const LOST_KIND_OBJECTS = 3;
+
+/** How often a source that has lost objects is asked whether it has them again. */
+export const LOST_SOURCE_RECHECK_MS = 2_000;

@@ -2,9 +2,12 @@
  * Configuration from a folder of Kubernetes objects, one cluster's worth, with what was written
  * back to them laid over: the same change stream that an API server would give.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { diffObjects } from "#common/kubernetes/diff-objects.ts";
 import { formatProblem } from "#common/kubernetes/format-problem.ts";
+import { INVENTORY_FILE, parseInventory } from "#common/kubernetes/inventory.ts";
 import type { LoadResult } from "#common/kubernetes/load-result.ts";
 import { type KubernetesObject, type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
 import { applyOverlay, belongsTo, type Overlay } from "#common/kubernetes/overlay.ts";
@@ -13,6 +16,8 @@ import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { OverlayStore } from "#istiod-lite/config/overlay-store.ts";
 import type { ConfigSource } from "#istiod-lite/config/source.ts";
+import { findLoss, type Loss } from "#istiod-lite/config/source-loss.ts";
+import { LOST_SOURCE_RECHECK_MS } from "#istiod-lite/limits.ts";
 
 export interface FolderSourceDeps {
   readonly overlays: OverlayStore;
@@ -37,6 +42,11 @@ export class FolderSource implements ConfigSource {
   #started = false;
   #delivered = false;
   #closed = false;
+  #loss: Loss | undefined;
+  #hadInventory = false;
+  #recheck: NodeJS.Timeout | undefined;
+  /** Results are taken in one after the other. */
+  #last: Promise<void> = Promise.resolve();
   readonly #firstDelivery = Promise.withResolvers<void>();
 
   constructor(folder: string, { overlays, logger }: FolderSourceDeps) {
@@ -48,6 +58,10 @@ export class FolderSource implements ConfigSource {
   /** The object as it is in the folder, without what was written back to it. */
   object(key: string): KubernetesObject | undefined {
     return this.#entries.get(key)?.object;
+  }
+
+  get loss(): Loss | undefined {
+    return this.#loss;
   }
 
   /**
@@ -67,28 +81,89 @@ export class FolderSource implements ConfigSource {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#recheck);
     await this.#watcher?.close();
+    await this.#last;
     await this.#overlays.close();
     this.#firstDelivery.resolve();
   }
 
   #onResult(result: LoadResult): void {
     this.#logProblems(result);
-    // An absent folder says nothing about the objects, least of all that they are gone.
-    if (!result.folderReadable || this.#isTooEarly(result)) return;
+    this.#enqueue(result);
+  }
+
+  #enqueue(result: LoadResult): void {
+    this.#last = this.#last.then(() => this.#take(result));
+  }
+
+  async #take(result: LoadResult): Promise<void> {
+    clearTimeout(this.#recheck);
+    const loss = await this.#findLoss(result);
+    if (this.#closed) return;
+    this.#say(loss);
+    this.#loss = loss;
+    // Nothing tells when the inventory changes.
+    if (loss !== undefined) {
+      this.#recheck = setTimeout(() => this.#enqueue(result), LOST_SOURCE_RECHECK_MS).unref();
+    }
+    // An absent folder says nothing about the objects, and half of one is no beginning.
+    if (!result.folderReadable || (loss !== undefined && !this.#delivered)) return;
+    if (this.#isTooEarly(result)) return;
     const entries = new Map<string, Entry>();
     for (const { object } of result.objects) {
       const key = objectKey(object);
       entries.set(key, this.#merge(key, object));
     }
+    for (const key of loss?.held ?? []) {
+      const held = this.#entries.get(key);
+      if (held !== undefined) entries.set(key, held);
+    }
     this.#replace(entries);
     for (const key of this.#overlays.keys()) this.#removeOrphan(key);
+  }
+
+  async #findLoss(result: LoadResult): Promise<Loss | undefined> {
+    if (!result.folderReadable) {
+      const held = new Set(this.#entries.keys());
+      return this.#delivered ? { reason: "it cannot be read", held } : undefined;
+    }
+    const text = await readFile(join(this.#folder, INVENTORY_FILE), "utf8").catch(() => "");
+    const inventory = parseInventory(text);
+    const hadInventory = this.#hadInventory;
+    this.#hadInventory ||= inventory !== undefined;
+    const errors = result.problems.filter(({ severity }) => severity === "error");
+    return findLoss({
+      inForce: this.#entries.keys(),
+      present: new Set(result.objects.map(({ object }) => objectKey(object))),
+      inventory,
+      hadInventory,
+      brokenFiles: new Set(errors.map(({ file }) => file)).size,
+    });
   }
 
   #isTooEarly(result: LoadResult): boolean {
     if (this.#delivered || result.objects.length > 0) return false;
     this.#logger.info("no objects yet, waiting for the first", { folder: this.#folder });
     return true;
+  }
+
+  #say(loss: Loss | undefined): void {
+    if (loss?.reason === this.#loss?.reason) return;
+    if (loss === undefined) {
+      this.#logger.info("the source of configuration is whole again", { folder: this.#folder });
+      return;
+    }
+    const hint = this.#hadInventory
+      ? `put the files back, or remove ${INVENTORY_FILE} and restart istiod-lite`
+      : "put the files back, or restart istiod-lite if they are meant to be gone";
+    const stays = `${loss.held.size} objects that it lacks stay in force`;
+    const why = this.#delivered ? `${loss.reason}: ${stays}` : loss.reason;
+    this.#logger.error("the source of configuration has lost objects", {
+      folder: this.#folder,
+      why,
+      hint,
+    });
   }
 
   #onOverlay(key: string): void {

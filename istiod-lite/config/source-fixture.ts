@@ -49,6 +49,15 @@ export class SourceFixture {
     return JSON.parse(readFileSync(this.overlayFile(kind, namespace, name), "utf8"));
   }
 
+  /** Waits for a line of the log. */
+  async untilSaid(pattern: RegExp): Promise<void> {
+    const started = performance.now();
+    while (!pattern.test(this.lines.join("\n"))) {
+      assert.ok(performance.now() - started < 4_000, `not said: ${this.lines.join("\n")}`);
+      await sleep(2);
+    }
+  }
+
   async start(t: TestContext) {
     const write = (line: string): void => void this.lines.push(line);
     const logger = createLogger({ level: "debug", format: "text", write });

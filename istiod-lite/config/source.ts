@@ -8,6 +8,7 @@ import type {
   ObjectChange,
   ServiceEntryAddress,
 } from "#common/kubernetes/objects.ts";
+import type { Loss } from "#istiod-lite/config/source-loss.ts";
 
 export interface ConfigSource {
   /**
@@ -16,6 +17,11 @@ export interface ConfigSource {
    * Calls do not overlap. Throws MeshError if called twice.
    */
   start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void>;
+  /**
+   * What the source has lost, and what stays in force nevertheless; undefined while all is well. An
+   * object is deleted only by whoever may delete it, never by the loss of its file.
+   */
+  readonly loss: Loss | undefined;
   /** Stops watching; no call of `onChange` follows. */
   close(): Promise<void>;
 }

@@ -61,6 +61,17 @@ describe("publishing", () => {
     assert.equal(existsSync(overlayFile), false);
   });
 
+  test("keeps an inventory, so that files which vanish are known to be lost", async () => {
+    const inventory = () => JSON.parse(readFileSync(join(objects, ".inventory.json"), "utf8"));
+    const node = { apiVersion: "v1", kind: "Node", metadata: { name: "n" } } as const;
+    await publisher.publish([node, pod("a", "1"), pod("b", "1")]);
+    assert.deepEqual(inventory(), { Node: 1, Pod: 2 });
+    await publisher.publish([node, pod("a", "2")]);
+    assert.deepEqual(inventory(), { Node: 1, Pod: 1 });
+    await publisher.publish([]);
+    assert.deepEqual(inventory(), {});
+  });
+
   test("takes what is said late about an object for no word on its successor", async () => {
     await publisher.publish([pod("a", "2")]);
     writeOverlay("1");

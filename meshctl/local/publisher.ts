@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { formatInventory, INVENTORY_FILE, takeInventory } from "#common/kubernetes/inventory.ts";
 import { type KubernetesObject, objectKey } from "#common/kubernetes/objects.ts";
 import { belongsTo, type Overlay, overlayPath, parseOverlay } from "#common/kubernetes/overlay.ts";
 
@@ -16,6 +17,8 @@ export class Publisher {
   readonly #objectsDir: string;
   readonly #overlayDir: string;
   readonly #published = new Map<string, KubernetesObject>();
+  /** The content of the inventory file. */
+  #inventory = "";
 
   constructor(objectsDir: string, overlayDir: string) {
     this.#objectsDir = objectsDir;
@@ -32,16 +35,21 @@ export class Publisher {
    */
   async publish(objects: readonly KubernetesObject[]): Promise<void> {
     const wanted = new Map(objects.map((object) => [objectKey(object), object]));
+    // Files that go without having been taken off the inventory first count as lost.
+    const staying = [...this.#published].filter(([key, old]) => isSame(old, wanted.get(key)));
+    if (staying.length < this.#published.size) {
+      await this.#writeInventory(staying.map(([, object]) => object));
+    }
     for (const [key, old] of this.#published) if (!wanted.has(key)) await this.#remove(key, old);
     for (const [key, object] of wanted) {
       const old = this.#published.get(key);
       if (old === object) continue;
       // A new object of an old name must not inherit what was said about its predecessor.
-      if (old !== undefined && old.metadata.uid !== object.metadata.uid)
-        await this.#remove(key, old);
+      if (old !== undefined && !isSame(old, object)) await this.#remove(key, old);
       await this.#write(object);
       this.#published.set(key, object);
     }
+    await this.#writeInventory(this.#published.values());
   }
 
   /**
@@ -56,10 +64,14 @@ export class Publisher {
 
   async #write(object: KubernetesObject): Promise<void> {
     const file = join(this.#objectsDir, objectFile(object));
-    const temporary = join(dirname(file), `.${object.metadata.name}.tmp`);
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(temporary, `${JSON.stringify(object)}\n`);
-    await rename(temporary, file);
+    await replaceFile(file, `.${object.metadata.name}.tmp`, `${JSON.stringify(object)}\n`);
+  }
+
+  async #writeInventory(objects: Iterable<KubernetesObject>): Promise<void> {
+    const text = formatInventory(takeInventory(objects));
+    if (text === this.#inventory) return;
+    await replaceFile(join(this.#objectsDir, INVENTORY_FILE), ".inventory.tmp", text);
+    this.#inventory = text;
   }
 
   async #remove(key: string, object: KubernetesObject): Promise<void> {
@@ -67,4 +79,16 @@ export class Publisher {
     await rm(join(this.#objectsDir, objectFile(object)), { force: true });
     await rm(join(this.#overlayDir, objectFile(object)), { force: true });
   }
+}
+
+/** Whether an object is the one that was published, perhaps changed, and not its successor. */
+function isSame(old: KubernetesObject, now: KubernetesObject | undefined): boolean {
+  return now !== undefined && old.metadata.uid === now.metadata.uid;
+}
+
+async function replaceFile(file: string, temporaryName: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), temporaryName);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(temporary, text);
+  await rename(temporary, file);
 }
