@@ -11,6 +11,10 @@ import type {
   PeerAuthentication,
   Pod,
 } from "#common/kubernetes/objects.ts";
+import {
+  CAPTURE_PROBLEM_ANNOTATION,
+  CAPTURE_REPAIRS_ANNOTATION,
+} from "#common/model/captured-pod.ts";
 import { formatAge } from "#meshctl/table.ts";
 
 /** Set by istiod-lite on pods whose traffic is captured. Source: istio/api annotations.yaml. */
@@ -114,10 +118,17 @@ function podStatusWord(pod: Pod, statuses: readonly ContainerStatus[]): string {
 
 /**
  * `enabled`: captured. `pending`: on the way. `host`: never, because it is in the node's network.
+ * `failed`, and what is in brackets: see the pod's annotations, and its Events.
  */
 function meshState(pod: Pod): string {
   if (pod.spec.hostNetwork === true) return "host";
-  return pod.metadata.annotations?.[REDIRECTION_ANNOTATION] ?? NONE;
+  const { annotations = {} } = pod.metadata;
+  const state = annotations[REDIRECTION_ANNOTATION] ?? NONE;
+  const hasProblem = annotations[CAPTURE_PROBLEM_ANNOTATION] != null;
+  if (hasProblem) return state === "enabled" ? "enabled (unstable)" : "failed";
+  const repairs = Number.parseInt(annotations[CAPTURE_REPAIRS_ANNOTATION] ?? "", 10);
+  if (Number.isNaN(repairs)) return state;
+  return `${state} (${repairs} repair${repairs === 1 ? "" : "s"})`;
 }
 
 function serviceColumns(service: KubeService, wide: boolean): Columns {

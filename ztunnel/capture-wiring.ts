@@ -8,9 +8,10 @@ import type { ListenerSink } from "./capture/listener-sink.ts";
 import { SandboxDirectoryFinder } from "./capture/pod-netns.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { Enrolment } from "./enrolment.ts";
-import { liveCounter, liveGauge } from "./live-metrics.ts";
+import { liveCounter, liveCounterBy, liveGauge } from "./live-metrics.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
+import { createNetlink } from "./sys/netlink.ts";
 
 export interface CaptureWiringDeps {
   readonly sink: ListenerSink;
@@ -29,6 +30,7 @@ export function createCapture(
   const node = sys.openNetns("/proc/self/ns/net");
   const capture = new CaptureManager({
     sys,
+    netlink: createNetlink(),
     finder: new SandboxDirectoryFinder(sys, config.podSandboxesDir),
     sink: deps.sink,
     probes: new HostProbes(sys, node),
@@ -72,11 +74,18 @@ function registerMetrics(registry: Registry, capture: CaptureManager): void {
     "Pods that are to be captured and are not yet",
     () => counters().pending,
   );
-  liveCounter(
+  liveCounterBy(
     registry,
     "ambient_capture_repairs_total",
-    "Times that lost capture rules were put back",
+    "Times that something of a capture was lost and put back, by what it was",
+    "reason",
     () => counters().repairs,
+  );
+  liveCounter(
+    registry,
+    "ambient_capture_ended_connections_total",
+    "Connections ended because they were opened while a pod's capture was lost",
+    () => counters().endedConnections,
   );
   liveCounter(
     registry,

@@ -31,3 +31,23 @@ export function liveCounter(
     },
   });
 }
+
+/** A counter with one label, whose values are those of the map's keys. */
+export function liveCounterBy(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: string,
+  read: () => ReadonlyMap<string, number>,
+): void {
+  const metric: Counter = new Counter({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect: () => {
+      metric.reset();
+      for (const [value, count] of read()) metric.inc({ [label]: value }, count);
+    },
+  });
+}

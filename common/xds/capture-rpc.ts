@@ -14,6 +14,7 @@ const STATES: readonly ("unspecified" | CaptureState)[] = [
   "enabled",
   "pending",
   "disabled",
+  "failed",
 ];
 
 export interface CaptureReportRequest {
@@ -28,7 +29,12 @@ export type CaptureReportResponse = Readonly<Record<never, never>>;
 function serializeRequest(request: CaptureReportRequest): Buffer {
   const message = create(wire.ReportRequestSchema, {
     node: request.node,
-    pods: request.pods.map((pod) => ({ ...pod, state: enumNumber(STATES, pod.state) })),
+    pods: request.pods.map(({ repairs, ...pod }) => ({
+      ...pod,
+      state: enumNumber(STATES, pod.state),
+      repairs: repairs?.count ?? 0,
+      lastRepair: repairs?.last ?? "",
+    })),
   });
   return Buffer.from(toBinary(wire.ReportRequestSchema, message));
 }
@@ -41,7 +47,9 @@ function parseRequest(bytes: Uint8Array): CaptureReportRequest {
 function parsePodReport(pod: wire.PodReport): PodReport {
   const state = enumName(STATES, pod.state, "capture state");
   if (state === "unspecified") return enumName([], pod.state, "capture state");
-  return { uid: pod.uid, name: pod.name, namespace: pod.namespace, state, message: pod.message };
+  const { uid, name, namespace, message, repairs: count, lastRepair: last } = pod;
+  const report = { uid, name, namespace, state, message };
+  return count === 0 ? report : { ...report, repairs: { count, last } };
 }
 
 function serializeResponse(): Buffer {

@@ -20,11 +20,16 @@ class RecordingWriter implements StatusWriter {
     value: string | undefined,
   ): Promise<void> {
     if (this.failures-- > 0) throw new Error("disk full");
+    if (!annotation.startsWith("ambient.istio.io/") && value === undefined) return;
     this.written.push(`${namespace}/${pod} ${annotation}=${value ?? ""}`);
   }
 
   async setConditions(): Promise<void> {
     throw new Error("a capture report sets no conditions");
+  }
+
+  async setAddresses(): Promise<void> {
+    throw new Error("a capture report sets no addresses");
   }
 
   async recordEvent(object: { name: string }, event: { message: string }): Promise<void> {
@@ -82,6 +87,40 @@ describe("a capture report", () => {
       "event web-1: no nft",
       `${ANNOTATION}enabled`,
       ANNOTATION,
+    ]);
+  });
+
+  it("says how often a capture was put back, each time once", async () => {
+    const repairs = { count: 1, last: "rules-missing: the table is gone" };
+    const text = "1, last rules-missing: the table is gone";
+    const noted = [`${ANNOTATION}enabled`, `shop/web-1 ambientmesh/capture-repairs=${text}`];
+    const event = "event web-1: capture was lost and has been put back: rules-missing: the table";
+    await send([{ ...web, repairs }]);
+    assert.deepEqual(writer.written, [...noted, `${event} is gone`]);
+    writer.written.length = 0;
+    await send([{ ...web, repairs }]);
+    assert.deepEqual(writer.written, noted);
+    writer.written.length = 0;
+    await send([{ ...web, repairs: { ...repairs, count: 2 } }]);
+    assert.equal(writer.written.filter((line) => line.startsWith("event ")).length, 1);
+  });
+
+  it("says on the pod what is wrong with it, and takes it back when it is not", async () => {
+    const problem = "shop/web-1 ambientmesh/capture-problem=";
+    await send([{ ...web, message: "lost again and again" }]);
+    assert.deepEqual(writer.written, [
+      `${ANNOTATION}enabled`,
+      `${problem}lost again and again`,
+      "event web-1: lost again and again",
+    ]);
+    writer.written.length = 0;
+    await send([{ ...web, state: "failed", message: "no nft" }]);
+    await send([web]);
+    assert.deepEqual(writer.written, [
+      `${ANNOTATION}pending`,
+      `${problem}no nft`,
+      "event web-1: no nft",
+      `${ANNOTATION}enabled`,
     ]);
   });
 

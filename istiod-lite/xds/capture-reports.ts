@@ -4,13 +4,19 @@
  */
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
-import type { CaptureState, PodReport } from "#common/model/captured-pod.ts";
+import {
+  CAPTURE_PROBLEM_ANNOTATION,
+  CAPTURE_REPAIRS_ANNOTATION,
+  type CaptureState,
+  type PodReport,
+} from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/capture-rpc.ts";
 import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import type { Caller, TokenReviewer } from "../ca/token-review.ts";
-import { REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
+import { type EventDetails, REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
+import { REPORTED_REPAIRS_MAX } from "../limits.ts";
 import type { Registry } from "../registry/registry.ts";
 
 export interface CaptureReportsDeps {
@@ -25,11 +31,22 @@ export interface CaptureReportsDeps {
 const ANNOTATION: Readonly<Record<CaptureState, string | undefined>> = {
   enabled: "enabled",
   pending: "pending",
+  failed: "pending",
+  disabled: undefined,
+};
+
+/** Events about a pod that something is wrong with. */
+const EVENT: Readonly<Record<CaptureState, string | undefined>> = {
+  enabled: "CaptureUnstable",
+  pending: "CapturePending",
+  failed: "CaptureFailed",
   disabled: undefined,
 };
 
 export class CaptureReports {
   readonly #deps: CaptureReportsDeps;
+  /** The count of the last repair that was reported, by pod uid; the longest silent one first. */
+  readonly #repairs = new Map<string, number>();
 
   constructor(deps: CaptureReportsDeps) {
     this.#deps = deps;
@@ -82,15 +99,60 @@ export class CaptureReports {
 
   async #write(node: string, report: PodReport): Promise<void> {
     const { writer, logger } = this.#deps;
-    const { namespace, name, state, message } = report;
+    const { namespace, name, state } = report;
     if (!this.#counts(node, report)) {
       const pod = `${namespace}/${name}`;
       logger.debug("report about a pod that is not there to capture", { node, pod, state });
       return;
     }
-    await writer.setPodAnnotation(namespace, name, REDIRECTION_ANNOTATION, ANNOTATION[state]);
-    if (state !== "pending" || message === "") return;
-    const event = { type: "Warning", reason: "CapturePending", message } as const;
-    await writer.recordEvent({ kind: "Pod", namespace, name }, event);
+    const annotations = [
+      [REDIRECTION_ANNOTATION, ANNOTATION[state]],
+      [CAPTURE_PROBLEM_ANNOTATION, problemOf(report)],
+      [CAPTURE_REPAIRS_ANNOTATION, repairsOf(report)],
+    ] as const;
+    for (const [annotation, value] of annotations) {
+      await writer.setPodAnnotation(namespace, name, annotation, value);
+    }
+    for (const event of this.#eventsOf(report)) {
+      await writer.recordEvent({ kind: "Pod", namespace, name }, event);
+    }
+    this.#remember(report);
   }
+
+  #eventsOf(report: PodReport): EventDetails[] {
+    const { state, message } = report;
+    const events: EventDetails[] = [];
+    if (this.#isNewRepair(report)) {
+      const text = `capture was lost and has been put back: ${report.repairs?.last}`;
+      events.push({ type: "Warning", reason: "CaptureRepaired", message: text });
+    }
+    const reason = EVENT[state];
+    if (message !== "" && reason !== undefined) events.push({ type: "Warning", reason, message });
+    return events;
+  }
+
+  /** A report that comes again, or says something else, is no repair. */
+  #isNewRepair({ uid, repairs }: PodReport): boolean {
+    return repairs !== undefined && this.#repairs.get(uid) !== repairs.count;
+  }
+
+  #remember({ uid, repairs }: PodReport): void {
+    if (repairs === undefined) return;
+    this.#repairs.delete(uid);
+    this.#repairs.set(uid, repairs.count);
+    const [oldest] = this.#repairs.keys();
+    if (this.#repairs.size > REPORTED_REPAIRS_MAX && oldest !== undefined) {
+      this.#repairs.delete(oldest);
+    }
+  }
+}
+
+/** What is wrong and stays so unless somebody does something. A pod on its way has no problem. */
+function problemOf({ state, message }: PodReport): string | undefined {
+  return message === "" || state === "pending" || state === "disabled" ? undefined : message;
+}
+
+function repairsOf({ state, repairs }: PodReport): string | undefined {
+  if (repairs === undefined || state === "disabled") return undefined;
+  return `${repairs.count}, last ${repairs.last}`;
 }

@@ -1,9 +1,14 @@
 /**
  * Keeps the pods of this node captured that have to be: takes the wanted set from the control
- * plane, works on a few pods at a time, checks captured ones every few seconds, and says what
- * became of each.
+ * plane, works on a few pods at a time, looks at captured ones when something happens to them and
+ * every few seconds, and says what became of each.
  */
-import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
+import type {
+  CapturedPod,
+  CaptureState,
+  PodRepairs,
+  PodReport,
+} from "#common/model/captured-pod.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import {
@@ -11,30 +16,22 @@ import {
   CAPTURE_BACKOFF_MAX_MS,
   CAPTURE_CHECK_INTERVAL_MS,
   CAPTURE_CONCURRENCY,
-  CAPTURE_REPORT_DELAY_MS,
-  CAPTURE_WATCH_INTERVAL_MS,
+  CAPTURE_FAILED_AFTER,
+  REPAIR_INTERVAL_MS,
 } from "#ztunnel/limits.ts";
 import type { HostProbes } from "./host-probes.ts";
-import { PodCapture, type PodCaptureDependencies } from "./pod-capture.ts";
+import { type CaptureOutcome, PodCapture, type PodCaptureDependencies } from "./pod-capture.ts";
+import { PodReports } from "./pod-reports.ts";
+import type { Problem } from "./pod-rules.ts";
+import { type CaptureCounters, RepairCounters } from "./repair-counters.ts";
 import { WorkQueue } from "./work-queue.ts";
 
 export interface CaptureManagerOptions extends Omit<PodCaptureDependencies, "probes"> {
   readonly probes: HostProbes;
   /** Receives the pods whose state or message changed, soon after it did. */
   readonly report: (changes: readonly PodReport[]) => void;
-  /** Default 5 s. */
+  /** Default 4 s. */
   readonly checkIntervalMs?: number;
-}
-
-export interface CaptureCounters {
-  /** Pods whose rules and listeners are in place. */
-  readonly captured: number;
-  /** Pods that are wanted and not captured yet. */
-  readonly pending: number;
-  /** Times lost rules were put back, since the start. */
-  readonly repairs: number;
-  /** Attempts that failed, since the start. */
-  readonly failures: number;
 }
 
 interface Entry {
@@ -42,34 +39,41 @@ interface Entry {
   readonly backoff: Backoff;
   /** The last pod record; needed to report after the pod is no longer wanted. */
   pod: CapturedPod;
+  /** In a row. */
+  failures: number;
+  repairs: PodRepairs | undefined;
+  /** Why it is reported as unstable; "" if it is not. */
+  unstable: string;
+  /** The next attempt has its time: what is heard of the pod, our own doing maybe, changes nothing. */
+  isHeldBack: boolean;
 }
+
+const BACKOFF = { initialMs: CAPTURE_BACKOFF_INITIAL_MS, maxMs: CAPTURE_BACKOFF_MAX_MS };
 
 /** The key of the node's probe rules in the work queue; no pod uid has a slash. */
 const PROBES_KEY = "node/probes";
 
 export class CaptureManager {
   readonly #options: CaptureManagerOptions;
-  readonly #checkIntervalMs: number;
   readonly #wanted = new Map<string, CapturedPod>();
   readonly #entries = new Map<string, Entry>();
-  readonly #reports = new Map<string, PodReport>();
-  readonly #changed = new Set<string>();
+  readonly #reports: PodReports;
   readonly #queue: WorkQueue;
-  readonly #watch: NodeJS.Timeout;
-  #reportTimer: NodeJS.Timeout | undefined;
+  readonly #sandboxes: { close(): void } | undefined;
+  readonly #repairs = new RepairCounters();
   #snapshotComplete = false;
-  #repairs = 0;
   #failures = 0;
 
   constructor(options: CaptureManagerOptions) {
     this.#options = options;
-    this.#checkIntervalMs = options.checkIntervalMs ?? CAPTURE_CHECK_INTERVAL_MS;
+    this.#reports = new PodReports(options.report);
     this.#queue = new WorkQueue(CAPTURE_CONCURRENCY, (key) =>
       key === PROBES_KEY ? this.#workOnProbes() : this.#workOnPod(key),
     );
     this.#queue.add(PROBES_KEY);
-    this.#watch = setInterval(() => this.#checkChanged(), CAPTURE_WATCH_INTERVAL_MS);
-    this.#watch.unref();
+    this.#sandboxes = options.finder.watch((uid) => {
+      if (this.#wanted.has(uid)) this.#queue.add(uid);
+    });
   }
 
   /** A change of the wanted set. Pods that are not mentioned stay as they are. */
@@ -98,36 +102,39 @@ export class CaptureManager {
   /** Whether every pod of a complete snapshot has been dealt with once: the node can be ready. */
   isSettled(): boolean {
     return (
-      this.#snapshotComplete && [...this.#wanted.keys()].every((uid) => this.#reports.has(uid))
+      this.#snapshotComplete && [...this.#wanted.keys()].every((uid) => this.#reports.get(uid))
     );
   }
 
   /** The state of every pod, for a control plane that has just connected. */
   reports(): readonly PodReport[] {
-    return [...this.#reports.values()];
+    return this.#reports.all();
   }
 
   /** Every wanted pod with what became of it so far. */
   *pods(): Generator<{ readonly pod: CapturedPod; readonly state: CaptureState }> {
-    for (const [uid, pod] of this.#wanted) {
-      yield { pod, state: this.#reports.get(uid)?.state ?? "pending" };
-    }
+    for (const [uid, pod] of this.#wanted) yield { pod, state: this.#reports.stateOf(uid) };
   }
 
   counters(): CaptureCounters {
     const captured = this.reports().filter(({ state }) => state === "enabled").length;
-    const pending = this.#wanted.size - captured;
-    return { captured, pending, repairs: this.#repairs, failures: this.#failures };
+    return {
+      captured,
+      pending: this.#wanted.size - captured,
+      repairs: this.#repairs.byReason,
+      endedConnections: this.#repairs.endedConnections,
+      failures: this.#failures,
+    };
   }
 
   /**
-   * Stops. Rules stay in place, so that a restart opens nothing. The sink still has its listeners,
-   * and the namespaces stay open for connections that go on.
+   * Changes nothing any more. Rules stay in place, so that a restart opens nothing; the sink still
+   * has its listeners, and the namespaces that its connections need.
    */
   async stop(): Promise<void> {
-    clearInterval(this.#watch);
+    this.#sandboxes?.close();
     await this.#queue.close();
-    clearTimeout(this.#reportTimer);
+    this.#reports.close();
   }
 
   /** Stops, and lets the pods' namespaces go. */
@@ -137,47 +144,60 @@ export class CaptureManager {
     this.#entries.clear();
   }
 
-  /** Does not wait for the next check of a pod whose rules may be gone: it may be open. */
-  #checkChanged(): void {
-    for (const [uid, { capture }] of this.#entries) {
-      if (capture.mayHaveLostRules()) this.#queue.add(uid);
-    }
-  }
-
   async #workOnPod(uid: string): Promise<void> {
     const pod = this.#wanted.get(uid);
     try {
       await (pod === undefined ? this.#release(uid) : this.#ensure(pod));
     } catch (error) {
-      if (pod === undefined) this.#failed(uid, describeError(error));
-      else this.#threw(pod, describeError(error));
+      this.#threw(uid, describeError(error));
     }
-  }
-
-  /**
-   * A check that could not be made, for lack of descriptors say, says nothing about the capture: a
-   * pod that peers reach by HBONE stays announced, or they would be told to send plaintext.
-   */
-  #threw({ uid, namespace, name }: CapturedPod, message: string): void {
-    const entry = this.#entries.get(uid);
-    if (!entry?.capture.isListening || this.#reports.get(uid)?.state !== "enabled") {
-      this.#failed(uid, message);
-      return;
-    }
-    this.#failures++;
-    const fields = { pod: `${namespace}/${name}`, message };
-    this.#options.log.warn("the capture of a pod could not be checked", fields);
-    this.#queue.addAfter(uid, entry.backoff.next());
   }
 
   async #ensure(pod: CapturedPod): Promise<void> {
     const entry = this.#entryOf(pod);
     const outcome = await entry.capture.ensure(pod);
-    if (outcome.repaired) this.#repairs++;
-    if (!outcome.captured) return this.#failed(pod.uid, outcome.message);
+    if (outcome.kind === "absent") {
+      this.#failed(entry, "pending", outcome.message);
+    } else if (outcome.kind === "unstable") {
+      entry.isHeldBack = true;
+      if (entry.capture.isUnstable) this.#isUnstable(entry, outcome.problems);
+      this.#queue.addAfter(pod.uid, outcome.retryInMs);
+    } else {
+      this.#isCaptured(entry, outcome);
+    }
+  }
+
+  #isCaptured(entry: Entry, { mended, ended }: CaptureOutcome & { kind: "captured" }): void {
+    const { pod, capture } = entry;
+    entry.isHeldBack = false;
+    entry.failures = 0;
     entry.backoff.reset();
-    this.#setReport(pod, "enabled", "");
-    this.#queue.addAfter(pod.uid, this.#checkIntervalMs);
+    if (mended.length > 0) this.#countRepair(entry, mended, ended);
+    if (!capture.isUnstable) entry.unstable = "";
+    this.#report(entry, "enabled", entry.unstable);
+    this.#queue.addAfter(pod.uid, this.#untilNextLook());
+  }
+
+  #countRepair(entry: Entry, mended: readonly Problem[], ended: number): void {
+    const repairs = this.#repairs.countOfPod(entry.repairs, mended, ended);
+    entry.repairs = repairs;
+    const fields = { pod: nameOf(entry.pod), found: repairs.last, endedConnections: ended };
+    this.#options.log.warn("capture was lost and has been repaired", fields);
+  }
+
+  /** Whoever takes the capture away again and again has to be found: said once, and on the pod. */
+  #isUnstable(entry: Entry, problems: readonly Problem[]): void {
+    const found = problems.map((problem) => problem.found).join("; ");
+    if (entry.unstable === "") {
+      this.#options.log.error("somebody keeps taking a pod's capture away", {
+        pod: nameOf(entry.pod),
+        found,
+        repairs: entry.repairs?.count ?? 0,
+        hint: "see who changes the rules: nsenter -t PID -n nft monitor",
+      });
+    }
+    entry.unstable = `lost again and again, put back every ${REPAIR_INTERVAL_MS / 1000} s: ${found}`;
+    this.#report(entry, this.#reports.stateOf(entry.pod.uid), entry.unstable);
   }
 
   async #release(uid: string): Promise<void> {
@@ -185,7 +205,7 @@ export class CaptureManager {
     if (entry === undefined) return;
     await entry.capture.release();
     this.#entries.delete(uid);
-    this.#setReport(entry.pod, "disabled", "");
+    this.#report(entry, "disabled", "");
   }
 
   #entryOf(pod: CapturedPod): Entry {
@@ -194,43 +214,49 @@ export class CaptureManager {
       known.pod = pod;
       return known;
     }
-    const backoff = new Backoff({
-      initialMs: CAPTURE_BACKOFF_INITIAL_MS,
-      maxMs: CAPTURE_BACKOFF_MAX_MS,
+    const backoff = new Backoff(BACKOFF);
+    const capture = new PodCapture(this.#options, () => {
+      if (!entry.isHeldBack) this.#queue.add(pod.uid);
     });
-    const entry: Entry = { capture: new PodCapture(this.#options), backoff, pod };
+    const standing = { failures: 0, repairs: undefined, unstable: "", isHeldBack: false };
+    const entry: Entry = { capture, backoff, pod, ...standing };
     this.#entries.set(pod.uid, entry);
     return entry;
   }
 
-  #failed(uid: string, message: string): void {
+  /**
+   * A check or repair that could not be made, for lack of descriptors say: a pod that peers reach by
+   * HBONE stays announced, or they would be told to send plaintext. After a few it is said there.
+   */
+  #threw(uid: string, message: string): void {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
-    this.#failures++;
-    const { namespace, name } = entry.pod;
-    const previous = this.#reports.get(uid);
-    if (previous?.message !== message) {
-      this.#options.log.warn("pod is not captured yet", { pod: `${namespace}/${name}`, message });
+    entry.failures++;
+    entry.isHeldBack = true;
+    const isForGood = entry.failures >= CAPTURE_FAILED_AFTER;
+    if (!entry.capture.isListening || this.#reports.stateOf(uid) !== "enabled") {
+      this.#failed(entry, isForGood ? "failed" : "pending", message);
+      return;
     }
-    this.#setReport(entry.pod, "pending", message);
+    this.#failures++;
+    const pod = nameOf(entry.pod);
+    this.#options.log.warn("the capture of a pod could not be checked", { pod, message });
+    if (isForGood) this.#report(entry, "enabled", `could not be checked: ${message}`);
     this.#queue.addAfter(uid, entry.backoff.next());
   }
 
-  #setReport(pod: CapturedPod, state: PodReport["state"], message: string): void {
-    const { uid, name, namespace } = pod;
-    const previous = this.#reports.get(uid);
-    if (previous?.state === state && previous.message === message) return;
-    this.#reports.set(uid, { uid, name, namespace, state, message });
-    this.#changed.add(uid);
-    this.#reportTimer ??= setTimeout(() => this.#flushReports(), CAPTURE_REPORT_DELAY_MS);
+  #failed(entry: Entry, state: CaptureState, message: string): void {
+    const { pod, backoff } = entry;
+    this.#failures++;
+    if (this.#reports.get(pod.uid)?.message !== message) {
+      this.#options.log.warn("pod is not captured yet", { pod: nameOf(pod), message });
+    }
+    this.#report(entry, state, message);
+    this.#queue.addAfter(pod.uid, backoff.next());
   }
 
-  #flushReports(): void {
-    this.#reportTimer = undefined;
-    const changes = [...this.#changed].flatMap((uid) => this.#reports.get(uid) ?? []);
-    this.#changed.clear();
-    for (const { uid, state } of changes) if (state === "disabled") this.#reports.delete(uid);
-    this.#options.report(changes);
+  #report({ pod, repairs }: Entry, state: CaptureState, message: string): void {
+    this.#reports.set(pod, { state, message, ...(repairs === undefined ? {} : { repairs }) });
   }
 
   async #workOnProbes(): Promise<void> {
@@ -241,11 +267,24 @@ export class CaptureManager {
         await Promise.all(pods.map(({ uid, ips }) => probes.admit(uid, ips)));
         await probes.forgetOthers();
       }
-      if (await probes.check()) this.#repairs++;
+      if (await probes.check()) {
+        this.#repairs.count("probe-rules");
+        log.warn("the node's probe rules were lost and have been put back");
+      }
     } catch (error) {
       this.#failures++;
       log.warn("probes of the node are not let through", { error: describeError(error) });
     }
-    this.#queue.addAfter(PROBES_KEY, this.#checkIntervalMs);
+    this.#queue.addAfter(PROBES_KEY, this.#untilNextLook());
   }
+
+  /** Pods that were captured at once are not looked at at once. */
+  #untilNextLook(): number {
+    const intervalMs = this.#options.checkIntervalMs ?? CAPTURE_CHECK_INTERVAL_MS;
+    return intervalMs * (1 - Math.random() / 4);
+  }
+}
+
+function nameOf(pod: CapturedPod): string {
+  return `${pod.namespace}/${pod.name}`;
 }

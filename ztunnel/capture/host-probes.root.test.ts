@@ -30,7 +30,7 @@ describe("the probe rules of a node", () => {
       const answer = (peer = "") => `${name} from ${parseIp(peer)}`;
       await bed.serve(pod, "::", port, (s) => s.end(answer(s.remoteAddress)), mark);
     }
-    await installRules(bed.sys, pod.netns, { ipv6: true, bypassInboundCapture: false });
+    await installRules(bed, pod.netns, { ipv6: true, bypassInboundCapture: false });
     probes = new HostProbes(bed.sys, bed.node.netns);
     await probes.admit("pod-uid", [POD_IPV4, POD_IPV6]);
   });

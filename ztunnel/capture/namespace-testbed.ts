@@ -9,6 +9,7 @@ import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IpAddress } from "#common/model/ip.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import { createNetlink, type Netlink } from "#ztunnel/sys/netlink.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { runInNetnsOrThrow } from "./run-in-netns.ts";
 
@@ -33,6 +34,7 @@ const CONNECT_TIMEOUT_MS = 2_000;
 
 export class NamespaceTestbed {
   readonly sys: Syscalls = createLinuxSyscalls();
+  readonly netlink: Netlink = createNetlink();
   readonly node: TestNamespace;
   readonly pod: TestNamespace;
   readonly client: TestNamespace;

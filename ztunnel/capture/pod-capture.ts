@@ -5,69 +5,77 @@
  *   searching -> listening -> programming -> captured
  *       ^            ^             ^            |
  *       |            |             +------------+  rules lost: applied again
- *       |            +--------------------------+  the pod's record or IPv6 changed: listens anew
+ *       |            +--------------------------+  listeners, addresses or IPv6 changed: listens anew
  *       +---------------------------------------+  another namespace, or none: searched anew
  *
  * Listeners come before rules and go after them, so that no connection is redirected to nobody.
  */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import type { Logger } from "#common/telemetry/logger.ts";
-import { CAPTURE_FULL_CHECK_EVERY } from "#ztunnel/limits.ts";
-import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
-import type { ListenerSink, ProbeAdmission } from "./listener-sink.ts";
+import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY } from "#ztunnel/limits.ts";
+import type { Netns } from "#ztunnel/sys/syscalls.ts";
+import type { TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
+import { type Attachment, type AttachmentDeps, attach, detach, type Place } from "./attachment.ts";
+import type { ProbeAdmission } from "./listener-sink.ts";
 import { hasIpv6 } from "./netns-ipv6.ts";
-import { openPodListeners } from "./pod-listeners.ts";
+import { evictListeners, findListenerProblems } from "./pod-listeners.ts";
 import type { NetnsSearch, PodNetnsFinder } from "./pod-netns.ts";
-import { checkRules, type InstalledRules, installRules, removeRules } from "./pod-rules.ts";
+import { checkRules, findRemains, installRules, type Problem, removeRules } from "./pod-rules.ts";
+import { RepairBudget } from "./repair-budget.ts";
+import { UncapturedConnections } from "./uncaptured-connections.ts";
 
-export interface PodCaptureDependencies {
-  readonly sys: Syscalls;
+/** `workers`: each gets listeners of its own; 0 where somebody else listens. */
+export interface PodCaptureDependencies extends AttachmentDeps {
   readonly finder: PodNetnsFinder;
-  readonly sink: ListenerSink;
   readonly probes: ProbeAdmission;
-  readonly log: Logger;
-  /** Data workers; each gets listeners of its own. */
-  readonly workers: number;
 }
 
-export interface CaptureOutcome {
-  readonly captured: boolean;
-  /** Why the pod is not captured yet; "" when it is. */
-  readonly message: string;
-  /** Whether lost rules had to be put back. */
-  readonly repaired: boolean;
-}
+/**
+ * What `ensure` came to. `absent`: there is nothing to capture (yet). `captured`: all is in place,
+ * after these problems were found and mended, and so many connections ended that were opened
+ * meanwhile. `unstable`: somebody works against it, so it is left broken for a while.
+ */
+export type CaptureOutcome =
+  | { readonly kind: "absent"; readonly message: string }
+  | { readonly kind: "captured"; readonly mended: readonly Problem[]; readonly ended: number }
+  | {
+      readonly kind: "unstable";
+      readonly problems: readonly Problem[];
+      readonly retryInMs: number;
+    };
 
-interface Attachment {
-  readonly pod: CapturedPod;
-  readonly netns: Netns;
-  readonly ipv6: boolean;
-  rules: InstalledRules | undefined;
-  checks: number;
-}
-
-const CAPTURED: CaptureOutcome = { captured: true, message: "", repaired: false };
-const REPAIRED: CaptureOutcome = { captured: true, message: "", repaired: true };
+const CAPTURED: CaptureOutcome = { kind: "captured", mended: [], ended: 0 };
 
 export class PodCapture {
   readonly #deps: PodCaptureDependencies;
+  readonly #onChange: () => void;
+  readonly #budget = new RepairBudget();
   #attachment: Attachment | undefined;
+  /** Of the namespace that was attached to last, whether it still is or not. */
+  #connections: UncapturedConnections | undefined;
+  /** What was found, until all of it has been mended. */
+  #problems: readonly Problem[] = [];
+  #looks = 0;
+  /** Something happened in the namespace: the next look is at everything. */
+  #stirred = true;
 
-  constructor(dependencies: PodCaptureDependencies) {
+  /** `onChange` is called when `ensure` should be, soon. */
+  constructor(dependencies: PodCaptureDependencies, onChange: () => void) {
     this.#deps = dependencies;
+    this.#onChange = onChange;
   }
 
   /** Captures the pod, or checks and repairs its capture. Throws what failed; repeat it then. */
   async ensure(pod: CapturedPod): Promise<CaptureOutcome> {
-    const search = await this.#deps.finder.find(pod);
-    if (search.kind !== "found") {
-      if (!this.#isAttachedTo(search)) await this.#detach();
-      return { captured: false, message: search.message, repaired: false };
+    const turn = this.#looks++ % CAPTURE_FULL_CHECK_EVERY === 0;
+    const full = this.#stirred || turn || this.#attachment?.monitor === undefined;
+    this.#stirred = false;
+    try {
+      return await this.#ensure(pod, full);
+    } catch (error) {
+      this.#stirred = true;
+      throw error;
     }
-    const attachment = await this.#attach(pod, search.netns);
-    await this.#deps.probes.admit(pod.uid, pod.ips);
-    return this.#ensureRules(attachment);
   }
 
   /** Whether the pod's listeners are in place: it can be reached by HBONE. */
@@ -75,20 +83,9 @@ export class PodCapture {
     return this.#attachment !== undefined;
   }
 
-  /**
-   * Whether something changed nftables in the pod since the rules were last seen to be in place.
-   */
-  mayHaveLostRules(): boolean {
-    const { netns, rules } = this.#attachment ?? {};
-    if (netns === undefined || rules === undefined) return false;
-    const { sys } = this.#deps;
-    try {
-      return sys.inNetns(netns, () => sys.nftGeneration()) !== rules.generation;
-    } catch (error) {
-      // A check tells what is wrong; anything that is no system call's failure is a defect.
-      if (error instanceof MeshError) return true;
-      throw error;
-    }
+  /** Whether it had to be left broken for a while, and not enough time has passed in peace since. */
+  get isUnstable(): boolean {
+    return this.#budget.isStrained;
   }
 
   /**
@@ -101,15 +98,42 @@ export class PodCapture {
     const { sys, finder, probes } = this.#deps;
     const search = await finder.find(attachment.pod);
     if (search.kind === "found") sys.closeNetns(search.netns);
-    if (this.#isAttachedTo(search)) await removeRules(sys, attachment.netns);
+    if (this.#isAttachedTo(search)) await removeRules(this.#deps, attachment.netns);
     await this.#detach();
     await probes.withdraw(attachment.pod.uid);
   }
 
   /** Forgets the pod when the process ends: the rules stay, for the next process to take over. */
   abandon(): void {
+    this.#attachment?.monitor?.close();
     if (this.#attachment !== undefined) this.#deps.sys.closeNetns(this.#attachment.netns);
     this.#attachment = undefined;
+  }
+
+  async #ensure(pod: CapturedPod, full: boolean): Promise<CaptureOutcome> {
+    const { finder, probes } = this.#deps;
+    const search = await finder.find(pod, full ? undefined : this.#attachment?.netns.id);
+    if (search.kind !== "found") {
+      if (!this.#isAttachedTo(search)) await this.#detach();
+      return { kind: "absent", message: search.message };
+    }
+    const { attachment, foreign } = await this.#attach(pod, search.netns, full);
+    await probes.admit(pod.uid, pod.ips);
+    this.#checkRules(attachment, full);
+    if (attachment.rules !== undefined && this.#problems.length === 0) return CAPTURED;
+    const retryInMs = this.#problems.length === 0 ? 0 : this.#budget.take();
+    if (retryInMs > 0) return { kind: "unstable", problems: this.#problems, retryInMs };
+    try {
+      return await this.#mend(attachment, foreign);
+    } catch (error) {
+      if (!(error instanceof MeshError) || error.code !== "RULES_NOT_IN_PLACE") throw error;
+      this.#notice({ reason: "rules-changed", found: error.message });
+      return {
+        kind: "unstable",
+        problems: this.#problems,
+        retryInMs: CAPTURE_BACKOFF_INITIAL_MS,
+      };
+    }
   }
 
   #isAttachedTo(search: NetnsSearch): boolean {
@@ -118,76 +142,130 @@ export class PodCapture {
     return this.#attachment?.netns.id === id;
   }
 
-  /** Takes over `netns`: it is kept open or closed. */
-  async #attach(pod: CapturedPod, netns: Netns): Promise<Attachment> {
+  /**
+   * Takes over `netns`: it is kept open or closed. Returns what is attached now, and whose listeners
+   * are in its way.
+   */
+  async #attach(
+    pod: CapturedPod,
+    netns: Netns,
+    full: boolean,
+  ): Promise<{ attachment: Attachment; foreign: readonly TcpSocketInfo[] }> {
     const { sys, log } = this.#deps;
     const current = this.#attachment;
     try {
-      const ipv6 = hasIpv6(sys, netns);
-      if (current?.netns.id === netns.id && current.ipv6 === ipv6 && samePod(current.pod, pod)) {
+      const ipv6 = full || current === undefined ? hasIpv6(sys, netns) : current.ipv6;
+      const place = { pod, netns, ipv6 };
+      const same = current !== undefined && isSamePlace(current, place);
+      const { lost, foreign } = this.#checkListeners(same ? current : undefined);
+      if (same && !lost) {
         sys.closeNetns(netns);
-        return current;
+        return { attachment: current, foreign };
       }
+      this.#noticeMove(place);
       await this.#detach();
-      await this.#listen(pod, netns, ipv6);
-      this.#attachment = { pod, netns, ipv6, rules: undefined, checks: 0 };
-      log.debug("listeners are in place", { pod: name(pod), netns: netns.id });
-      return this.#attachment;
+      const attachment = await attach(this.#deps, place, () => this.#stir());
+      this.#attachment = attachment;
+      log.debug("listeners are in place", { pod: `${pod.namespace}/${pod.name}`, netns: netns.id });
+      return { attachment, foreign };
     } catch (error) {
       sys.closeNetns(netns);
       throw error;
     }
   }
 
-  async #listen(pod: CapturedPod, netns: Netns, ipv6: boolean): Promise<void> {
-    const { sys, sink, workers } = this.#deps;
-    const listeners = openPodListeners(sys, netns, ipv6, workers);
-    try {
-      await sink.add(pod, netns, listeners);
-    } catch (error) {
-      await sink.remove(pod.uid);
-      throw error;
+  /** Notes what the pod has that another place was captured before, whatever has become of it. */
+  #noticeMove({ pod, netns }: Place): void {
+    const { sys, netlink } = this.#deps;
+    const before = this.#connections;
+    if (before?.netnsId === netns.id) {
+      const ips = this.#attachment?.pod.ips.join(", ") ?? "";
+      if (ips === "" || ips === pod.ips.join(", ")) return;
+      const found = `the pod's address was ${ips} and is ${pod.ips.join(", ")}`;
+      this.#notice({ reason: "address-changed", found });
+      return;
     }
+    this.#connections = new UncapturedConnections(sys, netlink, netns.id);
+    if (before === undefined) return;
+    const found = `the pod's network namespace was ${before.netnsId} and is ${netns.id}`;
+    this.#notice({ reason: "namespace-replaced", found });
+  }
+
+  #checkListeners(attachment: Attachment | undefined): {
+    readonly lost: boolean;
+    readonly foreign: readonly TcpSocketInfo[];
+  } {
+    const { sys, netlink } = this.#deps;
+    if (attachment === undefined || attachment.inodes.size === 0) {
+      return { lost: false, foreign: [] };
+    }
+    const { netns, inodes } = attachment;
+    const { lost, foreign } = findListenerProblems(sys, netlink, netns, inodes);
+    if (lost > 0) {
+      const found = `${lost} of ${inodes.size} listeners no longer listen`;
+      this.#notice({ reason: "listener-lost", found });
+    }
+    if (foreign.length > 0) {
+      const ports = [...new Set(foreign.map(({ local }) => local.port))].join(", ");
+      this.#notice({ reason: "listener-taken", found: `another process listens on port ${ports}` });
+    }
+    return { lost: lost > 0, foreign };
+  }
+
+  #checkRules(attachment: Attachment, full: boolean): void {
+    const { netns, rules } = attachment;
+    if (rules === undefined) {
+      const remains = findRemains(this.#deps, netns, this.#connections?.areKnown ?? false);
+      if (remains !== undefined) this.#notice(remains);
+      return;
+    }
+    const { problems, generation } = checkRules(this.#deps, netns, rules, full);
+    if (problems.length === 0) attachment.rules = { ...rules, generation };
+    for (const problem of problems) this.#notice(problem);
+  }
+
+  /** One problem of a kind is enough, in the words of the last look. */
+  #notice(problem: Problem): void {
+    this.#problems = [...this.#problems.filter(({ reason }) => reason !== problem.reason), problem];
+  }
+
+  async #mend(attachment: Attachment, foreign: readonly TcpSocketInfo[]): Promise<CaptureOutcome> {
+    const { sys, netlink } = this.#deps;
+    const { pod, netns, ipv6 } = attachment;
+    const { bypassInboundCapture, dnsCapture } = pod;
+    const options = { ipv6, bypassInboundCapture, dnsCapture };
+    attachment.rules = await installRules(this.#deps, netns, options);
+    evictListeners(sys, netlink, netns, foreign);
+    // The first capture of a pod leaves alone what stood before.
+    const ended = await (this.#problems.length === 0
+      ? this.#connections?.keep(netns, pod)
+      : this.#connections?.end(netns, pod));
+    const mended = this.#problems;
+    this.#problems = [];
+    return { kind: "captured", mended, ended: ended ?? 0 };
+  }
+
+  #stir(): void {
+    this.#stirred = true;
+    this.#onChange();
   }
 
   async #detach(): Promise<void> {
     const attachment = this.#attachment;
     if (attachment === undefined) return;
-    await this.#deps.sink.remove(attachment.pod.uid);
+    await detach(this.#deps, attachment);
     this.#attachment = undefined;
-    this.#deps.sys.closeNetns(attachment.netns);
-  }
-
-  async #ensureRules(attachment: Attachment): Promise<CaptureOutcome> {
-    const { sys, log } = this.#deps;
-    const { pod, netns, ipv6, rules } = attachment;
-    const options = { ipv6, bypassInboundCapture: pod.bypassInboundCapture };
-    if (rules === undefined) {
-      attachment.rules = await installRules(sys, netns, options);
-      return CAPTURED;
-    }
-    attachment.checks++;
-    const full = attachment.checks % CAPTURE_FULL_CHECK_EVERY === 0;
-    const { problem, generation } = await checkRules(sys, netns, rules, full);
-    if (problem === undefined) {
-      attachment.rules = { ...rules, generation };
-      return CAPTURED;
-    }
-    attachment.rules = await installRules(sys, netns, options);
-    log.warn("capture was lost and has been repaired", { pod: name(pod), problem });
-    return REPAIRED;
   }
 }
 
-function samePod(a: CapturedPod, b: CapturedPod): boolean {
+function isSamePlace(a: Place, b: Place): boolean {
   return (
-    a.serviceAccount === b.serviceAccount &&
-    a.workloadUid === b.workloadUid &&
-    a.bypassInboundCapture === b.bypassInboundCapture &&
-    a.ips.join() === b.ips.join()
+    a.netns.id === b.netns.id &&
+    a.ipv6 === b.ipv6 &&
+    a.pod.serviceAccount === b.pod.serviceAccount &&
+    a.pod.workloadUid === b.pod.workloadUid &&
+    a.pod.bypassInboundCapture === b.pod.bypassInboundCapture &&
+    a.pod.dnsCapture === b.pod.dnsCapture &&
+    a.pod.ips.join() === b.pod.ips.join()
   );
-}
-
-function name(pod: CapturedPod): string {
-  return `${pod.namespace}/${pod.name}`;
 }

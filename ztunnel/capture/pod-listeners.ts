@@ -1,10 +1,31 @@
-/** The sockets that ztunnel listens on inside a pod. */
-import { type IpAddress, parseIp } from "#common/model/ip.ts";
+/**
+ * The listening sockets of one pod: opens them, and sees to it that they, and nobody else's, are
+ * what a redirected connection comes to.
+ */
+import fs from "node:fs";
+import { formatSocketAddress, type IpAddress, parseIp } from "#common/model/ip.ts";
 import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
-import { LISTENER_BACKLOG } from "#ztunnel/limits.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import { LISTENER_BACKLOG, LISTENER_EVICTION_ATTEMPTS } from "#ztunnel/limits.ts";
+import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { asCalledFrom, TCP_LISTENING, type TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
 import type { PodListeners } from "./listener-sink.ts";
-import { ZTUNNEL_MARK } from "./rules.ts";
+import { isZtunnelMark, ZTUNNEL_MARK } from "./rules.ts";
+
+const PORTS = {
+  outbound: OUTBOUND_PORT,
+  inboundPlaintext: INBOUND_PLAINTEXT_PORT,
+  hbone: HBONE_PORT,
+} as const;
+
+/** What is wrong with a pod's listeners. */
+export interface ListenerProblems {
+  /** How many of ours no longer listen. */
+  readonly lost: number;
+  /** Sockets on our ports that are no ztunnel's: SO_REUSEPORT gives them a share of what comes. */
+  readonly foreign: readonly TcpSocketInfo[];
+}
 
 /** N listeners per port share it by SO_REUSEPORT; "::" takes IPv4 too. All or none are opened. */
 export function openPodListeners(
@@ -24,12 +45,64 @@ export function openPodListeners(
     });
   try {
     return sys.inNetns(netns, () => ({
-      outbound: open(OUTBOUND_PORT),
-      inboundPlaintext: open(INBOUND_PLAINTEXT_PORT),
-      hbone: open(HBONE_PORT),
+      outbound: open(PORTS.outbound),
+      inboundPlaintext: open(PORTS.inboundPlaintext),
+      hbone: open(PORTS.hbone),
     }));
   } catch (error) {
     for (const fd of opened) sys.close(fd);
     throw error;
   }
+}
+
+/** What tells these very sockets from others, as long as they exist, whoever holds them then. */
+export function socketInodes({ outbound, inboundPlaintext, hbone }: PodListeners): Set<number> {
+  return new Set([...outbound, ...inboundPlaintext, ...hbone].map((fd) => fs.fstatSync(fd).ino));
+}
+
+/** Another ztunnel's listeners (an older one that drains, say) are not foreign: they are marked. */
+export function findListenerProblems(
+  sys: Syscalls,
+  netlink: Netlink,
+  netns: Netns,
+  inodes: ReadonlySet<number>,
+): ListenerProblems {
+  const ports: ReadonlySet<number> = new Set(Object.values(PORTS));
+  const listening = sys
+    .inNetns(netns, () => [...netlink.tcpSockets(TCP_LISTENING)].flat())
+    .filter(({ local }) => ports.has(local.port));
+  const found = new Set(listening.map(({ inode }) => inode));
+  return {
+    lost: [...inodes].filter((inode) => !found.has(inode)).length,
+    foreign: listening.filter(({ inode, mark }) => !inodes.has(inode) && !isZtunnelMark(mark)),
+  };
+}
+
+/** Ends listeners that others have on our ports. Throws LISTENER_TAKEN where that does not work. */
+export function evictListeners(
+  sys: Syscalls,
+  netlink: Netlink,
+  netns: Netns,
+  foreign: readonly TcpSocketInfo[],
+): void {
+  for (const socket of foreign) sys.inNetns(netns, () => evict(netlink, socket));
+}
+
+function evict(netlink: Netlink, { handle, local }: TcpSocketInfo): void {
+  let code = "";
+  // Among sockets that share a port the kernel finds one by the caller's address: others are tried.
+  for (let port = 1; port <= LISTENER_EVICTION_ATTEMPTS; port++) {
+    try {
+      netlink.destroyTcp(asCalledFrom(handle, port));
+      return;
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      code = error.code;
+      if (code === "EOPNOTSUPP") break;
+    }
+  }
+  const address = formatSocketAddress(local);
+  throw new MeshError("LISTENER_TAKEN", `another process listens on ${address} too (${code})`, {
+    hint: `end it: nsenter -t PID -n ss -ltnp 'sport = :${local.port}'`,
+  });
 }

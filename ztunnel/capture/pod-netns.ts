@@ -4,6 +4,7 @@
  * addresses is never touched, or one pod's traffic would carry another one's identity
  * (istio/istio#61211).
  */
+import fs from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
@@ -23,8 +24,16 @@ export type NetnsSearch =
 
 /** One way to find sandboxes; others can ask a container runtime or walk cgroups. */
 export interface PodNetnsFinder {
-  /** Throws only for what may pass by itself, such as a lack of descriptors. */
-  find(pod: CapturedPod): Promise<NetnsSearch>;
+  /**
+   * Throws only for what may pass by itself, such as a lack of descriptors. A namespace whose id is
+   * `trusted` was found to be the pod's a moment ago, and is not looked into again.
+   */
+  find(pod: CapturedPod, trusted?: string): Promise<NetnsSearch>;
+  /**
+   * Calls back with the uid of a pod whose sandbox may have come, changed or gone. Undefined where
+   * nothing tells of that; `find` sees it all the same.
+   */
+  watch(onChange: (podUid: string) => void): { close(): void } | undefined;
 }
 
 // Pod UIDs are UUIDs (or the hash of a static pod's manifest): nothing that could leave the
@@ -43,7 +52,20 @@ export class SandboxDirectoryFinder implements PodNetnsFinder {
     this.#directory = directory;
   }
 
-  async find(pod: CapturedPod): Promise<NetnsSearch> {
+  watch(onChange: (podUid: string) => void): { close(): void } | undefined {
+    try {
+      const watcher = fs.watch(this.#directory, { persistent: false }, (_event, name) => {
+        if (name !== null) onChange(name);
+      });
+      watcher.on("error", () => watcher.close());
+      return watcher;
+    } catch {
+      // No such directory yet, or no inotify instance left.
+      return undefined;
+    }
+  }
+
+  async find(pod: CapturedPod, trusted?: string): Promise<NetnsSearch> {
     if (!POD_UID.test(pod.uid)) {
       return { kind: "missing", message: `pod uid ${JSON.stringify(pod.uid)} is not valid` };
     }
@@ -57,17 +79,17 @@ export class SandboxDirectoryFinder implements PodNetnsFinder {
     if (!PROCESS_ID.test(text)) {
       return { kind: "missing", message: `${file} does not hold a process id` };
     }
-    return this.#open(pod, text);
+    return this.#open(pod, text, trusted);
   }
 
-  #open(pod: CapturedPod, processId: string): NetnsSearch {
+  #open(pod: CapturedPod, processId: string, trusted: string | undefined): NetnsSearch {
     let netns: Netns;
     try {
       netns = this.#sys.openNetns(`/proc/${processId}/ns/net`);
     } catch (error) {
       return gone(error, `the pod's sandbox process ${processId} is gone`);
     }
-    const problem = findMismatch(this.#sys, netns, pod);
+    const problem = netns.id === trusted ? undefined : findMismatch(this.#sys, netns, pod);
     if (problem === undefined) return { kind: "found", netns };
     this.#sys.closeNetns(netns);
     return { kind: "foreign", netnsId: netns.id, message: `process ${processId}: ${problem}` };

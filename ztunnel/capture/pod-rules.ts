@@ -1,28 +1,52 @@
 /** Puts a pod's rules and policy routes in place, checks that they are, and removes them. */
+import type { RepairReason } from "#common/model/captured-pod.ts";
+import type { IpAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import type { Netlink } from "#ztunnel/sys/netlink.ts";
+import type { NftTable } from "#ztunnel/sys/nft-tables.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import {
   countRules,
-  hasPolicyRule,
+  POD_TABLES,
   type PodRuleOptions,
   podRuleset,
-  podRulesIn,
   podRulesRemoval,
   policyRoutes,
   policyRoutesRemoval,
+  ROUTE_TABLE,
+  RULE_PRIORITY,
+  SPOOFED_FLOW_MARK,
 } from "./rules.ts";
 import { runInNetns, runInNetnsOrThrow } from "./run-in-netns.ts";
+
+export interface RulesDeps {
+  readonly sys: Syscalls;
+  readonly netlink: Netlink;
+}
 
 /** Rules that are in place, and what is needed to see that they still are. */
 export interface InstalledRules {
   readonly options: PodRuleOptions;
-  /** The kernel's own rendering right after the rules were applied. */
-  readonly listing: string;
-  /** The nftables generation of that moment, or of the last full check that found all well. */
+  /** As the kernel had them right after they were applied, in the order of `POD_TABLES`. */
+  readonly tables: readonly NftTable[];
+  /** The nftables generation of that moment, or of the last check that found all well. */
   readonly generation: number;
 }
 
+/** Something that is not as it was put in place. */
+export interface Problem {
+  readonly reason: RepairReason;
+  /** For people: "the nftables table istio-ambient-nat is gone". */
+  readonly found: string;
+}
+
 type Family = "ipv4" | "ipv6";
+
+/** Reserved (RFC 1112) and discard-only (RFC 6666): no pod's, and only the default route's. */
+const NOBODY: Readonly<Record<Family, IpAddress>> = {
+  ipv4: "240.0.0.1" as IpAddress,
+  ipv6: "100::1" as IpAddress,
+};
 
 const families = (options: PodRuleOptions): readonly Family[] =>
   options.ipv6 ? ["ipv4", "ipv6"] : ["ipv4"];
@@ -31,16 +55,19 @@ const flag = (family: Family) => (family === "ipv4" ? "-4" : "-6");
 
 /** Routes first: rules without them would leave replies of spoofed flows to the default route. */
 export async function installRules(
-  sys: Syscalls,
+  deps: RulesDeps,
   netns: Netns,
   options: PodRuleOptions,
 ): Promise<InstalledRules> {
-  for (const family of families(options)) await installPolicyRoutes(sys, netns, family);
+  const { sys } = deps;
+  for (const family of families(options)) await installPolicyRoutes(deps, netns, family);
   const ruleset = podRuleset(options);
   await runInNetnsOrThrow(sys, netns, { command: "nft", args: ["-f", "-"], input: ruleset });
+  // The generation first: what is changed after it is noticed by the next check.
   const generation = sys.inNetns(netns, () => sys.nftGeneration());
-  const listing = await listRules(sys, netns);
-  if (listing === undefined || countRules(listing) !== countRules(ruleset)) {
+  const tables = readTables(deps, netns).filter((table) => table !== undefined);
+  const rules = tables.reduce((sum, table) => sum + table.rules, 0);
+  if (tables.length !== POD_TABLES.length || rules !== countRules(ruleset)) {
     throw new MeshError(
       "RULES_NOT_IN_PLACE",
       "the rules were changed while they were being applied",
@@ -49,36 +76,53 @@ export async function installRules(
       },
     );
   }
-  return { options, listing, generation };
+  return { options, tables, generation };
 }
 
 /**
- * What is wrong with the rules; undefined if nothing is, with the generation that was looked at.
- * Unless `full`, rules whose generation has not changed are taken as being in place.
+ * What is wrong with the rules of a namespace that this process has not put any in. None is right
+ * before the first capture, all is right after an earlier ztunnel. Its policy routes tell of one too:
+ * they outlive what a flush of nftables takes.
  */
-export async function checkRules(
-  sys: Syscalls,
+export function findRemains(
+  deps: RulesDeps,
+  netns: Netns,
+  capturedByUs: boolean,
+): Problem | undefined {
+  const capturedBefore = capturedByUs || hasPolicyRoute(deps, netns, "ipv4");
+  const tables = readTables(deps, netns);
+  const missing = POD_TABLES.filter((_, i) => tables[i] === undefined);
+  if (missing.length === 0) return undefined;
+  if (missing.length === POD_TABLES.length && !capturedBefore) return undefined;
+  return { reason: "rules-missing", found: `nftables tables are gone: ${missing.join(", ")}` };
+}
+
+/**
+ * What is wrong with rules and routes, with the generation that was looked at. Unless `full`, rules
+ * whose generation has not changed are taken as being in place, and routes are not looked at.
+ */
+export function checkRules(
+  deps: RulesDeps,
   netns: Netns,
   installed: InstalledRules,
   full: boolean,
-): Promise<{ problem: string | undefined; generation: number }> {
+): { readonly problems: readonly Problem[]; readonly generation: number } {
+  const { sys } = deps;
   const generation = sys.inNetns(netns, () => sys.nftGeneration());
-  if (generation === installed.generation && !full) return { problem: undefined, generation };
-  const listing = await listRules(sys, netns);
-  if (listing === undefined) return { problem: "the nftables tables are gone", generation };
-  if (listing !== installed.listing) {
-    return { problem: "the nftables rules have been changed", generation };
-  }
-  for (const family of families(installed.options)) {
-    if (!(await hasPolicyRoutes(sys, netns, family))) {
-      return { problem: `the ${family} policy route is gone`, generation };
-    }
-  }
-  return { problem: undefined, generation };
+  if (generation === installed.generation && !full) return { problems: [], generation };
+  const tables = readTables(deps, netns);
+  const problems = POD_TABLES.flatMap(
+    (name, i) => compareTable(name, installed.tables[i], tables[i]) ?? [],
+  );
+  const unrouted = families(installed.options).filter((f) => !hasPolicyRoute(deps, netns, f));
+  const routes = unrouted.map((family): Problem => {
+    return { reason: "policy-route", found: `the ${family} policy rule or its route is gone` };
+  });
+  return { problems: [...problems, ...routes], generation };
 }
 
 /** Removes everything `installRules` made; succeeds where there is nothing. */
-export async function removeRules(sys: Syscalls, netns: Netns): Promise<void> {
+export async function removeRules({ sys }: RulesDeps, netns: Netns): Promise<void> {
   await runInNetnsOrThrow(sys, netns, {
     command: "nft",
     args: ["-f", "-"],
@@ -94,31 +138,47 @@ export async function removeRules(sys: Syscalls, netns: Netns): Promise<void> {
   }
 }
 
-async function installPolicyRoutes(sys: Syscalls, netns: Netns, family: Family): Promise<void> {
+function readTables({ sys, netlink }: RulesDeps, netns: Netns): (NftTable | undefined)[] {
+  return sys.inNetns(netns, () => POD_TABLES.map((name) => netlink.nftTable(name)));
+}
+
+function compareTable(
+  name: string,
+  before: NftTable | undefined,
+  now: NftTable | undefined,
+): Problem | undefined {
+  if (now === undefined) {
+    return { reason: "rules-missing", found: `the nftables table ${name} is gone` };
+  }
+  const missing = (before?.rules ?? 0) - now.rules;
+  if (missing > 0) {
+    const found = `${missing} of ${before?.rules} rules of the nftables table ${name} are gone`;
+    return { reason: "rules-missing", found };
+  }
+  if (before?.digest === now.digest) return undefined;
+  return { reason: "rules-changed", found: `the nftables table ${name} has been changed` };
+}
+
+async function installPolicyRoutes(deps: RulesDeps, netns: Netns, family: Family): Promise<void> {
+  if (hasPolicyRoute(deps, netns, family)) return;
   const args = [flag(family), "-batch", "-"];
   const command = { command: "ip", args, input: policyRoutes(family) } as const;
-  const { exitCode, stderr } = await runInNetns(sys, netns, command);
-  // A rule that exists cannot be added again, and ip has no "replace" for rules.
-  if (exitCode === 0 || (await hasPolicyRoutes(sys, netns, family))) return;
+  // A rule that exists cannot be added again, and ip has no "replace" for rules: what counts is
+  // what comes of it.
+  const { stderr } = await runInNetns(deps.sys, netns, command);
+  if (hasPolicyRoute(deps, netns, family)) return;
+  const why = stderr.trim() || "another rule comes first";
   throw new MeshError(
-    "COMMAND_FAILED",
-    `ip could not add the ${family} policy route: ${stderr.trim()}`,
+    "POLICY_ROUTE_NOT_IN_EFFECT",
+    `replies of the pod are not routed to ztunnel (${family}): ${why}`,
+    {
+      hint: `see what comes before rule ${RULE_PRIORITY}: nsenter -t PID -n ip ${flag(family)} rule`,
+    },
   );
 }
 
-async function hasPolicyRoutes(sys: Syscalls, netns: Netns, family: Family): Promise<boolean> {
-  const show = (...args: string[]) =>
-    runInNetns(sys, netns, { command: "ip", args: [flag(family), ...args] });
-  const rules = await show("rule", "show");
-  if (!hasPolicyRule(rules.stdout)) return false;
-  const routes = await show("route", "show", "table", "100");
-  return (
-    routes.exitCode === 0 && /^local (default|0\.0\.0\.0\/0|::\/0) dev lo/m.test(routes.stdout)
-  );
-}
-
-/** One run of nft for all tables: 1.0.6 lists no more than one table by name in a run. */
-async function listRules(sys: Syscalls, netns: Netns): Promise<string | undefined> {
-  const args = ["-s", "list", "ruleset", "inet"];
-  return podRulesIn(await runInNetnsOrThrow(sys, netns, { command: "nft", args }));
+/** Whether a marked reply would be delivered in the pod itself: by the rule and its route. */
+function hasPolicyRoute({ sys, netlink }: RulesDeps, netns: Netns, family: Family): boolean {
+  const found = sys.inNetns(netns, () => netlink.route(NOBODY[family], SPOOFED_FLOW_MARK));
+  return found?.local === true && found.table === ROUTE_TABLE;
 }

@@ -22,6 +22,46 @@ const BOTH_FAMILIES = [
   { name: "IPv6", pod: POD_IPV6, client: CLIENT_IPV6, loopback: "::1" },
 ] as const;
 
+const inPod = (...nft: string[]) => {
+  return (bed: NamespaceTestbed) => bed.nft(bed.pod, `${nft.join("\n")}\n`);
+};
+const ip = (...args: string[]) => {
+  return (bed: NamespaceTestbed) =>
+    runInNetnsOrThrow(bed.sys, bed.pod.netns, { command: "ip", args });
+};
+/** What can happen to rules, and what is said of it. */
+const LOSSES: readonly [string, (bed: NamespaceTestbed) => Promise<unknown>, string[]][] = [
+  [
+    "everything is flushed",
+    inPod("flush ruleset"),
+    ["rules-missing", "rules-missing", "rules-missing"],
+  ],
+  ["a table is deleted", inPod("delete table inet istio-ambient-raw"), ["rules-missing"]],
+  [
+    "a chain is flushed",
+    inPod("flush chain inet istio-ambient-nat istio-prerouting"),
+    ["rules-missing"],
+  ],
+  [
+    "a rule is added before ours",
+    inPod("insert rule inet istio-ambient-nat istio-output accept"),
+    ["rules-changed"],
+  ],
+  [
+    "a table sleeps",
+    inPod("add table inet istio-ambient-nat { flags dormant; }"),
+    ["rules-changed"],
+  ],
+  [
+    "a chain is added that is asked first",
+    inPod("add chain inet istio-ambient-nat early { type nat hook output priority -150; }"),
+    ["rules-changed"],
+  ],
+  ["the IPv4 rule is deleted", ip("rule", "del", "pref", "32764"), ["policy-route"]],
+  ["the IPv6 rule is deleted", ip("-6", "rule", "del", "pref", "32764"), ["policy-route"]],
+  ["the route is flushed", ip("route", "flush", "table", "100"), ["policy-route"]],
+];
+
 /** Answers with who listens and what the connection looked like, then closes. */
 function identify(bed: NamespaceTestbed, listener: string): (socket: net.Socket) => void {
   return (socket) => {
@@ -52,7 +92,7 @@ describe("the rules of a captured pod", () => {
     }
     await bed.serve(pod, "::", APP_PORT, identify(bed, "app"));
     await bed.serve(client, "::", APP_PORT, identify(bed, "client's app"));
-    await installRules(bed.sys, pod.netns, { ipv6: true, bypassInboundCapture: false });
+    await installRules(bed, pod.netns, { ipv6: true, bypassInboundCapture: false });
   });
 
   after(() => bed.close());
@@ -136,32 +176,44 @@ describe("the rules of a captured pod", () => {
     const options = { ipv6: true, bypassInboundCapture: false };
     const rules = () => runInNetnsOrThrow(bed.sys, pod.netns, { command: "ip", args: ["rule"] });
     const before = { listing: await bed.nft(pod, LIST), rules: await rules() };
-    const { listing } = await installRules(bed.sys, pod.netns, options);
+    await installRules(bed, pod.netns, options);
     assert.deepEqual({ listing: await bed.nft(pod, LIST), rules: await rules() }, before);
-    assert.equal(listing, before.listing);
   });
 
-  it("are seen to be missing, changed or without their route", async () => {
-    const { pod, sys } = bed;
+  for (const [what, break_, reasons] of LOSSES) {
+    it(`are seen to be not as they were: ${what}`, async () => {
+      const { pod } = bed;
+      const options = { ipv6: true, bypassInboundCapture: false };
+      const installed = await installRules(bed, pod.netns, options);
+      assert.deepEqual(checkRules(bed, pod.netns, installed, true).problems, []);
+      await break_(bed);
+      const { problems } = checkRules(bed, pod.netns, installed, true);
+      assert.deepEqual(
+        problems.map(({ reason }) => reason),
+        reasons,
+      );
+      const repaired = await installRules(bed, pod.netns, options);
+      assert.deepEqual(checkRules(bed, pod.netns, repaired, true).problems, []);
+      assert.deepEqual(repaired.tables, installed.tables);
+    });
+  }
+
+  it("cannot be put in place where another policy rule comes first, and say so", async () => {
+    const { pod } = bed;
     const options = { ipv6: true, bypassInboundCapture: false };
-    const installed = await installRules(sys, pod.netns, options);
-    const problemAfter = async (break_: () => Promise<unknown>, full = false) => {
-      await break_();
-      const { problem } = await checkRules(sys, pod.netns, installed, full);
-      await installRules(sys, pod.netns, options);
-      return problem;
-    };
-    assert.equal(await problemAfter(async () => undefined, true), undefined);
-    assert.match((await problemAfter(() => bed.nft(pod, "flush ruleset\n"))) ?? "", /gone/);
-    const insert = "insert rule inet istio-ambient-nat istio-output accept\n";
-    assert.match((await problemAfter(() => bed.nft(pod, insert))) ?? "", /changed/);
-    const unroute = () => bed.ip(pod, "rule del pref 32764");
-    assert.match((await problemAfter(unroute, true)) ?? "", /ipv4 policy route is gone/);
+    const installed = await installRules(bed, pod.netns, options);
+    await bed.ip(pod, "rule add fwmark 0x111/0xfff pref 100 lookup main");
+    const { problems } = checkRules(bed, pod.netns, installed, true);
+    assert.equal(problems[0]?.found, "the ipv4 policy rule or its route is gone");
+    const failure = { code: "POLICY_ROUTE_NOT_IN_EFFECT", hint: /ip -4 rule/ };
+    await assert.rejects(installRules(bed, pod.netns, options), failure);
+    await bed.ip(pod, "rule del pref 100");
+    assert.deepEqual(checkRules(bed, pod.netns, installed, true).problems, []);
   });
 
   it("redirect nothing inbound with bypass-inbound-capture, but bring replies back", async () => {
-    const { pod, sys } = bed;
-    await installRules(sys, pod.netns, { ipv6: true, bypassInboundCapture: true });
+    const { pod } = bed;
+    await installRules(bed, pod.netns, { ipv6: true, bypassInboundCapture: true });
     assert.match(await bed.ask(bed.client, { ip: POD_IPV4, port: APP_PORT }), /^app /);
     const spoofed = { ip: POD_IPV4, port: APP_PORT, source: CLIENT_IPV4, mark: ZTUNNEL_MARK };
     assert.match(await bed.ask(pod, spoofed), /^app from 10.78.0.2 /);
@@ -169,7 +221,7 @@ describe("the rules of a captured pod", () => {
   });
 
   it("are gone after removal, and connections take their own way again", async () => {
-    await removeRules(bed.sys, bed.pod.netns);
+    await removeRules(bed, bed.pod.netns);
     assert.equal(await bed.nft(bed.pod, "list ruleset\n"), "");
     assert.match(await bed.ask(bed.client, { ip: POD_IPV4, port: APP_PORT }), /^app /);
     assert.match(await bed.ask(bed.pod, { ip: CLIENT_IPV6, port: APP_PORT }), /^client's app /);

@@ -5,13 +5,18 @@
  * ports and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a
  * packet of the pod meets, in this order:
  *
- * - out: replies to the node's probes, replies to connections that ztunnel opened with a client's
- *   address, calls to the pod's own addresses, then everything else to 15001;
+ * - out: replies to the node's probes, DNS to 15053, replies to connections that ztunnel opened
+ *   with a client's address, calls to the pod's own addresses, then everything else to 15001;
  * - in: the node's probes, then everything but HBONE to 15006.
  *
  * ztunnel's own sockets carry a mark and meet none of it.
  */
-import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
+import {
+  DNS_PROXY_PORT,
+  HBONE_PORT,
+  INBOUND_PLAINTEXT_PORT,
+  OUTBOUND_PORT,
+} from "#common/model/ports.ts";
 
 /**
  * SO_MARK of every socket that ztunnel makes in a pod. Source: istio cni/pkg/config, as all below.
@@ -23,19 +28,27 @@ const MARK_MASK = 0xfff;
 /** What the node's probes come from after `host-probes` has rewritten them. */
 export const PROBE_SOURCE_IPV4 = "169.254.7.127";
 export const PROBE_SOURCE_IPV6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
-const ROUTE_TABLE = 100;
-const RULE_PRIORITY = 32764;
+/** The table that marked replies are routed by. */
+export const ROUTE_TABLE = 100;
+/** Of the rule that names the table. */
+export const RULE_PRIORITY = 32764;
 /**
  * Conntrack zone of the forward direction of spoofed flows (our own addition). Without it ztunnel's
  * connection to the app can pick the source port of the client's own, redirected connection: the
  * two would be one conntrack entry, and the connection to the app would be redirected to ztunnel.
  */
 const SPOOFED_FLOW_ZONE = 1;
+/**
+ * Conntrack zone of ztunnel's own DNS queries, for the same reason: with the source port of a
+ * redirected query they would be redirected too.
+ */
+const DNS_ZONE = 1;
+const DNS_PORT = 53;
 
 export const NAT_TABLE = "istio-ambient-nat";
 export const MANGLE_TABLE = "istio-ambient-mangle";
 export const RAW_TABLE = "istio-ambient-raw";
-const TABLES = [RAW_TABLE, MANGLE_TABLE, NAT_TABLE] as const;
+export const POD_TABLES = [RAW_TABLE, MANGLE_TABLE, NAT_TABLE] as const;
 
 export interface PodRuleOptions {
   /** Whether the pod's namespace has IPv6. */
@@ -45,6 +58,8 @@ export interface PodRuleOptions {
    * exception.
    */
   readonly bypassInboundCapture: boolean;
+  /** Whether DNS goes to ztunnel's proxy. @default false */
+  readonly dnsCapture?: boolean;
 }
 
 interface Family {
@@ -70,29 +85,19 @@ const NOT_FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "!=");
  */
 export function podRuleset(options: PodRuleOptions): string {
   const families = options.ipv6 ? [IPV4, IPV6] : [IPV4];
-  return [podRulesRemoval(), rawTable(), mangleTable(), natTable(options, families)].join("\n");
+  const { dnsCapture = false } = options;
+  const tables = [rawTable(dnsCapture), mangleTable(), natTable(options, families)];
+  return [podRulesRemoval(), ...tables].join("\n");
 }
 
 /** One transaction that removes the pod's tables; it succeeds where there are none. */
 export function podRulesRemoval(): string {
-  return TABLES.map((name) => `add table inet ${name}\ndelete table inet ${name}\n`).join("");
+  return POD_TABLES.map((name) => `add table inet ${name}\ndelete table inet ${name}\n`).join("");
 }
 
-/**
- * Our tables out of what `nft list ruleset inet` prints; undefined unless all of them are there.
- */
-export function podRulesIn(listing: string): string | undefined {
-  const blocks = TABLES.map((name) => {
-    const start = listing.indexOf(`table inet ${name} {\n`);
-    const end = listing.indexOf("\n}\n", start);
-    return start < 0 || end < 0 ? undefined : listing.slice(start, end + 3);
-  });
-  return blocks.includes(undefined) ? undefined : blocks.join("");
-}
-
-/** How many rules a listing shows, our own text or nft's. */
-export function countRules(listing: string): number {
-  return listing.split("\n").filter((line) => {
+/** How many rules a ruleset of ours has. */
+export function countRules(ruleset: string): number {
+  return ruleset.split("\n").filter((line) => {
     const text = line.trim();
     return text !== "" && !/^(table|chain|set|type|add|delete|elements|flags|\}|#)/.test(text);
   }).length;
@@ -126,11 +131,26 @@ export function hasPolicyRule(rules: string): boolean {
     .some((line) => line.startsWith(`${RULE_PRIORITY}:`) && line.includes(`lookup ${ROUTE_TABLE}`));
 }
 
-function rawTable(): string {
+/** Whether a socket with this SO_MARK is a ztunnel's. */
+export function isZtunnelMark(value: number): boolean {
+  return (value & MARK_MASK) === ZTUNNEL_MARK;
+}
+
+function rawTable(dnsCapture: boolean): string {
   const spoofed = `meta l4proto tcp ${FROM_ZTUNNEL} fib saddr type != local`;
+  const queries = `udp dport ${DNS_PORT} ${FROM_ZTUNNEL} ct zone set ${DNS_ZONE}`;
+  const answers = `udp sport ${DNS_PORT} ${NOT_FROM_ZTUNNEL} ct zone set ${DNS_ZONE}`;
+  const output = [`${spoofed} ct original zone set ${SPOOFED_FLOW_ZONE}`];
+  const hook = (name: string) => `type filter hook ${name} priority -300; policy accept;`;
   return table(RAW_TABLE, [
-    chain("output", "type filter hook output priority -300; policy accept;", ["jump istio-output"]),
-    chain("istio-output", "", [`${spoofed} ct original zone set ${SPOOFED_FLOW_ZONE}`]),
+    chain("output", hook("output"), ["jump istio-output"]),
+    chain("istio-output", "", dnsCapture ? [...output, queries] : output),
+    ...(dnsCapture
+      ? [
+          chain("prerouting", hook("prerouting"), ["jump istio-prerouting"]),
+          chain("istio-prerouting", "", [answers]),
+        ]
+      : []),
   ]);
 }
 
@@ -157,7 +177,7 @@ function natTable(options: PodRuleOptions, families: readonly Family[]): string 
     ]),
     chain("output", "type nat hook output priority -100; policy accept;", ["jump istio-output"]),
     chain("istio-prerouting", "", options.bypassInboundCapture ? [] : inboundRules(families)),
-    chain("istio-output", "", outboundRules(families)),
+    chain("istio-output", "", outboundRules(families, options.dnsCapture ?? false)),
   ]);
 }
 
@@ -172,18 +192,28 @@ function inboundRules(families: readonly Family[]): string[] {
   ];
 }
 
-/**
- * DNS capture, where a pod has it, has its place between the probe replies and the spoofed replies.
- */
-function outboundRules(families: readonly Family[]): string[] {
+function outboundRules(families: readonly Family[], dnsCapture: boolean): string[] {
   return [
     ...families.map(({ ip, probeSource }) => `${ip} daddr ${probeSource} meta l4proto tcp accept`),
+    ...(dnsCapture ? dnsRules(families) : []),
     `meta l4proto tcp ${mark("meta mark", SPOOFED_FLOW_MARK, "==")} accept`,
     ...families.map(({ ip, loopback }) => `${ip} daddr != ${loopback} oifname "lo" accept`),
     ...families.map(
       ({ ip, loopback }) =>
         `${ip} daddr != ${loopback} meta l4proto tcp ${NOT_FROM_ZTUNNEL} ` +
         `redirect to :${OUTBOUND_PORT}`,
+    ),
+  ];
+}
+
+/** A resolver of the pod's own, on its loopback interface, is none of ztunnel's business. */
+function dnsRules(families: readonly Family[]): string[] {
+  const redirect = `redirect to :${DNS_PROXY_PORT}`;
+  return [
+    `oifname != "lo" udp dport ${DNS_PORT} ${NOT_FROM_ZTUNNEL} ${redirect}`,
+    ...families.map(
+      ({ ip, loopback }) =>
+        `${ip} daddr != ${loopback} tcp dport ${DNS_PORT} ${NOT_FROM_ZTUNNEL} ${redirect}`,
     ),
   ];
 }

@@ -1,0 +1,79 @@
+/** What ztunnel holds in a pod's namespace: its listeners, and an ear for what changes there. */
+import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { describeError, MeshError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import { CAPTURE_EVENT_PAUSE_MS } from "#ztunnel/limits.ts";
+import type { Netlink } from "#ztunnel/sys/netlink.ts";
+import type { NamespaceMonitor } from "#ztunnel/sys/netlink-monitor.ts";
+import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import type { ListenerSink } from "./listener-sink.ts";
+import { openPodListeners, socketInodes } from "./pod-listeners.ts";
+import type { InstalledRules } from "./pod-rules.ts";
+
+export interface AttachmentDeps {
+  readonly sys: Syscalls;
+  readonly netlink: Netlink;
+  readonly sink: ListenerSink;
+  readonly log: Logger;
+  readonly workers: number;
+}
+
+/** Where, and for which pod. */
+export interface Place {
+  readonly pod: CapturedPod;
+  readonly netns: Netns;
+  readonly ipv6: boolean;
+}
+
+export interface Attachment extends Place {
+  /** Of our listeners; empty where somebody else listens. */
+  readonly inodes: ReadonlySet<number>;
+  /** Undefined where it could not be had: then only looking tells what changes. */
+  readonly monitor: NamespaceMonitor | undefined;
+  /** Undefined until they are in place. */
+  rules: InstalledRules | undefined;
+}
+
+/** Throws what opening or handing over the listeners threw; nothing is left open then but `netns`. */
+export async function attach(
+  deps: AttachmentDeps,
+  place: Place,
+  onChange: () => void,
+): Promise<Attachment> {
+  const { sys, sink, workers } = deps;
+  const { pod, netns, ipv6 } = place;
+  const listeners = openPodListeners(sys, netns, ipv6, workers);
+  const inodes = socketInodes(listeners);
+  try {
+    await sink.add(pod, netns, listeners);
+  } catch (error) {
+    await sink.remove(pod.uid);
+    throw error;
+  }
+  return { ...place, inodes, monitor: listen(deps, place, onChange), rules: undefined };
+}
+
+export async function detach(
+  { sys, sink }: Pick<AttachmentDeps, "sys" | "sink">,
+  { pod, netns, monitor }: Attachment,
+): Promise<void> {
+  await sink.remove(pod.uid);
+  monitor?.close();
+  sys.closeNetns(netns);
+}
+
+function listen(
+  { sys, netlink, log }: AttachmentDeps,
+  { pod, netns }: Place,
+  onChange: () => void,
+): NamespaceMonitor | undefined {
+  const options = { onChange, pauseMs: CAPTURE_EVENT_PAUSE_MS };
+  try {
+    return sys.inNetns(netns, () => netlink.monitor(options));
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    const fields = { pod: `${pod.namespace}/${pod.name}`, why: describeError(error) };
+    log.warn("no events of a pod's network: it is looked at every few seconds", fields);
+    return undefined;
+  }
+}
