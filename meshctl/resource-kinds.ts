@@ -17,6 +17,8 @@ const RESOURCE_KINDS: readonly ResourceKind[] = [
   { kind: "ServiceAccount", names: ["serviceaccounts", "serviceaccount", "sa"], namespaced: true },
   { kind: "ConfigMap", names: ["configmaps", "configmap", "cm"], namespaced: true },
   { kind: "EndpointSlice", names: ["endpointslices", "endpointslice"], namespaced: true },
+  { kind: "ServiceEntry", names: ["serviceentries", "serviceentry", "se"], namespaced: true },
+  { kind: "WorkloadEntry", names: ["workloadentries", "workloadentry", "we"], namespaced: true },
   {
     kind: "AuthorizationPolicy",
     names: ["authorizationpolicies", "authorizationpolicy", "ap"],

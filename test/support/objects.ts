@@ -2,6 +2,8 @@
  * Kubernetes objects as tests need them: namespaces in or out of the mesh, pods that do nothing.
  */
 
+import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/objects.ts";
+
 /** The label that enrols. */
 export const MESH_LABEL = "istio.io/dataplane-mode";
 
@@ -82,4 +84,18 @@ export function service(options: ServiceOptions): object {
       ...(options.headless === true ? { clusterIP: "None" } : {}),
     },
   };
+}
+
+export function serviceEntry(namespace: string, name: string, spec: ServiceEntry["spec"]): object {
+  const apiVersion = "networking.istio.io/v1";
+  return { apiVersion, kind: "ServiceEntry", metadata: { name, namespace }, spec };
+}
+
+export function workloadEntry(
+  namespace: string,
+  name: string,
+  spec: WorkloadEntry["spec"],
+): object {
+  const apiVersion = "networking.istio.io/v1";
+  return { apiVersion, kind: "WorkloadEntry", metadata: { name, namespace }, spec };
 }
