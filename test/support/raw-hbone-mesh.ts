@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import type { ClientHttp2Session } from "node:http2";
 import type net from "node:net";
+import type { MeshProcessSettings } from "#meshctl/local/cluster-settings.ts";
 import { type AccessLogRecord, waitForRecord } from "#test/support/access-log.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import {
@@ -62,8 +63,8 @@ export class RawHboneMesh implements AsyncDisposable {
     this.ca = ca;
   }
 
-  static async start(): Promise<RawHboneMesh> {
-    const cluster = await startMesh({ objects: OBJECTS });
+  static async start(ztunnel: MeshProcessSettings = {}): Promise<RawHboneMesh> {
+    const cluster = await startMesh({ objects: OBJECTS, ztunnel });
     const mesh = new RawHboneMesh(cluster, await meshCa(cluster));
     for (const server of SERVERS) {
       await mesh.sockets.serve(`shop/${server}`, PORT, (socket) => mesh.onConnection(socket));
