@@ -51,7 +51,9 @@ after(async () => {
   await cluster?.stop();
 });
 
-/** Gives the address to a pod that says its own name on PORT, and all that it hears on ECHO_PORT. */
+/**
+ * Gives the address to a pod that says its own name on PORT, and all that it hears on ECHO_PORT.
+ */
 async function own([where, name]: Owner): Promise<void> {
   await cluster.apply(...pod({ namespace: where, name, node: "node2", address: ADDRESS }));
   if (where === "shop") {
