@@ -15,6 +15,7 @@ import {
   CAPTURE_PROBLEM_ANNOTATION,
   CAPTURE_REPAIRS_ANNOTATION,
 } from "#common/model/captured-pod.ts";
+import { serviceEntryColumns, workloadEntryColumns } from "#meshctl/entry-columns.ts";
 import { formatAge } from "#meshctl/table.ts";
 
 /** Set by istiod-lite on pods whose traffic is captured. Source: istio/api annotations.yaml. */
@@ -43,6 +44,10 @@ export function columnsOf(object: KubernetesObject, wide: boolean): Columns {
       return deploymentColumns(object);
     case "EndpointSlice":
       return sliceColumns(object);
+    case "ServiceEntry":
+      return withAccepted(serviceEntryColumns(object), object.status?.conditions);
+    case "WorkloadEntry":
+      return withAccepted(workloadEntryColumns(object), object.status?.conditions);
     case "AuthorizationPolicy":
       return policyColumns(object);
     case "PeerAuthentication":
@@ -197,6 +202,10 @@ function policyColumns(policy: AuthorizationPolicy): Columns {
       accepted(policy.status?.conditions),
     ],
   };
+}
+
+function withAccepted({ header, cells }: Columns, conditions?: readonly Condition[]): Columns {
+  return { header: [...header, "ACCEPTED"], cells: [...cells, accepted(conditions)] };
 }
 
 /** The condition that says most about whether a policy does what it says. */
