@@ -62,6 +62,31 @@ test("conditions of the object itself stay beside ours", async (t) => {
   assert.equal(found.status?.phase, "Running");
 });
 
+test("addresses of a ServiceEntry stand beside its conditions, and all are replaced", async (t) => {
+  const fixture = new SourceFixture(t);
+  const entry = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name: "e", namespace: "shop" },
+    spec: { hosts: ["a.b"] },
+  } as const;
+  fixture.publish(entry);
+  const { statusWriter, state, batches } = await fixture.start(t);
+  const reference = { kind: "ServiceEntry", namespace: "shop", name: "e" } as const;
+  const address = (value: string) => [{ value, host: "a.b" }];
+  await statusWriter.setAddresses(reference, address("240.240.0.1"));
+  await statusWriter.setConditions(reference, [accepted], 1);
+  await statusWriter.setAddresses(reference, address("240.240.0.2"));
+  const status = () => JSON.parse(JSON.stringify(state().get("ServiceEntry/shop/e"))).status;
+  assert.deepEqual(status().addresses, address("240.240.0.2"));
+  assert.equal(status().conditions.length, 1);
+  const before = batches.length;
+  await statusWriter.setAddresses(reference, address("240.240.0.2"));
+  assert.equal(batches.length, before);
+  await statusWriter.setAddresses(reference, []);
+  assert.deepEqual(status().addresses, []);
+});
+
 test("what changes nothing writes nothing and delivers nothing", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));

@@ -103,6 +103,15 @@ describe("policy statuses", () => {
     assert.deepEqual(written, ["event p: port 0 is no port"]);
   });
 
+  it("of ServiceEntries say which addresses their hosts were given", async () => {
+    const { written, controller } = recorder();
+    const addresses = [{ value: "240.240.0.1", host: "a.b" }];
+    controller.write([{ ...statusOf("a"), kind: "ServiceEntry", addresses }]);
+    await sleep(20);
+    await controller.close();
+    assert.deepEqual(written, ["addresses p: 240.240.0.1", "p@1 a"]);
+  });
+
   it("that cannot be written do not keep the process from ending", async () => {
     const { written, controller } = recorder(1_000);
     controller.write([statusOf("a")]);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { makeService, present, registryWith, servicesOf } from "./registry-fixtures.ts";
+import {
+  makeNamespace,
+  makeService,
+  present,
+  registryWith,
+  servicesOf,
+} from "./registry-fixtures.ts";
 
 const HTTP = { name: "http", port: 80, targetPort: 8080 };
 
@@ -56,6 +62,42 @@ describe("services", () => {
       b: "allow-all",
       c: "only-healthy",
     });
+  });
+
+  const exported: [string | undefined, string][] = [
+    [undefined, "public"],
+    ["*", "public"],
+    [".", "namespace"],
+    ["shop", "namespace"],
+    ["., bank", "namespace"],
+    ["bank", "none"],
+    ["~", "none"],
+  ];
+  for (const [value, visibility] of exported) {
+    it(`exported to ${value} are seen by ${visibility}`, () => {
+      const annotations = value && { "networking.istio.io/exportTo": value };
+      const spec = { clusterIP: "10.96.0.1", ports: [HTTP] };
+      const { resources } = registryWith(
+        makeService("web", spec, annotations ? { annotations } : {}),
+      );
+      const seen = servicesOf(resources).map((service) => service.visibility);
+      assert.deepEqual(seen, visibility === "none" ? [] : [visibility]);
+    });
+  }
+
+  it("take their namespace's traffic distribution, unless they say their own", () => {
+    const annotations = { "networking.istio.io/traffic-distribution": "PreferSameNode" };
+    const shop = makeNamespace("shop");
+    const registry = registryWith(
+      makeService("a", { ports: [HTTP] }),
+      makeService("b", { ports: [HTTP], trafficDistribution: "PreferClose" }),
+    );
+    registry.apply(present({ ...shop, metadata: { ...shop.metadata, annotations } }));
+    const last = servicesOf(registry.resources).map(({ name, loadBalancing }) => [
+      name,
+      loadBalancing?.routingPreference.at(-1),
+    ]);
+    assert.deepEqual(Object.fromEntries(last), { a: "node", b: "zone" });
   });
 
   const routing: [Parameters<typeof makeService>[1], string, string][] = [
