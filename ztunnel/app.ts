@@ -14,6 +14,7 @@ import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.t
 import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
+import { registerUnreadablePolicies } from "./admin/policy-gauge.ts";
 import { registerBuildInfo, XdsClientMetrics } from "./admin/process-metrics.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
@@ -80,7 +81,9 @@ export class Ztunnel {
       certificates: this.#certificates,
       send: (reports) => this.#reporter?.send(reports),
     });
-    this.#state = new ProxyState({ network: config.network });
+    const { network, podNamespace: rootNamespace } = config;
+    this.#state = new ProxyState({ network, rootNamespace });
+    registerUnreadablePolicies(this.#registry, this.#state);
     this.#dns = createDnsProxy(config, {
       state: this.#state,
       registry: this.#registry,
@@ -169,9 +172,10 @@ export class Ztunnel {
   #startWorkers(): Promise<DataWorkers> {
     const { workerThreads, trustDomain, network, keepSourceAddress, sameNodeFastPath } =
       this.#config;
+    const rootNamespace = this.#config.podNamespace;
     return DataWorkers.start(
       workerThreads,
-      { trustDomain, network, keepSourceAddress, sameNodeFastPath },
+      { trustDomain, network, rootNamespace, keepSourceAddress, sameNodeFastPath },
       {
         onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
         onCertificateWanted: (identity) => {
@@ -253,6 +257,7 @@ export class Ztunnel {
       inpodSocket === undefined
         ? (upserts, removedUids) => this.#applyPods(upserts, removedUids)
         : undefined,
+      { rootNamespace: config.podNamespace },
     );
     return new DeltaClient(
       {

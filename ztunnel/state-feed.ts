@@ -1,6 +1,9 @@
 /** From xDS pushes to state updates: the three resource types that ztunnel subscribes to. */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import { decodeAuthorization } from "#common/xds/decode-authorization.ts";
+import {
+  type DecodeAuthorizationOptions,
+  decodeAuthorization,
+} from "#common/xds/decode-authorization.ts";
 import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
 import { decodeAddress } from "#common/xds/decode-workload.ts";
 import { ResourceHandler } from "#common/xds/resource-handler.ts";
@@ -23,11 +26,13 @@ export function meshHandlers(
   onCapturedPods:
     | ((upserts: readonly CapturedPod[], removedUids: readonly string[]) => void)
     | undefined,
+  policyOptions: DecodeAuthorizationOptions = {},
 ): readonly ResourceHandler[] {
   const handlers = [
     ResourceHandler.of({
       typeUrl: ADDRESS_TYPE,
       decode: decodeAddress,
+      complain: ({ notUnderstood }) => notUnderstood?.join("; "),
       apply: (upserts, removedAddresses) => {
         const addresses = upserts.map(({ value }) => value);
         onState({ ...NOTHING, addresses, removedAddresses });
@@ -35,9 +40,12 @@ export function meshHandlers(
     }),
     ResourceHandler.of({
       typeUrl: AUTHORIZATION_TYPE,
-      decode: decodeAuthorization,
-      apply: (upserts, removedPolicies) => {
-        onState({ ...NOTHING, policies: upserts.map(({ value }) => value), removedPolicies });
+      decode: (bytes) => decodeAuthorization(bytes, policyOptions),
+      complain: ({ unreadable }) => unreadable?.join("; "),
+      apply: (upserts, removedPolicies, rejected) => {
+        const policies = upserts.map(({ value }) => value);
+        const unreadablePolicies = rejected.map(({ name }) => name);
+        onState({ ...NOTHING, policies, removedPolicies, unreadablePolicies });
       },
     }),
   ];

@@ -48,6 +48,21 @@ test("conditions replace those of their type and keep their transition time", as
   assert.equal(conditions().conditions.length, 2);
 });
 
+test("conditions of obsolete types go, others stay", async (t) => {
+  const fixture = new SourceFixture(t);
+  fixture.publish(policy("p"));
+  const { statusWriter, state } = await fixture.start(t);
+  await statusWriter.setConditions(policyRef, [accepted, { type: "Other", status: "True" }], 1);
+  const next = { type: "Next", status: "False" } as const;
+  await statusWriter.setConditions(policyRef, [next], 2, [accepted.type]);
+  const found = state().get("AuthorizationPolicy/shop/p");
+  assert.ok(found?.kind === "AuthorizationPolicy");
+  assert.deepEqual(
+    found.status?.conditions?.map(({ type }) => type),
+    ["Other", "Next"],
+  );
+});
+
 test("conditions of the object itself stay beside ours", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));

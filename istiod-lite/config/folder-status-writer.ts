@@ -55,9 +55,11 @@ export class FolderStatusWriter implements StatusWriter {
     reference: ObjectReference,
     conditions: readonly NewCondition[],
     observedGeneration: number | undefined,
+    obsoleteTypes: readonly string[] = [],
   ): Promise<void> {
     await this.#update(reference, (before) => {
-      const present = before.status?.conditions ?? [];
+      const all = before.status?.conditions ?? [];
+      const present = all.filter(({ type }) => !obsoleteTypes.includes(type));
       const changes = conditions.map((condition) =>
         this.#condition(condition, present, observedGeneration),
       );

@@ -57,13 +57,15 @@ export interface StatusWriter {
     value: string | undefined,
   ): Promise<void>;
   /**
-   * Sets the given conditions, by type; conditions of other types stay. `lastTransitionTime` moves
-   * only when the status of a condition does. Nothing is written when nothing changes.
+   * Sets the given conditions, by type, and removes those of `obsoleteTypes` (default: none);
+   * conditions of other types stay. `lastTransitionTime` moves only when the status of a condition
+   * does. Nothing is written when nothing changes.
    */
   setConditions(
     object: ObjectReference,
     conditions: readonly NewCondition[],
     observedGeneration: number | undefined,
+    obsoleteTypes?: readonly string[],
   ): Promise<void>;
   /**
    * Sets all of `status.addresses` of a ServiceEntry. Nothing is written when nothing changes.

@@ -58,6 +58,26 @@ describe("policy statuses", () => {
     assert.deepEqual(written, ["p@1 ok", "p@2 ok"]);
   });
 
+  it("take back what was said of a policy that is now for another kind of proxy", async () => {
+    const calls: (readonly string[] | undefined)[] = [];
+    const setConditions = async (
+      _object: ObjectReference,
+      _conditions: readonly NewCondition[],
+      _generation: number | undefined,
+      obsolete?: readonly string[],
+    ) => void calls.push(obsolete);
+    const nothing = async () => undefined;
+    const writer = { setConditions, recordEvent: nothing, setAddresses: nothing };
+    const controller = new PolicyStatusController({ writer, logger });
+    const waypoint = { type: "WaypointAccepted", status: "False" as const };
+    controller.write([{ ...statusOf("now"), conditions: [waypoint] }]);
+    await sleep(5);
+    controller.write([statusOf("ztunnel again")]);
+    await sleep(5);
+    await controller.close();
+    assert.deepEqual(calls, [["ZtunnelAccepted"], ["WaypointAccepted"]]);
+  });
+
   it("skip what is overtaken while a write is in progress", async () => {
     const { written, controller } = recorder();
     for (const message of ["a", "b", "c", "d"]) controller.write([statusOf(message)]);

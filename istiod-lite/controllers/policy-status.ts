@@ -10,6 +10,7 @@ import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { NewCondition, StatusWriter } from "../config/source.ts";
 import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
+import { WAYPOINT_ACCEPTED, ZTUNNEL_ACCEPTED } from "../registry/policies/index.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 
 export interface PolicyStatusDeps {
@@ -82,7 +83,10 @@ export class PolicyStatusController {
     const object = { kind, namespace, name };
     try {
       if (addresses !== undefined) await writer.setAddresses(object, addresses);
-      if (conditions.length > 0) await writer.setConditions(object, conditions, generation);
+      if (conditions.length > 0) {
+        const obsolete = obsoleteTypes(status);
+        await writer.setConditions(object, conditions, generation, obsolete);
+      }
       for (const message of warnings) {
         logger.warn("object is not in force as it is written", { object: key, why: message });
         await writer.recordEvent(object, { type: "Warning", reason: "NotEnforced", message });
@@ -101,6 +105,13 @@ export class PolicyStatusController {
 
 function keyOf(object: Pick<ObjectStatus, "kind" | "namespace" | "name">): string {
   return `${object.kind}/${object.namespace}/${object.name}`;
+}
+
+/** A policy is ztunnel's or a waypoint's, and may change from the one to the other. */
+function obsoleteTypes({ kind, conditions }: ObjectStatus): readonly string[] {
+  if (kind !== "AuthorizationPolicy") return [];
+  const current = conditions.map(({ type }) => type);
+  return [ZTUNNEL_ACCEPTED, WAYPOINT_ACCEPTED].filter((type) => !current.includes(type));
 }
 
 function newCondition(condition: ObjectStatus["conditions"][number]): NewCondition {

@@ -54,11 +54,11 @@ const ACTIONS: readonly Row[] = [
     says: [/dry run/],
   },
   {
-    title: "AUDIT is not enforced",
+    title: "AUDIT decides nothing, and is told where to find what it matches",
     policy: authorizationPolicy({ action: "AUDIT", rules: [rule({ source: FRONTEND })] }),
     allowed: always,
-    condition: NOT_ENFORCED,
-    says: [/^ztunnel does not support the AUDIT action$/],
+    condition: ACCEPTED,
+    says: [/^attached to ztunnel, which tells what it matches in access log and metrics$/],
   },
   {
     title: "CUSTOM is not enforced",
@@ -168,17 +168,15 @@ describe("what ztunnel cannot enforce", () => {
     });
   }
 
-  test("a policy for a waypoint gets no word from ztunnel's side", async () => {
+  test("a policy for a waypoint is told that nothing enforces it", async () => {
     const target = { kind: "Service", group: "", name: "db" };
-    await mesh.enforce(deny([rule({ operation: GET })]));
-    await conditionOf(mesh);
-    await mesh.enforce(
-      authorizationPolicy({ targetRefs: [target], rules: [{}] }, { name: "other" }),
-    );
+    await mesh.enforce(authorizationPolicy({ targetRefs: [target], action: "DENY", rules: [{}] }));
     await mesh.assertAllowed(always);
-    const [only, ...more] = await mesh.cluster.list("AuthorizationPolicy", "shop");
-    assert.deepEqual([only?.metadata.name, more], ["other", []]);
-    assert.equal(only?.status?.conditions, undefined);
+    const { type, status, reason, message = "" } = await conditionOf(mesh);
+    assert.deepEqual([type, status, reason], ["WaypointAccepted", "False", "AncestorNotBound"]);
+    assert.match(message, /^Service db: not bound to a waypoint, so nothing enforces this policy$/);
+    const policy = await mesh.cluster.find("AuthorizationPolicy", "shop/policy");
+    assert.equal(policy?.status?.conditions?.length, 1);
   });
 
   test("meshctl get shows the status in JSON", async () => {

@@ -102,6 +102,11 @@ export class DataPlane {
 
   putCertificate(certificate: WorkloadCertificate): void {
     this.#context.certificates.put(certificate);
+  /** Resolves when the updates of all calls until now are in force. */
+  whenApplied(): Promise<void> {
+    return this.#updates.whenIdle();
+  }
+
   }
 
   /** Revoked peers are refused from now on, and those that are connected are cut off. */

@@ -5,7 +5,7 @@ import { policy, update } from "#ztunnel/state/test-records.ts";
 import { STATE_SLICE_MS } from "../limits.ts";
 import { StateQueue } from "./state-queue.ts";
 
-test("pieces that arrive together are applied in order, in slices of bounded time", () => {
+test("pieces that arrive together are applied in order, in slices of bounded time", async () => {
   const slices: (() => void)[] = [];
   const applied: string[] = [];
   let nowMs = 0;
@@ -18,9 +18,15 @@ test("pieces that arrive together are applied in order, in slices of bounded tim
   const names = ["a", "b", "c", "d", "e"];
   for (const name of names) queue.push(update({ policies: [policy(name)] }));
   assert.deepEqual(applied, [], "not within the turn in which they arrive");
+  let idle = false;
+  void queue.whenIdle().then(() => {
+    idle = true;
+  });
   for (const expected of [2, 4, 5]) {
     assert.equal(slices.length, 1);
     slices.shift()?.();
+    await Promise.resolve();
+    assert.equal(idle, expected === names.length);
     assert.equal(applied.length, expected);
   }
   queue.push(update({ policies: [policy("f")] }));

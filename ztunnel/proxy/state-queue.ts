@@ -22,6 +22,7 @@ export class StateQueue {
   /** Bounded by what the control plane sends: each piece is applied once, in order. */
   #waiting: StateUpdate[] = [];
   #next = 0;
+  readonly #idleWaiters: (() => void)[] = [];
 
   constructor({ apply, schedule, now }: StateQueueDeps) {
     this.#apply = apply;
@@ -32,6 +33,12 @@ export class StateQueue {
   push(update: StateUpdate): void {
     this.#waiting.push(update);
     if (this.#waiting.length === 1) this.#schedule(() => this.#slice());
+  }
+
+  /** Resolves when everything that was pushed before has been applied. */
+  whenIdle(): Promise<void> {
+    if (this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   #slice(): void {
@@ -46,5 +53,6 @@ export class StateQueue {
     }
     this.#waiting = [];
     this.#next = 0;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 }

@@ -51,6 +51,8 @@ async function handle(
       send({ type: "done", request: message.request });
       return;
     case "list-connections":
+      // Whoever asks sees the state that was sent before, as if all were done in turn.
+      await dataPlane.whenApplied();
       send({
         type: "connections",
         request: message.request,

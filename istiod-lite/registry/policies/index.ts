@@ -16,3 +16,4 @@ export type {
   PolicyKind,
   PolicyOptions,
 } from "./types.ts";
+export { WAYPOINT_ACCEPTED } from "./waypoint-status.ts";
