@@ -40,7 +40,8 @@ export function peerChainOf(socket: TLSSocket, rootsPem: string): PeerChain {
   while (links.length <= MAX_PEER_CHAIN) {
     const issuer = current.issuerCertificate;
     if (issuer === undefined || current.raw === undefined) break;
-    // A root is its own issuer, and so is what a peer with a stolen CA key puts in the root's place.
+    // A root is its own issuer, and so is what a peer with a stolen CA key puts in the root's
+    // place.
     if (issuer.raw.equals(current.raw)) {
       if (links.length === 0 || !isRoot(current.fingerprint256, rootsPem)) break;
       return links;

@@ -11,6 +11,7 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import type { ControlPlaneChannel } from "./control-plane-channel.ts";
 import { type DeltaStreamDeps, runDeltaStream, type StreamEnd } from "./delta-stream.ts";
 import type { DiscoveryNode } from "./discovery-rpc.ts";
+import { SHORT_STREAMS_FORGIVEN, STABLE_STREAM_MS } from "./limits.ts";
 import type { ResourceHandler } from "./resource-handler.ts";
 
 /** Why a stream ended: the `reason` label of istio_xds_connection_terminations_total. */
@@ -42,6 +43,8 @@ export class DeltaClient {
   readonly #announced = new Set<string>();
   readonly #backoff: Backoff;
   #connected = false;
+  /** Streams in a row that were over at once. */
+  #shortStreams = 0;
 
   constructor(deps: DeltaClientDeps, node: DiscoveryNode) {
     this.#deps = deps;
@@ -67,7 +70,10 @@ export class DeltaClient {
   /** Runs until the signal aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const startedAt = performance.now();
       const end = await this.#once(signal);
+      const lasted = performance.now() - startedAt >= STABLE_STREAM_MS;
+      this.#shortStreams = lasted ? 0 : this.#shortStreams + 1;
       this.#connected = false;
       this.#deps.channel.reset();
       if (signal.aborted) return;
@@ -92,7 +98,8 @@ export class DeltaClient {
     this.#deps.counters.terminated(reason);
     // An ordinary end is no reason to hold back. A server that never answers is, whatever it says,
     // and so is one that answers for one type and refuses another: it would be asked for ever.
-    if (end.answered && reason !== "Error") this.#backoff.reset();
+    const ordinary = end.answered && reason !== "Error";
+    if (ordinary && this.#shortStreams <= SHORT_STREAMS_FORGIVEN) this.#backoff.reset();
     const delayMs = this.#backoff.next();
     const fields = {
       url: this.#deps.channel.url,

@@ -15,6 +15,12 @@ import {
   type DiscoveryNode,
   deltaAggregatedResources,
 } from "./discovery-rpc.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  FIRST_ANSWER_TIMEOUT_MS,
+  REJECTIONS_TOLD,
+  UNREAD_ACKNOWLEDGEMENTS,
+} from "./limits.ts";
 import type { Rejection, ResourceHandler } from "./resource-handler.ts";
 
 export interface DeltaStreamDeps {
@@ -40,19 +46,27 @@ interface SizedResponse {
 
 type Stream = ClientDuplexStream<DeltaDiscoveryRequest, SizedResponse>;
 
-/** A stream without a connection is given up after this; the kernel would try for minutes. */
-const CONNECT_TIMEOUT_MS = 10_000;
-/** A NACK names this many resources; the log has all. */
-const REJECTIONS_IN_NACK = 20;
-
 /** What grpc-js adds to every failed connection when the name was resolved. */
 const EMPTY_NOTE = /\.? Resolution note: $/;
 
-const NO_CONNECTION: StreamEnd = {
-  answered: false,
-  code: status.UNAVAILABLE,
-  details: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`,
-};
+/** What this side says of a stream that it gives up: never an ordinary end. */
+function givenUp(code: status, details: string): StreamEnd {
+  return { answered: false, code, details };
+}
+
+const NO_CONNECTION = givenUp(
+  status.UNAVAILABLE,
+  `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`,
+);
+const NO_ANSWER = givenUp(
+  status.UNAVAILABLE,
+  `connected, but no answer within ${FIRST_ANSWER_TIMEOUT_MS / 1000} s`,
+);
+const UNREAD = givenUp(
+  status.RESOURCE_EXHAUSTED,
+  `the server sends on and on, and does not read ${UNREAD_ACKNOWLEDGEMENTS} acknowledgements`,
+);
+const DEFECT = givenUp(status.INTERNAL, "a push could not be applied: see the log");
 
 /** Runs one stream until either side ends it. Never rejects. */
 export function runDeltaStream(
@@ -64,15 +78,22 @@ export function runDeltaStream(
   const stream = open(client, metadata);
   const cancel = (): void => stream.cancel();
   signal.addEventListener("abort", cancel, { once: true });
-  let timedOut = false;
+  let why: StreamEnd | undefined;
+  const giveUp = (end: StreamEnd): void => {
+    why ??= end;
+    cancel();
+  };
   const connecting = setTimeout(() => {
-    timedOut = client.getChannel().getConnectivityState(false) !== connectivityState.READY;
-    if (timedOut) cancel();
+    const state = client.getChannel().getConnectivityState(false);
+    if (state !== connectivityState.READY) giveUp(NO_CONNECTION);
   }, CONNECT_TIMEOUT_MS);
+  const waiting = setTimeout(() => giveUp(NO_ANSWER), FIRST_ANSWER_TIMEOUT_MS);
   let answered = false;
+  const receiver = new Receiver(stream, deps, giveUp);
   stream.on("data", ({ response, bytes }: SizedResponse) => {
     answered = true;
-    receive(stream, deps, response, bytes);
+    clearTimeout(waiting);
+    if (why === undefined) receiver.receive(response, bytes);
   });
   // Every end has a status; the same comes as an error, which must not be left without a listener.
   stream.on("error", () => undefined);
@@ -80,8 +101,8 @@ export function runDeltaStream(
     stream.on("status", ({ code, details }: StatusObject) => {
       signal.removeEventListener("abort", cancel);
       clearTimeout(connecting);
-      const why = details.replace(EMPTY_NOTE, "");
-      resolve(timedOut ? NO_CONNECTION : { answered, code, details: why });
+      clearTimeout(waiting);
+      resolve(why ?? { answered, code, details: details.replace(EMPTY_NOTE, "") });
     });
   });
   if (signal.aborted) cancel();
@@ -114,36 +135,56 @@ function subscribe(stream: Stream, { node, handlers }: DeltaStreamDeps): void {
   }
 }
 
-function receive(
-  stream: Stream,
-  deps: DeltaStreamDeps,
-  response: DeltaDiscoveryResponse,
-  bytes: number,
-): void {
-  const handler = deps.handlers.get(response.typeUrl);
-  if (handler === undefined) {
-    deps.logger.warn("ignoring resources of a type that was not asked for", {
-      type: response.typeUrl,
-    });
-    return;
+/** What becomes of the responses of one stream. */
+class Receiver {
+  readonly #stream: Stream;
+  readonly #deps: DeltaStreamDeps;
+  readonly #giveUp: (end: StreamEnd) => void;
+  /** Whether a type that nobody asked for has been told of: once per stream. */
+  #strangeTypeTold = false;
+
+  constructor(stream: Stream, deps: DeltaStreamDeps, giveUp: (end: StreamEnd) => void) {
+    this.#stream = stream;
+    this.#deps = deps;
+    this.#giveUp = giveUp;
   }
-  let rejected: readonly Rejection[];
-  try {
-    rejected = handler.accept(response);
-  } catch (error) {
-    // A defect of ours, not of the push: start over from what was applied so far.
-    deps.logger.error("cannot apply a push", { type: response.typeUrl, why: describeError(error) });
-    stream.cancel();
-    return;
+
+  receive(response: DeltaDiscoveryResponse, bytes: number): void {
+    const { handlers, logger, onPush } = this.#deps;
+    const { typeUrl: type } = response;
+    const handler = handlers.get(type);
+    if (handler === undefined) {
+      if (this.#strangeTypeTold) return;
+      this.#strangeTypeTold = true;
+      logger.warn("ignoring resources of a type that was not asked for", { type });
+      return;
+    }
+    let rejected: readonly Rejection[];
+    try {
+      rejected = handler.accept(response);
+    } catch (error) {
+      // A defect of ours, not of the push: start over from what was applied so far.
+      logger.error("cannot apply a push", { type, why: describeError(error) });
+      this.#giveUp(DEFECT);
+      return;
+    }
+    this.#tell(rejected);
+    this.#stream.write(acknowledgement(response, rejected));
+    if (this.#stream.writableLength > UNREAD_ACKNOWLEDGEMENTS) this.#giveUp(UNREAD);
+    onPush(handler, bytes);
   }
-  for (const { name, why, applied } of rejected) {
-    const message = applied
-      ? "a resource is not understood in full, it is enforced at its strictest"
-      : "rejected a resource, its last good version stays in force";
-    deps.logger.error(message, { name, why });
+
+  #tell(rejected: readonly Rejection[]): void {
+    const { logger } = this.#deps;
+    for (const { name, why, applied } of rejected.slice(0, REJECTIONS_TOLD)) {
+      const message = applied
+        ? "a resource is not understood in full, it is enforced at its strictest"
+        : "rejected a resource, its last good version stays in force";
+      logger.error(message, { name, why });
+    }
+    const more = rejected.length - REJECTIONS_TOLD;
+    if (more > 0) logger.error("further resources of the same push were rejected", { more });
   }
-  stream.write(acknowledgement(response, rejected));
-  deps.onPush(handler, bytes);
 }
 
 function acknowledgement(
@@ -158,7 +199,7 @@ function acknowledgement(
     responseNonce: nonce,
   };
   if (rejected.length === 0) return ack;
-  const named = rejected.slice(0, REJECTIONS_IN_NACK).map(({ name, why }) => `${name}: ${why}`);
+  const named = rejected.slice(0, REJECTIONS_TOLD).map(({ name, why }) => `${name}: ${why}`);
   const more = rejected.length - named.length;
   if (more > 0) named.push(`and ${more} more`);
   return { ...ack, errorDetail: { code: status.INVALID_ARGUMENT, message: named.join("; ") } };

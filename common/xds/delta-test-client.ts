@@ -77,13 +77,13 @@ function observer() {
   const onSynced = (typeUrl: string): void => void synced.push(typeUrl);
   const delaysMs = (): number[] =>
     lines.flatMap((line) => /retryInMs=(\d+)/.exec(line)?.slice(1).map(Number) ?? []);
-  return { terminations, bytes, synced, delaysMs, deps: { counters, logger, onSynced } };
+  return { terminations, bytes, synced, lines, delaysMs, deps: { counters, logger, onSynced } };
 }
 
 /** Starts a client of the server; it ends with the test, and the server with it. */
 export async function startTestClient(
   t: Scope,
-  server: DiscoveryServer,
+  server: Pick<DiscoveryServer, "port" | "kill">,
   roots: ServerIdentity,
   options: { readonly random?: () => number } = {},
 ) {

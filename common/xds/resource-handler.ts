@@ -5,6 +5,7 @@
  */
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { DeltaDiscoveryResponse, DiscoveryResource } from "./discovery-rpc.ts";
+import { RESOURCES_PER_TYPE } from "./limits.ts";
 
 export interface NamedResource<Value> {
   readonly name: string;
@@ -58,7 +59,7 @@ export class ResourceHandler {
 
   static of<Value>(spec: ResourceSpec<Value>): ResourceHandler {
     return new ResourceHandler(spec.typeUrl, (response, versions) => {
-      const { good, rejected } = decodeAll(spec, response.resources);
+      const { good, rejected } = decodeAll(spec, response.resources, versions);
       spec.apply(good, response.removedResources, rejected);
       for (const name of response.removedResources) versions.delete(name);
       for (const { name, version } of response.resources) versions.set(name, version);
@@ -89,18 +90,24 @@ export class ResourceHandler {
 function decodeAll<Value>(
   spec: ResourceSpec<Value>,
   resources: readonly DiscoveryResource[],
+  held: ReadonlyMap<string, string>,
 ): { good: readonly NamedResource<Value>[]; rejected: readonly Rejection[] } {
   const good = new Map<string, NamedResource<Value>>();
   const rejected: Rejection[] = [];
   for (const resource of resources) {
     const { name } = resource;
     try {
+      if (!held.has(name) && held.size + good.size >= RESOURCES_PER_TYPE) throw tooMany();
       good.set(name, { name, value: decode(spec, resource) });
     } catch (error) {
       rejected.push({ name, why: describeError(error) });
     }
   }
   return { good: [...good.values()], rejected };
+}
+
+function tooMany(): MeshError {
+  return new MeshError("INVALID_RESOURCE", `${RESOURCES_PER_TYPE} of its type are held already`);
 }
 
 function complaintsAbout<Value>(

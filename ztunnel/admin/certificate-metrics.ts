@@ -1,6 +1,7 @@
 /**
  * Metrics of what this node trusts and proves itself with. One series per class of certificate, the
- * one that ends first: identities are as many as pods, and a label for each would be theirs to grow.
+ * one that ends first: identities are as many as pods, and a label for each would be theirs to
+ * grow.
  */
 import { Gauge, type Registry } from "prom-client";
 import { readPemCertificates } from "#common/tls/pem.ts";

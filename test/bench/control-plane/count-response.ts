@@ -1,4 +1,6 @@
-/** Reads of a DeltaDiscoveryResponse only what a counting client needs, without decoding the rest. */
+/**
+ * Reads of a DeltaDiscoveryResponse only what a counting client needs, without decoding the rest.
+ */
 import { MeshError } from "#common/runtime/errors.ts";
 
 export interface CountedResponse {
