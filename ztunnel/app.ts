@@ -11,7 +11,6 @@ import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { ADDRESS_TYPE } from "#common/xds/type-urls.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
-import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
 import { registerUnreadablePolicies } from "./admin/policy-gauge.ts";
@@ -24,7 +23,7 @@ import { createDnsProxy, Synced, withDns } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
-import { TrustFiles } from "./identity/trust-files.ts";
+import type { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds, workloadUidOf } from "./local-xds/load-local-xds.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
@@ -33,6 +32,7 @@ import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
 import { splitUpdate } from "./state/state-update.ts";
 import { meshHandlers } from "./state-feed.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";
+import { watchTrust } from "./trust-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */
 export interface Host {
@@ -112,7 +112,12 @@ export class Ztunnel {
     registerBuildInfo(this.#registry, "ztunnel", this.#host.version);
     const workers = await this.#startWorkers();
     this.#workers = workers;
-    await this.#watchTrust(workers);
+    this.#trust = await watchTrust(this.#config, {
+      certificates: this.#certificates,
+      workers,
+      registry: this.#registry,
+      logger: this.#rootLogger,
+    });
     await this.#loadLocalXds();
     const pods = this.#createPodSource(workers);
     this.#pods = pods;
@@ -153,20 +158,6 @@ export class Ztunnel {
     this.#reporter?.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#logger.info("drained");
-  }
-
-  async #watchTrust(workers: DataWorkers): Promise<void> {
-    const trust = new TrustFiles({
-      rootCertFile: this.#config.ca.rootCertFile,
-      crlPath: this.#config.crlPath,
-      certificates: this.#certificates,
-      onLists: (lists) => workers.setRevocations(lists),
-      logger: this.#rootLogger.scope("identity"),
-    });
-    this.#trust = trust;
-    const certificates = this.#certificates;
-    registerCertificateMetrics(this.#registry, { certificates, crl: () => trust.crlStatus });
-    await trust.start();
   }
 
   #startWorkers(): Promise<DataWorkers> {

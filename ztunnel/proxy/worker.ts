@@ -53,11 +53,7 @@ async function handle(
     case "list-connections":
       // Whoever asks sees the state that was sent before, as if all were done in turn.
       await dataPlane.whenApplied();
-      send({
-        type: "connections",
-        request: message.request,
-        connections: listConnections(dataPlane),
-      });
+      sendConnections(dataPlane, message.request, send);
       return;
     case "drain":
       await dataPlane.drain(message.deadlineMs);
@@ -65,6 +61,14 @@ async function handle(
       send({ type: "drained" });
       return;
   }
+}
+
+function sendConnections(
+  dataPlane: DataPlane,
+  request: number,
+  send: (message: FromWorker) => void,
+): void {
+  send({ type: "connections", request, connections: listConnections(dataPlane) });
 }
 
 /** With the stack: it is the only trace of a bug. */
