@@ -52,4 +52,6 @@ export interface Service {
   readonly canonical: boolean;
   readonly ingressUseWaypoint: boolean;
   readonly visibility: Visibility;
+  /** Why nobody is connected to it, as `Workload.unusable`. */
+  readonly unusable?: string;
 }

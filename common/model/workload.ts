@@ -51,6 +51,11 @@ export interface Workload {
   readonly networkMode: NetworkMode;
   /** Load-balancing weight, 1 unless said otherwise. */
   readonly capacity: number;
+  /**
+   * Why nobody is connected to it or from it: it is to be reached in a way that this version does not
+   * know, and any other would be wrong. Absent where all is understood.
+   */
+  readonly unusable?: string;
 }
 
 export function workloadIdentity(workload: Workload): Identity {

@@ -17,8 +17,6 @@ import { encodeCapturedPod } from "./encode-captured-pod.ts";
 import { encodeAddress } from "./encode-workload.ts";
 import * as wire from "./gen/istio/workload_pb.js";
 
-const INVALID = { code: "INVALID_RESOURCE" };
-
 describe("round trips", () => {
   it("gives back every workload", () => {
     fc.assert(
@@ -130,6 +128,8 @@ describe("decodeAddress", () => {
     assert.equal(workload.trustDomain, "cluster.local");
     assert.equal(workload.capacity, 1);
     assert.equal(workload.network, "");
+    assert.equal(workload.serviceAccount, "default");
+    assert.equal(workload.clusterId, "Kubernetes");
     assert.deepEqual(workload.locality, { region: "", zone: "", subzone: "" });
     assert.equal("waypoint" in workload, false);
   });
@@ -145,19 +145,62 @@ describe("decodeAddress", () => {
 
   it("refuses workloads it cannot represent", () => {
     assert.throws(() => decodeWorkload({}), /uid is missing/);
-    assert.throws(
-      () => decodeWorkload({ uid: "u", tunnelProtocol: wire.TunnelProtocol.LEGACY_ISTIO_MTLS }),
-      /legacy istio mtls/,
-    );
-    assert.throws(() => decodeWorkload({ uid: "u", tunnelProtocol: unknown(7) }), INVALID);
-    assert.throws(() => decodeWorkload({ uid: "u", workloadType: unknown(9) }), INVALID);
-    assert.throws(() => decodeWorkload({ uid: "u", status: unknown(2) }), INVALID);
-    assert.throws(() => decodeWorkload({ uid: "u", status: unknown(-1) }), INVALID);
-    assert.throws(() => decodeWorkload({ uid: "u", networkMode: unknown(2) }), INVALID);
     assert.throws(() => decodeWorkload({ uid: "u", addresses: [new Uint8Array(5)] }), /5 bytes/);
     assert.throws(() => decodeWorkload({ uid: "u", waypoint: {} }), /no destination/);
     const ports = [{ servicePort: 80, targetPort: 70000 }];
     assert.throws(() => decodeWorkload({ uid: "u", services: { s: { ports } } }), /70000/);
+  });
+
+  it("holds a workload that is to be reached in a way that it does not know", () => {
+    const legacy = wire.TunnelProtocol.LEGACY_ISTIO_MTLS;
+    const held = (init: Parameters<typeof decodeWorkload>[0]) => decodeWorkload(init).unusable;
+    assert.equal(held({ uid: "u", tunnelProtocol: legacy }), "unknown tunnel protocol 2");
+    assert.equal(held({ uid: "u", tunnelProtocol: unknown(7) }), "unknown tunnel protocol 7");
+    assert.equal(held({ uid: "u", networkMode: unknown(2) }), "unknown network mode 2");
+    const applicationTunnel = { protocol: unknown(5), port: 1 };
+    assert.equal(held({ uid: "u", applicationTunnel }), "unknown application tunnel 5");
+    assert.equal(held({ uid: "u", tunnelProtocol: wire.TunnelProtocol.HBONE }), undefined);
+  });
+
+  it("takes what it does not know for the safest that it does, and says so", () => {
+    const value = create(wire.WorkloadSchema, {
+      uid: "u",
+      status: unknown(-1),
+      workloadType: unknown(9),
+    });
+    const message = create(wire.AddressSchema, { type: { case: "workload", value } });
+    const address = decodeAddress(toBinary(wire.AddressSchema, message));
+    assert.ok(address.kind === "workload");
+    assert.equal(address.workload.status, "unhealthy");
+    assert.equal(address.workload.unusable, undefined);
+    assert.deepEqual(address.notUnderstood, [
+      "unknown workload type 9, taken as pod",
+      "unknown workload status -1, taken as unhealthy",
+    ]);
+  });
+
+  it("holds a service whose balancing it does not know, and shows an unknown one to few", () => {
+    const decode = (init: Parameters<typeof create<typeof wire.ServiceSchema>>[1]) => {
+      const value = create(wire.ServiceSchema, { namespace: "n", hostname: "h", ...init });
+      const message = create(wire.AddressSchema, { type: { case: "service", value } });
+      const address = decodeAddress(toBinary(wire.AddressSchema, message));
+      assert.ok(address.kind === "service");
+      return address;
+    };
+    const mode = decode({ loadBalancing: { mode: unknown(9) } }).service;
+    assert.equal(mode.unusable, "unknown load balancing mode 9");
+    const scope = decode({ loadBalancing: { routingPreference: [unknown(12)] } }).service;
+    assert.equal(scope.unusable, "unknown routing scope 12");
+    const { service, notUnderstood } = decode({
+      visibility: unknown(3),
+      loadBalancing: { healthPolicy: unknown(4) },
+      ports: [{ servicePort: 80, targetPort: 80, appProtocol: unknown(77) }],
+    });
+    assert.equal(service.unusable, undefined);
+    assert.equal(service.visibility, "namespace");
+    assert.equal(service.loadBalancing?.healthPolicy, "only-healthy");
+    assert.equal(service.ports[0]?.appProtocol, "unknown");
+    assert.equal(notUnderstood?.length, 2);
   });
 
   it("takes 15008 for a gateway port that is not given", () => {

@@ -12,10 +12,10 @@ import {
   decodeIp,
   decodeMessage,
   decodePort,
-  enumName,
   invalidResource,
   requiredText,
 } from "./decode-wire.ts";
+import { EnumReader } from "./enum-reader.ts";
 import * as wire from "./gen/istio/workload_pb.js";
 import {
   APP_PROTOCOLS,
@@ -31,24 +31,34 @@ import {
   WORKLOAD_TYPES,
 } from "./workload-enums.ts";
 
+/** What Istio's ztunnel takes for a service account and a cluster that are not named. */
+const DEFAULT_SERVICE_ACCOUNT = "default";
+const DEFAULT_CLUSTER_ID = "Kubernetes";
+
 /**
- * Parses one Address resource. Throws MeshError INVALID_RESOURCE for anything that this version
- * cannot represent exactly: unknown enum numbers, LEGACY_ISTIO_MTLS, addresses of other than 4 or
- * 16 bytes.
+ * Parses one Address resource. An enum number that this version does not know is told in
+ * `notUnderstood`, and means the safest of what is known; where nothing known is safe, as for the way
+ * to reach a workload, the resource is unusable. Throws MeshError INVALID_RESOURCE for what makes no
+ * sense in any version, such as an address of other than 4 or 16 bytes.
  */
 export function decodeAddress(bytes: Uint8Array): MeshAddress {
   const { type } = decodeMessage(wire.AddressSchema, bytes);
+  const enums = new EnumReader();
   if (type.case === "workload") {
-    return { kind: "workload", workload: decodeWorkload(type.value) };
+    const workload = { ...decodeWorkload(type.value, enums), ...enums.unusable };
+    return { kind: "workload", workload, ...enums.notUnderstood };
   }
-  if (type.case === "service") return { kind: "service", service: decodeService(type.value) };
+  if (type.case === "service") {
+    const service = { ...decodeService(type.value, enums), ...enums.unusable };
+    return { kind: "service", service, ...enums.notUnderstood };
+  }
   throw invalidResource("the address is neither a workload nor a service");
 }
 
-function decodeWorkload(message: wire.Workload): Workload {
+function decodeWorkload(message: wire.Workload, enums: EnumReader): Workload {
   const uid = requiredText(message.uid, "the workload's uid");
   const { waypoint, networkGateway } = message;
-  const tunnel = decodeApplicationTunnel(message.applicationTunnel);
+  const tunnel = decodeApplicationTunnel(message.applicationTunnel, enums);
   return {
     uid,
     name: message.name,
@@ -56,15 +66,15 @@ function decodeWorkload(message: wire.Workload): Workload {
     addresses: message.addresses.map((bytes) => decodeIp(bytes, `an address of ${uid}`)),
     hostname: message.hostname,
     network: message.network,
-    tunnelProtocol: decodeTunnelProtocol(message.tunnelProtocol),
+    tunnelProtocol: enums.required(TUNNEL_PROTOCOLS, message.tunnelProtocol, "tunnel protocol"),
     trustDomain: message.trustDomain === "" ? DEFAULT_TRUST_DOMAIN : message.trustDomain,
-    serviceAccount: message.serviceAccount,
+    serviceAccount: message.serviceAccount || DEFAULT_SERVICE_ACCOUNT,
     ...(waypoint && { waypoint: decodeGateway(waypoint) }),
     ...(networkGateway && { networkGateway: decodeGateway(networkGateway) }),
     node: message.node,
     canonicalName: message.canonicalName,
     canonicalRevision: message.canonicalRevision,
-    workloadType: enumName(WORKLOAD_TYPES, message.workloadType, "workload type"),
+    workloadType: enums.optional(WORKLOAD_TYPES, message.workloadType, "workload type", "pod"),
     workloadName: message.workloadName,
     nativeTunnel: message.nativeTunnel,
     ...(tunnel && { applicationTunnel: tunnel }),
@@ -75,10 +85,10 @@ function decodeWorkload(message: wire.Workload): Workload {
       ]),
     ),
     authorizationPolicies: message.authorizationPolicies,
-    status: enumName(WORKLOAD_STATUSES, message.status, "workload status"),
-    clusterId: message.clusterId,
+    status: enums.optional(WORKLOAD_STATUSES, message.status, "workload status", "unhealthy"),
+    clusterId: message.clusterId || DEFAULT_CLUSTER_ID,
     locality: decodeLocality(message.locality),
-    networkMode: enumName(NETWORK_MODES, message.networkMode, "network mode"),
+    networkMode: enums.required(NETWORK_MODES, message.networkMode, "network mode"),
     capacity: message.capacity ?? 1,
   };
 }
@@ -88,23 +98,17 @@ function decodeLocality(locality: wire.Locality | undefined): Locality {
   return { region, zone, subzone };
 }
 
-function decodeTunnelProtocol(number: wire.TunnelProtocol): Workload["tunnelProtocol"] {
-  if (number === wire.TunnelProtocol.LEGACY_ISTIO_MTLS) {
-    throw invalidResource("unsupported tunnel protocol: legacy istio mtls");
-  }
-  return enumName(TUNNEL_PROTOCOLS, number, "tunnel protocol");
-}
-
 function decodeApplicationTunnel(
   message: wire.ApplicationTunnel | undefined,
+  enums: EnumReader,
 ): Workload["applicationTunnel"] {
   if (message === undefined) return undefined;
-  const protocol = enumName(APPLICATION_TUNNELS, message.protocol, "application tunnel");
+  const protocol = enums.required(APPLICATION_TUNNELS, message.protocol, "application tunnel");
   if (protocol === "none") return undefined;
   return { protocol, port: decodePort(message.port, "application tunnel port") };
 }
 
-function decodeService(message: wire.Service): Service {
+function decodeService(message: wire.Service, enums: EnumReader): Service {
   const hostname = requiredText(message.hostname, "the service's hostname");
   const { waypoint, loadBalancing } = message;
   return {
@@ -119,11 +123,11 @@ function decodeService(message: wire.Service): Service {
       if (destination === undefined) throw invalidResource("a waypoint has no destination");
       return { destination: decodeGateway(destination), weight };
     }),
-    ...(loadBalancing && { loadBalancing: decodeLoadBalancing(loadBalancing) }),
-    ipFamilies: enumName(IP_FAMILIES, message.ipFamilies, "IP families"),
+    ...(loadBalancing && { loadBalancing: decodeLoadBalancing(loadBalancing, enums) }),
+    ipFamilies: enums.optional(IP_FAMILIES, message.ipFamilies, "IP families", "automatic"),
     canonical: message.canonical,
     ingressUseWaypoint: message.ingressUseWaypoint,
-    visibility: enumName(VISIBILITIES, message.visibility, "visibility"),
+    visibility: enums.optional(VISIBILITIES, message.visibility, "visibility", "namespace"),
   };
 }
 
@@ -140,21 +144,24 @@ function decodeServiceAddress(message: wire.NetworkAddress, hostname: string): S
   return { ...address, cidr: { bytes, length } };
 }
 
-function decodeLoadBalancing(message: wire.LoadBalancing): LoadBalancing {
+function decodeLoadBalancing(message: wire.LoadBalancing, enums: EnumReader): LoadBalancing {
+  const { healthPolicy, mode, routingPreference } = message;
   return {
-    routingPreference: message.routingPreference.map((scope) =>
-      enumName(ROUTING_SCOPES, scope, "routing scope"),
+    // To leave one out could send traffic where it must not go: STRICT keeps it on a node, say.
+    routingPreference: routingPreference.map((scope) =>
+      enums.required(ROUTING_SCOPES, scope, "routing scope"),
     ),
-    mode: enumName(LOAD_BALANCING_MODES, message.mode, "load balancing mode"),
-    healthPolicy: enumName(HEALTH_POLICIES, message.healthPolicy, "health policy"),
+    mode: enums.required(LOAD_BALANCING_MODES, mode, "load balancing mode"),
+    healthPolicy: enums.optional(HEALTH_POLICIES, healthPolicy, "health policy", "only-healthy"),
   };
 }
 
+/** Nothing here depends on the protocol above TCP: one that is not known is just that. */
 function decodeServicePort(port: wire.Port): ServicePort {
   return {
     servicePort: decodePort(port.servicePort, "service port"),
     targetPort: decodePort(port.targetPort, "target port"),
-    appProtocol: enumName(APP_PROTOCOLS, port.appProtocol, "app protocol"),
+    appProtocol: APP_PROTOCOLS[port.appProtocol] ?? "unknown",
   };
 }
 

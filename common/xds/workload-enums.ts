@@ -17,12 +17,14 @@ import type {
   WorkloadType,
 } from "#common/model/workload.ts";
 
+type NonEmpty<Name> = readonly [Name, ...Name[]];
+
 /** LEGACY_ISTIO_MTLS (2) is left out on purpose: like ztunnel, we refuse such a workload. */
-export const TUNNEL_PROTOCOLS: readonly TunnelProtocol[] = ["none", "hbone"];
+export const TUNNEL_PROTOCOLS: NonEmpty<TunnelProtocol> = ["none", "hbone"];
 export const WORKLOAD_TYPES: readonly WorkloadType[] = ["deployment", "cronjob", "pod", "job"];
 export const WORKLOAD_STATUSES: readonly WorkloadStatus[] = ["healthy", "unhealthy"];
-export const NETWORK_MODES: readonly NetworkMode[] = ["standard", "host-network"];
-export const APPLICATION_TUNNELS: readonly ("none" | "proxy")[] = ["none", "proxy"];
+export const NETWORK_MODES: NonEmpty<NetworkMode> = ["standard", "host-network"];
+export const APPLICATION_TUNNELS: NonEmpty<"none" | "proxy"> = ["none", "proxy"];
 export const HEALTH_POLICIES: readonly HealthPolicy[] = ["only-healthy", "allow-all"];
 export const VISIBILITIES: readonly Visibility[] = ["public", "namespace"];
 export const IP_FAMILIES: readonly IpFamilies[] = ["automatic", "ipv4-only", "ipv6-only", "dual"];
@@ -34,7 +36,7 @@ export const APP_PROTOCOLS: readonly AppProtocol[] = [
   "tcp",
   "tls",
 ];
-export const ROUTING_SCOPES: readonly RoutingScope[] = [
+export const ROUTING_SCOPES: NonEmpty<RoutingScope> = [
   "unspecified",
   "region",
   "zone",
@@ -43,7 +45,7 @@ export const ROUTING_SCOPES: readonly RoutingScope[] = [
   "cluster",
   "network",
 ];
-export const LOAD_BALANCING_MODES: readonly LoadBalancingMode[] = [
+export const LOAD_BALANCING_MODES: NonEmpty<LoadBalancingMode> = [
   "unspecified",
   "strict",
   "failover",

@@ -67,6 +67,7 @@ export function chooseRoute(request: RouteRequest): Route | ConnectionFailure {
 
 function routeToService(request: RouteRequest, service: Service): Route | ConnectionFailure {
   const { state, source, original, exclude, random } = request;
+  if (service.unusable !== undefined) return unusable(service.hostname, service.unusable);
   const waypoint = sampleWaypoint(service, random);
   if (waypoint !== undefined) return routeToWaypoint(request, waypoint, service);
   const endpoint = selectEndpoint(state, service, original.port, {
@@ -99,6 +100,7 @@ function routeDirect(
   address: SocketAddress,
   service: Service | undefined,
 ): Route | ConnectionFailure {
+  if (destination.unusable !== undefined) return unusable(destination.uid, destination.unusable);
   if (destination.network !== source.network) {
     return failure(
       "unknown-destination",
@@ -131,6 +133,7 @@ function routeToWaypoint(
     return failure("unknown-waypoint", `unknown waypoint: ${describeGateway(gateway)}`);
   }
   const { workload, ip } = chosen;
+  if (workload.unusable !== undefined) return unusable(workload.uid, workload.unusable);
   if (workload.network !== source.network) {
     return failure("unknown-waypoint", `waypoint ${workload.uid} is in another network`);
   }
@@ -195,6 +198,11 @@ function expectedIdentities(workload: Workload, service: Service | undefined): r
   const own = workloadIdentity(workload).uri;
   const names = service?.subjectAltNames ?? [];
   return names.length === 0 ? [own] : [own, ...names.filter((name) => name !== own)].sort();
+}
+
+/** To connect in some other way than the control plane said could be without encryption. */
+function unusable(what: string, why: string): ConnectionFailure {
+  return failure("unknown-destination", `${what} cannot be connected to: ${why}`);
 }
 
 function isLoopback(ip: IpAddress): boolean {

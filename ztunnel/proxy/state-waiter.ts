@@ -45,6 +45,9 @@ export class StateWaiter {
       () => this.#state.findWorkloadByUid(uid),
       LOCAL_WORKLOAD_WAIT_MS,
     );
+    if (workload?.unusable !== undefined) {
+      return failure("unknown-source", `${uid} is not served: ${workload.unusable}`);
+    }
     return (
       workload ??
       failure("unknown-source", `failed to fetch information about local workload: ${uid}`)

@@ -127,6 +127,7 @@ function buildList(
  */
 function isReachable(workload: Workload, service: Service, source: Workload | undefined): boolean {
   if (workload.addresses.length === 0 || workload.capacity <= 0) return false;
+  if (workload.unusable !== undefined) return false;
   if (source !== undefined && workload.network !== source.network) return false;
   return workload.status === "healthy" || service.loadBalancing?.healthPolicy === "allow-all";
 }
