@@ -99,7 +99,8 @@ export class FolderSource implements ConfigSource {
 
   async #take(result: LoadResult): Promise<void> {
     clearTimeout(this.#recheck);
-    const loss = await this.#findLoss(result);
+    const objects = new Map(result.objects.map(({ object }) => [objectKey(object), object]));
+    const loss = await this.#findLoss(result, objects);
     if (this.#closed) return;
     this.#say(loss);
     this.#loss = loss;
@@ -111,10 +112,7 @@ export class FolderSource implements ConfigSource {
     if (!result.folderReadable || (loss !== undefined && !this.#delivered)) return;
     if (this.#isTooEarly(result)) return;
     const entries = new Map<string, Entry>();
-    for (const { object } of result.objects) {
-      const key = objectKey(object);
-      entries.set(key, this.#merge(key, object));
-    }
+    for (const [key, object] of objects) entries.set(key, this.#merge(key, object));
     for (const key of loss?.held ?? []) {
       const held = this.#entries.get(key);
       if (held !== undefined) entries.set(key, held);
@@ -123,23 +121,25 @@ export class FolderSource implements ConfigSource {
     for (const key of this.#overlays.keys()) this.#removeOrphan(key);
   }
 
-  async #findLoss(result: LoadResult): Promise<Loss | undefined> {
+  async #findLoss(
+    result: LoadResult,
+    present: ReadonlyMap<string, KubernetesObject>,
+  ): Promise<Loss | undefined> {
+    const inForce = this.#entries;
     if (!result.folderReadable) {
-      const held = new Set(this.#entries.keys());
+      const held = new Set(inForce.keys());
       return this.#delivered ? { reason: "it cannot be read", held } : undefined;
     }
+    const isWhole = this.#delivered && [...inForce.keys()].every((key) => present.has(key));
+    if (isWhole && this.#hadInventory) return undefined;
     const text = await readFile(join(this.#folder, INVENTORY_FILE), "utf8").catch(() => "");
     const inventory = parseInventory(text);
     const hadInventory = this.#hadInventory;
     this.#hadInventory ||= inventory !== undefined;
+    if (isWhole) return undefined;
     const errors = result.problems.filter(({ severity }) => severity === "error");
-    return findLoss({
-      inForce: this.#entries.keys(),
-      present: new Set(result.objects.map(({ object }) => objectKey(object))),
-      inventory,
-      hadInventory,
-      brokenFiles: new Set(errors.map(({ file }) => file)).size,
-    });
+    const brokenFiles = new Set(errors.map(({ file }) => file)).size;
+    return findLoss({ inForce: inForce.keys(), present, inventory, hadInventory, brokenFiles });
   }
 
   #isTooEarly(result: LoadResult): boolean {

@@ -6,11 +6,14 @@
 import type { Inventory } from "#common/kubernetes/inventory.ts";
 import { LOST_KIND_OBJECTS } from "#istiod-lite/limits.ts";
 
+/** The keys of a Map, or a Set of them. */
+type ReadonlyKeys = Pick<ReadonlySet<string>, "has" | "size" | "keys">;
+
 export interface SourceContent {
   /** The objects in force, `<kind>/<namespace>/<name>`; none before the first delivery. */
   readonly inForce: Iterable<string>;
   /** The objects that the source has now. */
-  readonly present: ReadonlySet<string>;
+  readonly present: ReadonlyKeys;
   /** What should be there; undefined where nobody says. */
   readonly inventory: Inventory | undefined;
   /** There was an inventory before. */
@@ -29,7 +32,7 @@ export interface Loss {
 /** What the source has lost; undefined where everything that is missing was deleted. */
 export function findLoss(content: SourceContent): Loss | undefined {
   const { inForce, present, inventory, hadInventory } = content;
-  const now = countByKind(present);
+  const now = countByKind(present.keys());
   const missing = [...inForce].filter((key) => !present.has(key));
   if (inventory !== undefined) return shortOf(inventory, now, missing, content.brokenFiles);
   if (missing.length === 0) return undefined;
