@@ -1,6 +1,5 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
-import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
@@ -19,7 +18,7 @@ import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
 import type { Endpoint, ZtunnelConfig } from "./config.ts";
 import type { DnsProxy } from "./dns/dns-proxy.ts";
-import { createDnsProxy, Synced, withDns } from "./dns-wiring.ts";
+import { createDnsProxy, Synced, withDns, withDnsOf } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
 import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
@@ -81,8 +80,8 @@ export class Ztunnel {
       certificates: this.#certificates,
       send: (reports) => this.#reporter?.send(reports),
     });
-    const { network, podNamespace: rootNamespace } = config;
-    this.#state = new ProxyState({ network, rootNamespace });
+    const { network, podNamespace: rootNamespace, preferredServiceNamespace } = config;
+    this.#state = new ProxyState({ network, rootNamespace, preferredServiceNamespace });
     registerUnreadablePolicies(this.#registry, this.#state);
     this.#dns = createDnsProxy(config, {
       state: this.#state,
@@ -161,12 +160,12 @@ export class Ztunnel {
   }
 
   #startWorkers(): Promise<DataWorkers> {
-    const { workerThreads, trustDomain, network, keepSourceAddress, sameNodeFastPath } =
-      this.#config;
-    const rootNamespace = this.#config.podNamespace;
+    const { trustDomain, network, keepSourceAddress, sameNodeFastPath, ...config } = this.#config;
+    const { workerThreads, preferredServiceNamespace, podNamespace: rootNamespace } = config;
+    const who = { trustDomain, network, rootNamespace, preferredServiceNamespace };
     return DataWorkers.start(
       workerThreads,
-      { trustDomain, network, rootNamespace, keepSourceAddress, sameNodeFastPath },
+      { ...who, keepSourceAddress, sameNodeFastPath },
       {
         onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
         onCertificateWanted: (identity) => {
@@ -246,7 +245,7 @@ export class Ztunnel {
     const handlers = meshHandlers(
       (update) => this.#applyState(update),
       inpodSocket === undefined
-        ? (upserts, removedUids) => this.#applyPods(upserts, removedUids)
+        ? (upserts, removed) => this.#pods?.apply(withDnsOf(upserts, this.#dns), removed)
         : undefined,
       { rootNamespace: config.podNamespace },
     );
@@ -256,10 +255,10 @@ export class Ztunnel {
         handlers,
         logger: this.#rootLogger.scope("xds"),
         counters: new XdsClientMetrics(this.#registry),
+        onConnected: () => this.#reporter?.repeat(),
         onSynced: (typeUrl) => {
           if (typeUrl === ADDRESS_TYPE) this.#synced.done();
         },
-        onConnected: () => this.#reporter?.repeat(),
       },
       node,
     );
@@ -268,15 +267,6 @@ export class Ztunnel {
   #applyState(update: StateUpdate): void {
     this.#state.apply(update);
     for (const piece of splitUpdate(update, STATE_UPDATE_PIECE)) this.#workers?.applyState(piece);
-  }
-
-  /** Nobody's DNS is captured where there is no DNS proxy. */
-  #applyPods(upserts: readonly CapturedPod[], removedUids: readonly string[]): void {
-    const served = this.#dns === undefined ? { dnsCapture: false } : {};
-    this.#pods?.apply(
-      upserts.map((pod) => ({ ...pod, ...served })),
-      removedUids,
-    );
   }
 
   /** istiod's form, unless a local file names the workload another way. */

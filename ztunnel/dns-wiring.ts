@@ -72,6 +72,14 @@ export function withDns(sink: ListenerSink, dns: DnsProxy | undefined): Listener
   };
 }
 
+/** The pods as they are to be captured: nobody's DNS where there is nobody to serve it. */
+export function withDnsOf(
+  pods: readonly CapturedPod[],
+  dns: DnsProxy | undefined,
+): readonly CapturedPod[] {
+  return dns === undefined ? pods.map((pod) => ({ ...pod, dnsCapture: false })) : pods;
+}
+
 /** The resolv.conf of the pod's sandbox: what a kubelet gives to all containers of the pod. */
 async function locateResolvConf(
   sandboxes: string,

@@ -146,6 +146,25 @@ export const STATE_UPDATE_PIECE = 512;
 /** How long a worker takes in pieces that wait before traffic has its turn; the rest goes on after. */
 export const STATE_SLICE_MS = 3;
 
+/**
+ * Host names of endpoints whose addresses a worker remembers; then the one looked up longest ago is
+ * forgotten.
+ */
+export const HOST_NAMES = 1_024;
+
+/** Look-ups of host names under way on a worker; beyond it a connection finds no endpoint. */
+export const HOST_LOOK_UPS = 64;
+
+/** One look-up; after it the connection finds no endpoint. */
+export const HOST_LOOK_UP_TIMEOUT_MS = 5_000;
+
+/** What a name server says of how long its answer is good is kept within these bounds. */
+export const HOST_ADDRESSES_MIN_MS = 2_000;
+export const HOST_ADDRESSES_MAX_MS = 300_000;
+
+/** Addresses that are no longer good serve on for so long while their name cannot be looked up. */
+export const HOST_STALE_MS = 300_000;
+
 // --- certificates
 // ----------------------------------------------------------------------------------
 

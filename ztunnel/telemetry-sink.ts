@@ -21,6 +21,7 @@ export class TelemetrySink {
   readonly #traffic: TrafficMetrics;
   readonly #policies: PolicyMetrics;
   readonly #acceptFailures: Counter;
+  readonly #hostLookUps: Counter;
   readonly #revocations: Counter;
   readonly #tables = new Map<number, LabelTable>();
 
@@ -33,6 +34,11 @@ export class TelemetrySink {
       help: "Connections dropped at accept: no descriptor left, or a bound reached",
       registers: [registry],
     });
+    this.#hostLookUps = new Counter({
+      name: "istio_on_demand_dns_total",
+      help: "Host names of endpoints that were looked up for a connection",
+      registers: [registry],
+    });
     this.#revocations = new Counter({
       name: "istio_crl_policy_rejections_total",
       help: "Connections refused or cut because the peer's certificate was revoked",
@@ -43,6 +49,7 @@ export class TelemetrySink {
 
   record(worker: number, batch: ConnectionBatch): void {
     if (batch.acceptFailures > 0) this.#acceptFailures.inc(batch.acceptFailures);
+    this.#hostLookUps.inc(batch.hostLookUps ?? 0);
     const log = this.#options.accessLogEnabled();
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {

@@ -103,4 +103,6 @@ export interface ConnectionBatch {
   readonly records: readonly ConnectionRecord[];
   /** Connections dropped at accept: no descriptor left, or a bound reached. */
   readonly acceptFailures: number;
+  /** Host names of endpoints that were looked up. @default 0 */
+  readonly hostLookUps?: number;
 }

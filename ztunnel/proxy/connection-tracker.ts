@@ -54,6 +54,8 @@ export interface ConnectionReporter {
   refused(meta: ConnectionMeta, durationMs: number, why: ConnectionFailure): void;
   /** A connection was dropped before anything was known of it: no descriptor, or a bound. */
   acceptFailed(): void;
+  /** A name server was asked for the addresses of an endpoint's host name. */
+  hostLookedUp(): void;
   /** Something that cannot happen did, to one connection. */
   internalError(error: unknown): void;
 }

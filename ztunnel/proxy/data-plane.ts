@@ -13,6 +13,7 @@ import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker
 import { Dialer } from "./dial.ts";
 import { failure } from "./failure.ts";
 import { FlushBatcher } from "./flush-batcher.ts";
+import { HostResolver, type LookUpHost, nodeLookUp } from "./host-resolver.ts";
 import { PeerWatch } from "./peer-watch.ts";
 import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
@@ -28,6 +29,8 @@ export interface DataPlaneOptions {
   readonly trustDomain: string;
   /** This node's network; "" is the default network. */
   readonly network: string;
+  /** Whose services come after those of a client's own namespace; "" or absent for nobody's. */
+  readonly preferredServiceNamespace?: string;
   /** Whose policies may cover the whole mesh. @default "istio-system" */
   readonly rootNamespace?: string;
   /** @default true: applications see the address of their real client. */
@@ -42,6 +45,8 @@ export interface DataPlaneDeps {
   /** Asks the control thread for a certificate; it arrives by `putCertificate`. */
   readonly requestCertificate: (identity: Identity) => void;
   readonly random: () => number;
+  /** @default asks the name servers of this process's /etc/resolv.conf */
+  readonly lookUpHost?: LookUpHost;
 }
 
 export class DataPlane {
@@ -73,6 +78,11 @@ export class DataPlane {
       ),
       peers: new PeerWatch(),
       dialer: new Dialer(deps.syscalls, tcp),
+      hosts: new HostResolver({
+        lookUp: deps.lookUpHost ?? nodeLookUp(),
+        now: () => performance.now(),
+        onLookUp: () => deps.reporter.hostLookedUp(),
+      }),
       tcp,
       batcher,
       tracker: new ConnectionTracker(deps.reporter, this.#reauthorizer),
@@ -87,12 +97,18 @@ export class DataPlane {
     this.#sweeper.unref();
   }
 
+  /** Takes the update in within the next turns of the event loop; in the order of the calls. */
   applyState(update: StateUpdate): void {
-    const change = this.#context.state.apply(update);
     this.#updates.push(update);
   }
 
+  /** Resolves when the updates of all calls until now are in force. */
+  whenApplied(): Promise<void> {
+    return this.#updates.whenIdle();
+  }
+
   #apply(update: StateUpdate): void {
+    const change = this.#context.state.apply(update);
     for (const uid of change.rebound) {
       for (const pod of this.#pods.values()) pod.pool.evictWorkload(uid);
     }
@@ -102,11 +118,6 @@ export class DataPlane {
 
   putCertificate(certificate: WorkloadCertificate): void {
     this.#context.certificates.put(certificate);
-  /** Resolves when the updates of all calls until now are in force. */
-  whenApplied(): Promise<void> {
-    return this.#updates.whenIdle();
-  }
-
   }
 
   /** Revoked peers are refused from now on, and those that are connected are cut off. */

@@ -68,6 +68,7 @@ export class InboundFixture {
       closed: (_meta, _total, _delta, _duration, why) => void this.closures.push(why),
       refused: (meta, _duration, why) => this.refusals.push({ meta, why }),
       acceptFailed: () => undefined,
+      hostLookedUp: () => undefined,
       internalError: (error) => {
         throw error;
       },

@@ -14,7 +14,14 @@ import { type ConnectionFailure, failure } from "./failure.ts";
 import type { HbonePool } from "./hbone-pool.ts";
 import type { HboneTunnel, TunnelTarget } from "./hbone-tunnel.ts";
 import type { PodContext } from "./pod-context.ts";
-import { chooseRoute, type HboneRoute, type Route, type TcpRoute } from "./route.ts";
+import {
+  chooseRoute,
+  type HboneRoute,
+  type Route,
+  type RouteRequest,
+  type TcpRoute,
+  type UnresolvedRoute,
+} from "./route.ts";
 import { connectSameNode } from "./same-node.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
@@ -27,6 +34,7 @@ interface Attempted {
 export class Outbound {
   readonly #context: PodContext;
   readonly #pool: HbonePool;
+  readonly #addressesOf = (hostname: string) => this.#context.hosts.known(hostname);
 
   constructor(context: PodContext, pool: HbonePool) {
     this.#context = context;
@@ -64,11 +72,11 @@ export class Outbound {
     clientAddress: SocketAddress,
     original: SocketAddress,
   ): Promise<Attempted> {
-    const { state, random } = this.#context;
     const exclude = new Set<string>();
     let last: Attempted | undefined;
     for (let attempt = 0; attempt < ENDPOINT_ATTEMPTS; attempt++) {
-      const route = chooseRoute({ state, source, original, exclude, random });
+      const choice = this.#chooseRoute(source, original, exclude);
+      const route = choice instanceof Promise ? await choice : choice;
       if ("ok" in route) return last ?? { ...NO_ROUTE, result: route };
       last = await this.#tryRoute(source, clientAddress, route);
       if (!("ok" in last.result) || !last.result.retriable) return last;
@@ -78,6 +86,39 @@ export class Outbound {
       exclude.add(tried.uid);
     }
     return last ?? { ...NO_ROUTE, result: MISSING_DESTINATION };
+  }
+
+  /**
+   * Synchronous in effect but where an endpoint's host name has to be looked up. One whose name
+   * leads nowhere is out; of many such no more are looked up than endpoints are tried.
+   */
+  #chooseRoute(
+    source: Workload,
+    original: SocketAddress,
+    exclude: Set<string>,
+  ): Route | ConnectionFailure | Promise<Route | ConnectionFailure> {
+    const { state, random } = this.#context;
+    const addressesOf = this.#addressesOf;
+    const request = { state, source, original, exclude, random, addressesOf };
+    const chosen = chooseRoute(request);
+    if (!("kind" in chosen) || chosen.kind !== "unresolved") return chosen;
+    return this.#resolveRoute(chosen, request, exclude);
+  }
+
+  async #resolveRoute(
+    first: UnresolvedRoute,
+    request: RouteRequest,
+    exclude: Set<string>,
+  ): Promise<Route | ConnectionFailure> {
+    let { workload } = first;
+    for (let attempt = 0; attempt < ENDPOINT_ATTEMPTS; attempt++) {
+      const addresses = await this.#context.hosts.resolve(workload.hostname);
+      if (addresses.length === 0) exclude.add(workload.uid);
+      const chosen = chooseRoute(request);
+      if (!("kind" in chosen) || chosen.kind !== "unresolved") return chosen;
+      workload = chosen.workload;
+    }
+    return failure("no-healthy-upstream", `no address for host ${workload.hostname}`);
   }
 
   async #tryRoute(

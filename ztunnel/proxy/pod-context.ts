@@ -6,6 +6,7 @@ import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
+import type { HostResolver } from "./host-resolver.ts";
 import type { PeerWatch } from "./peer-watch.ts";
 import type { LocalPods } from "./same-node.ts";
 import type { StateWaiter } from "./state-waiter.ts";
@@ -19,6 +20,8 @@ export interface WorkerContext {
   /** Everybody who is connected by mutual TLS. */
   readonly peers: PeerWatch;
   readonly dialer: Dialer;
+  /** The addresses of endpoints that have a host name instead. */
+  readonly hosts: HostResolver;
   readonly tcp: TcpContext;
   readonly batcher: FlushBatcher;
   readonly tracker: ConnectionTracker;

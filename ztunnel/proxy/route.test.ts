@@ -6,7 +6,7 @@ import type { MeshAddress } from "#common/model/mesh-address.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { chooseRoute, type HboneRoute, type Route } from "./route.ts";
+import { chooseRoute, type HboneRoute, type Route, type UnresolvedRoute } from "./route.ts";
 
 const ip = (text: string): IpAddress => text as IpAddress;
 const WEB = "shop/web.shop.svc.cluster.local";
@@ -69,7 +69,12 @@ const GATEWAY: GatewayAddress = {
 function route(
   known: readonly (Workload | Service)[],
   destination: string,
-  options: { source?: Workload; exclude?: string[]; random?: number } = {},
+  options: {
+    source?: Workload;
+    exclude?: string[];
+    random?: number;
+    hosts?: Readonly<Record<string, readonly IpAddress[]>>;
+  } = {},
 ) {
   const state = new ProxyState({ network: "" });
   const addresses = known.map(
@@ -84,6 +89,7 @@ function route(
     original: { ip: ip(destination.slice(0, colon)), port: Number(destination.slice(colon + 1)) },
     exclude: new Set(options.exclude),
     random: () => options.random ?? 0,
+    addressesOf: (hostname) => options.hosts?.[hostname],
   });
 }
 
@@ -93,8 +99,36 @@ function hbone(found: ReturnType<typeof route>): HboneRoute {
 }
 
 function reason(found: ReturnType<typeof route>): string {
-  return "reason" in found ? found.reason : (found satisfies Route).kind;
+  return "reason" in found ? found.reason : (found satisfies Route | UnresolvedRoute).kind;
 }
+
+test("an endpoint that has a name waits for its address, of the family asked for", () => {
+  const services = new Map([[WEB, [PORT]]]);
+  const named = workload("far", "", { addresses: [], hostname: "far.example", services });
+  const plain: Workload = { ...named, tunnelProtocol: "none" };
+  const waiting = route([service(), plain], "10.96.0.10:80");
+  assert.deepEqual(waiting, { kind: "unresolved", workload: plain });
+  const hosts = { "far.example": [ip("fd00::7"), ip("192.0.2.7")] };
+  const found = route([service(), plain], "10.96.0.10:80", { hosts });
+  assert.ok("kind" in found && found.kind === "tcp");
+  assert.deepEqual(found.address, { ip: "192.0.2.7", port: 8080 });
+  assert.equal(
+    hbone(route([service(), named], "10.96.0.10:80", { hosts })).authority,
+    "192.0.2.7:8080",
+  );
+});
+
+test("an endpoint whose name leads nowhere is passed over for another one", () => {
+  const services = new Map([[WEB, [PORT]]]);
+  const named = workload("far", "", { addresses: [], hostname: "far.example", services });
+  const exclude = [named.uid];
+  const found = hbone(route([service(), named, ENDPOINT], "10.96.0.10:80", { exclude }));
+  assert.equal(found.destination, ENDPOINT);
+  assert.equal(
+    reason(route([service(), named], "10.96.0.10:80", { exclude })),
+    "no-healthy-upstream",
+  );
+});
 
 test("our own ports on loopback are refused, loopback's other ports are not", () => {
   for (const port of [15001, 15006, 15008]) {

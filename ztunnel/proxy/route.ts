@@ -37,6 +37,12 @@ export interface TcpRoute {
 
 export type Route = HboneRoute | TcpRoute;
 
+/** The endpoint that was chosen has a host name, whose addresses are not known yet. */
+export interface UnresolvedRoute {
+  readonly kind: "unresolved";
+  readonly workload: Workload;
+}
+
 export interface RouteRequest {
   readonly state: ProxyState;
   readonly source: Workload;
@@ -45,9 +51,13 @@ export interface RouteRequest {
   readonly exclude: ReadonlySet<string>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** What is known of the addresses of a host name. @default nothing */
+  readonly addressesOf?: (hostname: string) => readonly IpAddress[] | undefined;
 }
 
-export function chooseRoute(request: RouteRequest): Route | ConnectionFailure {
+type Choice = Route | UnresolvedRoute | ConnectionFailure;
+
+export function chooseRoute(request: RouteRequest): Choice {
   const { state, source, original } = request;
   if (isLoopback(original.ip) && ILLEGAL_PORTS.has(original.port)) {
     return failure("recursive-call", "attempted recursive call to ourselves");
@@ -65,8 +75,8 @@ export function chooseRoute(request: RouteRequest): Route | ConnectionFailure {
     : routeToWorkload(request, found.workload);
 }
 
-function routeToService(request: RouteRequest, service: Service): Route | ConnectionFailure {
-  const { state, source, original, exclude, random } = request;
+function routeToService(request: RouteRequest, service: Service): Choice {
+  const { state, source, original, exclude, random, addressesOf } = request;
   if (service.unusable !== undefined) return unusable(service.hostname, service.unusable);
   const waypoint = sampleWaypoint(service, random);
   if (waypoint !== undefined) return routeToWaypoint(request, waypoint, service);
@@ -75,6 +85,7 @@ function routeToService(request: RouteRequest, service: Service): Route | Connec
     exclude,
     random,
     family: original.ip.includes(":") ? "ipv6" : "ipv4",
+    ...(addressesOf && { addressesOf }),
   });
   if (endpoint === undefined) {
     if (service.loadBalancing?.mode === "passthrough") {
@@ -82,11 +93,12 @@ function routeToService(request: RouteRequest, service: Service): Route | Connec
     }
     return failure("no-healthy-upstream", `no healthy upstream: ${formatSocketAddress(original)}`);
   }
-  const address = { ip: endpoint.ip, port: endpoint.targetPort };
-  return routeDirect(source, endpoint.workload, address, service);
+  const { ip, targetPort: port, workload } = endpoint;
+  if (ip === undefined) return { kind: "unresolved", workload };
+  return routeDirect(source, workload, { ip, port }, service);
 }
 
-function routeToWorkload(request: RouteRequest, workload: Workload): Route | ConnectionFailure {
+function routeToWorkload(request: RouteRequest, workload: Workload): Choice {
   const { source, original } = request;
   if (workload.waypoint !== undefined && !isWaypoint(request.state, source, workload.waypoint)) {
     return routeToWaypoint(request, workload.waypoint, undefined);
@@ -126,13 +138,14 @@ function routeToWaypoint(
   request: RouteRequest,
   gateway: GatewayAddress,
   service: Service | undefined,
-): Route | ConnectionFailure {
+): Choice {
   const { state, source, original } = request;
   const chosen = resolveWaypoint(request, gateway);
   if (chosen === undefined) {
     return failure("unknown-waypoint", `unknown waypoint: ${describeGateway(gateway)}`);
   }
   const { workload, ip } = chosen;
+  if (ip === undefined) return { kind: "unresolved", workload };
   if (workload.unusable !== undefined) return unusable(workload.uid, workload.unusable);
   if (workload.network !== source.network) {
     return failure("unknown-waypoint", `waypoint ${workload.uid} is in another network`);
@@ -156,8 +169,8 @@ function routeToWaypoint(
 function resolveWaypoint(
   request: RouteRequest,
   gateway: GatewayAddress,
-): { workload: Workload; ip: IpAddress } | undefined {
-  const { state, source, exclude, random } = request;
+): { workload: Workload; ip: IpAddress | undefined } | undefined {
+  const { state, source, exclude, random, addressesOf } = request;
   const found = state.resolveGateway(gateway);
   if (found === undefined) return undefined;
   if (found.kind === "workload") {
@@ -169,6 +182,7 @@ function resolveWaypoint(
     exclude,
     random,
     waypoint: true,
+    ...(addressesOf && { addressesOf }),
     family: request.original.ip.includes(":") ? "ipv6" : "ipv4",
   });
 }

@@ -24,6 +24,7 @@ export class TelemetryBatcher implements ConnectionReporter {
   readonly #labels = new LabelInterner();
   #records: ConnectionRecord[] = [];
   #acceptFailures = 0;
+  #hostLookUps = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(send: (batch: ConnectionBatch) => void, onInternalError: (error: unknown) => void) {
@@ -59,6 +60,11 @@ export class TelemetryBatcher implements ConnectionReporter {
     this.#schedule();
   }
 
+  hostLookedUp(): void {
+    this.#hostLookUps++;
+    this.#schedule();
+  }
+
   internalError(error: unknown): void {
     this.#onInternalError(error);
   }
@@ -67,12 +73,14 @@ export class TelemetryBatcher implements ConnectionReporter {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#records.length === 0 && this.#acceptFailures === 0) return;
     const records = this.#records;
     const acceptFailures = this.#acceptFailures;
+    const hostLookUps = this.#hostLookUps;
+    if (records.length === 0 && acceptFailures === 0 && hostLookUps === 0) return;
     this.#records = [];
     this.#acceptFailures = 0;
-    this.#send({ ...this.#labels.takeFresh(), records, acceptFailures });
+    this.#hostLookUps = 0;
+    this.#send({ ...this.#labels.takeFresh(), records, acceptFailures, hostLookUps });
   }
 
   #finish(

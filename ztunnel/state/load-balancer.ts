@@ -20,11 +20,17 @@ export interface SelectOptions {
   readonly family?: "ipv4" | "ipv6";
   /** A waypoint with an application tunnel need not list the port. @default false */
   readonly waypoint?: boolean;
+  /**
+   * What is known of the addresses of an endpoint that has a host name instead; undefined where it
+   * has to be looked up. @default nothing is known
+   */
+  readonly addressesOf?: (hostname: string) => readonly IpAddress[] | undefined;
 }
 
 export interface SelectedEndpoint {
   readonly workload: Workload;
-  readonly ip: IpAddress;
+  /** Undefined where the endpoint's host name has to be looked up first. */
+  readonly ip: IpAddress | undefined;
   readonly targetPort: number;
 }
 
@@ -60,10 +66,27 @@ export function selectEndpoint(
   options: SelectOptions,
 ): SelectedEndpoint | undefined {
   const list = endpointList(state, service, servicePort, options);
-  const chosen = choose(list, options.exclude ?? NOTHING_EXCLUDED, options.random);
-  const ip = chosen && addressOf(chosen.workload, options.family);
-  if (chosen === undefined || ip === undefined) return undefined;
-  return { workload: chosen.workload, ip, targetPort: chosen.targetPort };
+  const exclude = options.exclude ?? NOTHING_EXCLUDED;
+  const chosen =
+    choose(list, exclude, options.random) ??
+    chooseFurther(state, service, servicePort, options, exclude);
+  if (chosen === undefined) return undefined;
+  const { workload, targetPort } = chosen;
+  return { workload, targetPort, ip: addressOf(workload, options) };
+}
+
+/** Where all of the nearest endpoints have failed, FAILOVER goes on to the next nearest. */
+function chooseFurther(
+  state: ProxyState,
+  service: Service,
+  servicePort: number,
+  options: SelectOptions,
+  exclude: ReadonlySet<string>,
+): Candidate | undefined {
+  if (exclude.size === 0 || service.loadBalancing?.mode !== "failover") return undefined;
+  const { workloads } = state.endpointsOf(service);
+  const rest = [...workloads.values()].filter(({ uid }) => !exclude.has(uid));
+  return choose(buildList(rest, service, servicePort, options), exclude, options.random);
 }
 
 function endpointList(
@@ -122,12 +145,12 @@ function buildList(
 }
 
 /**
- * Healthy or wanted anyway, with an address, in the client's network: another network's endpoints
- * are behind a gateway, which this proxy does not use yet.
+ * Healthy or wanted anyway, with an address or a name, in the client's network: another network's
+ * endpoints are behind a gateway, which this proxy does not use yet.
  */
 function isReachable(workload: Workload, service: Service, source: Workload | undefined): boolean {
-  if (workload.addresses.length === 0 || workload.capacity <= 0) return false;
-  if (workload.unusable !== undefined) return false;
+  const addressable = workload.addresses.length > 0 || workload.hostname !== "";
+  if (!addressable || workload.capacity <= 0 || workload.unusable !== undefined) return false;
   if (source !== undefined && workload.network !== source.network) return false;
   return workload.status === "healthy" || service.loadBalancing?.healthPolicy === "allow-all";
 }
@@ -233,9 +256,17 @@ function chooseIndex({ candidates, totals }: EndpointList, random: number): numb
   return low;
 }
 
-function addressOf(workload: Workload, family: SelectOptions["family"]): IpAddress | undefined {
-  if (family === undefined) return workload.addresses[0];
+/** Of the family that is preferred, if there is one; of several that a name has any. */
+function addressOf(workload: Workload, options: SelectOptions): IpAddress | undefined {
+  const { family, random, addressesOf } = options;
+  const { addresses, hostname } = workload;
   const wantsIpv6 = family === "ipv6";
-  const match = workload.addresses.find((ip) => ip.includes(":") === wantsIpv6);
-  return match ?? workload.addresses[0];
+  const isWanted = (ip: IpAddress) => ip.includes(":") === wantsIpv6;
+  if (addresses.length > 0) {
+    return (family && addresses.find(isWanted)) ?? addresses[0];
+  }
+  const found = addressesOf?.(hostname) ?? [];
+  const wanted = family === undefined ? [] : found.filter(isWanted);
+  const eligible = wanted.length > 0 ? wanted : found;
+  return eligible[Math.floor(random() * eligible.length)];
 }
