@@ -45,6 +45,15 @@ export class DnsSockets implements Disposable {
     return answer;
   }
 
+  /** Sends a datagram from a pod to a name server, and hears no answer. */
+  async send(pod: string, server: string, message: Buffer): Promise<void> {
+    const socket = this.#udp(await this.#cluster.podNetns(pod), server, 0);
+    await new Promise<void>((resolve, reject) => {
+      socket.send(message, DNS_PORT, server, (error) => (error ? reject(error) : resolve()));
+    });
+    socket.close();
+  }
+
   /** A name server by UDP in a pod, on port 53. */
   async serve(pod: string, respond: Respond): Promise<void> {
     for (const any of ["0.0.0.0", "::"]) {
