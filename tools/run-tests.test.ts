@@ -77,3 +77,19 @@ test("a skipped test is a failure where nothing may be skipped", (t) => {
   const required = runTests(folder, [], { REQUIRE_ROOT: "1" });
   assert.deepEqual([required.status, required.lastLine], [1, "1 passed, 0 failed, 1 skipped"]);
 });
+
+test("interop tests run only when asked for, and then need a program to run against", (t) => {
+  const env =
+    'import assert from "node:assert";\nassert.match(process.env.INTEROP_ZTUNNEL, /\\/zt$/);\n';
+  const files = { "a.test.ts": GOOD, "test/interop/b.test.ts": env + GOOD };
+  const folder = projectOf(t, files);
+  assert.equal(runTests(folder).lastLine, "1 passed, 0 failed, 0 skipped");
+  const named = runTests(folder, ["interop"]);
+  assert.equal(named.status, 2);
+  assert.match(named.output, /npm run test:interop/);
+  const without = runTests(folder, ["--interop"]);
+  assert.equal(without.status, 2);
+  assert.match(without.output, /Name a stock ztunnel/);
+  const asked = runTests(folder, ["--interop", "--ztunnel", "zt"]);
+  assert.equal(asked.lastLine, "1 passed, 0 failed, 0 skipped", asked.output);
+});

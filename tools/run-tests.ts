@@ -2,13 +2,16 @@
  * Runs the tests: unit tests everywhere, and the ones that need root where namespaces can be made.
  *
  * usage: node tools/run-tests.ts [--unit | --namespaced] [PART-OF-A-PATH ...]
+ *        node tools/run-tests.ts --interop --ztunnel PATH [PART-OF-A-PATH ...]
  *
  * Without an option, unit tests come first. Where namespaces cannot be made the others are left
  * out, and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
+ *
+ * Tests against a program of others (test/interop) take a ztunnel binary, and run only when asked for.
  */
 import { globSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
@@ -38,6 +41,11 @@ interface Counts {
 /** True for tests that make namespaces: by their place or by their name. */
 function needsRoot(file: string): boolean {
   return file.endsWith(".root.test.ts") || file.startsWith("test/namespaced/");
+}
+
+/** True for tests that need a program which is no part of this project. */
+function needsPeer(file: string): boolean {
+  return file.startsWith("test/interop/");
 }
 
 function findTests(parts: readonly string[]): string[] {
@@ -131,10 +139,17 @@ function usageError(message: string): never {
 function plan(): Suite[] {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { unit: { type: "boolean" }, namespaced: { type: "boolean" } },
+    options: {
+      unit: { type: "boolean" },
+      namespaced: { type: "boolean" },
+      interop: { type: "boolean" },
+      ztunnel: { type: "string" },
+    },
   });
-  const files = findTests(positionals);
-  if (files.length === 0) usageError(`no test file has ${positionals.join(" or ")} in its path`);
+  const all = findTests(positionals);
+  const files = all.filter((file) => needsPeer(file) === (values.interop ?? false));
+  if (files.length === 0) usageError(nothingFound(positionals, all.length > 0));
+  if (values.interop) return interopPlan(files, values.ztunnel);
   const unit = values.namespaced ? [] : files.filter((file) => !needsRoot(file));
   const namespaced = values.unit ? [] : files.filter(needsRoot);
   const obstacles = namespaced.length > 0 ? namespaceObstacles() : [];
@@ -145,6 +160,22 @@ function plan(): Suite[] {
   }
   console.log(`Leaving out ${namespaced.length} files of namespaced tests: ${reason}.`);
   return suitesOf(unit, []);
+}
+
+function nothingFound(parts: readonly string[], elsewhere: boolean): string {
+  const where = elsewhere ? ": npm run test:interop -- --ztunnel PATH has some" : "";
+  return `no test file has ${parts.join(" or ")} in its path${where}`;
+}
+
+/** Whoever asks for these means them: what keeps them from running is an error. */
+function interopPlan(files: readonly string[], ztunnel: string | undefined): Suite[] {
+  if (ztunnel === undefined) {
+    usageError("Name a stock ztunnel: npm run test:interop -- --ztunnel PATH");
+  }
+  const obstacles = namespaceObstacles();
+  if (obstacles.length > 0) usageError(`The interop tests cannot run: ${obstacles.join("; ")}.`);
+  process.env.INTEROP_ZTUNNEL = resolve(ztunnel);
+  return [{ ...namespacedSuite(files), title: "interop tests" }];
 }
 
 function suitesOf(unit: readonly string[], namespaced: readonly string[]): Suite[] {

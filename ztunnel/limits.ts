@@ -277,9 +277,12 @@ export const CAPTURE_REPORT_DELAY_MS = 50;
 /** Pods that a CNI agent may hand over; a further one is refused, and stays closed. */
 export const ZDS_PODS_MAX = 1_024;
 
-/** Between attempts to connect to the CNI agent; pods stay as they are meanwhile. */
+/**
+ * Between attempts to connect to the CNI agent; pods stay as they are meanwhile. ztunnel waits up to
+ * 15 s, but the agent is on this machine, and every pod that starts waits for it.
+ */
 export const ZDS_BACKOFF_INITIAL_MS = 10;
-export const ZDS_BACKOFF_MAX_MS = 15_000;
+export const ZDS_BACKOFF_MAX_MS = 1_000;
 
 /** Between attempts to serve a pod that could not be served. Source: ztunnel. */
 export const ZDS_RETRY_INTERVAL_MS = 5_000;
