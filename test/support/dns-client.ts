@@ -9,6 +9,7 @@ import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 const DNS_PORT = 53;
 const ANSWER_TIMEOUT_MS = 8_000;
+const RESEND_MS = 300;
 
 /** Gets each query, and sends any number of answers. */
 export type Respond = (query: Buffer, send: (answer: Buffer) => void) => void;
@@ -43,6 +44,36 @@ export class DnsSockets implements Disposable {
     });
     socket.close();
     return answer;
+  }
+
+  /**
+   * Sends queries from one socket of a pod at once, their ids being their places in the list, and
+   * again until they are answered: a socket takes only so many in one go.
+   */
+  async askMany(pod: string, server: string, queries: readonly Buffer[]): Promise<Buffer[]> {
+    const socket = this.#udp(await this.#cluster.podNetns(pod), server, 0);
+    const answers = new Map<number, Buffer>();
+    const sendRest = (): void => {
+      for (const [id, query] of queries.entries()) {
+        if (!answers.has(id)) socket.send(query, DNS_PORT, server);
+      }
+    };
+    const resending = setInterval(sendRest, RESEND_MS);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const few = () => reject(new Error(`${answers.size} of ${queries.length} answers`));
+        setTimeout(few, ANSWER_TIMEOUT_MS).unref();
+        socket.on("message", (message) => {
+          answers.set(message.readUInt16BE(0), message);
+          if (answers.size === queries.length) resolve();
+        });
+        sendRest();
+      });
+    } finally {
+      clearInterval(resending);
+      socket.close();
+    }
+    return [...answers.values()];
   }
 
   /** Sends a datagram from a pod to a name server, and hears no answer. */
