@@ -92,3 +92,12 @@ export const LAST_WORDS_MAX_CHARS = 4096;
 
 /** A cluster that was told to end is killed after this long. */
 export const ORDERLY_STOP_MS = 2_000;
+
+/** How long a program of the mesh may take to take over from another; then the old one stays. */
+export const TAKE_OVER_TIMEOUT_MS = 30_000;
+
+/** How often it is looked at meanwhile. */
+export const TAKE_OVER_POLL_MS = 20;
+
+/** A replaced program ends by its own drain deadline; one that has not by then is killed. */
+export const REPLACED_GRACE_MS = 600_000;

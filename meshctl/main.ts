@@ -7,6 +7,7 @@ import { addDown } from "#meshctl/down.ts";
 import { addExec } from "#meshctl/exec.ts";
 import { addGet } from "#meshctl/get.ts";
 import { addLogs } from "#meshctl/logs.ts";
+import { addRollout } from "#meshctl/rollout.ts";
 import { addUp } from "#meshctl/up.ts";
 
 const program = new Command("meshctl")
@@ -16,7 +17,9 @@ const program = new Command("meshctl")
   .showHelpAfterError("(add --help for what can be typed)")
   .enablePositionalOptions();
 
-for (const add of [addUp, addDown, addGet, addExec, addLogs, addDelete]) add(program);
+for (const add of [addUp, addDown, addGet, addExec, addLogs, addDelete, addRollout]) {
+  add(program);
+}
 
 try {
   await program.parseAsync();

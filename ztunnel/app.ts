@@ -8,7 +8,7 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
-import { ADDRESS_TYPE } from "#common/xds/type-urls.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
@@ -27,6 +27,7 @@ import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds, workloadUidOf } from "./local-xds/load-local-xds.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
+import { notifyWhenReady } from "./readiness-notice.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
 import { splitUpdate } from "./state/state-update.ts";
 import { meshHandlers } from "./state-feed.ts";
@@ -123,6 +124,7 @@ export class Ztunnel {
     this.#servers = await this.#serve();
     const { signal } = this.#stopping;
     this.#running = Promise.all([this.#xds?.run(signal), pods.run(signal)]);
+    this.#notifySupervisor();
     this.#logger.info("ztunnel started", { node: nodeName, workers: workers.count });
   }
 
@@ -135,7 +137,7 @@ export class Ztunnel {
 
   #createPodSource(workers: DataWorkers): PodSource {
     return createPodSource(this.#config, {
-      sink: withDns(workersSink(workers, this.#enrolment), this.#dns),
+      sink: this.#synced.gate(withDns(workersSink(workers, this.#enrolment), this.#dns)),
       workers: workers.count,
       registry: this.#registry,
       logger: this.#rootLogger,
@@ -147,6 +149,7 @@ export class Ztunnel {
   async #drain(): Promise<void> {
     this.#logger.info("draining", { deadlineMs: this.#config.drainDeadlineMs });
     this.#stopping.abort();
+    if (this.#config.readinessFd !== undefined) await this.#closeServers();
     await this.#running;
     await this.#pods?.stop();
     const { drainDeadlineMs } = this.#config;
@@ -155,8 +158,22 @@ export class Ztunnel {
     this.#trust?.close();
     this.#certificates.close();
     this.#reporter?.close();
-    await Promise.all(this.#servers.map((server) => server.close()));
+    await this.#closeServers();
     this.#logger.info("drained");
+  }
+
+  async #closeServers(): Promise<void> {
+    const servers = this.#servers;
+    this.#servers = [];
+    await Promise.all(servers.map((server) => server.close()));
+  }
+
+  #notifySupervisor(): void {
+    const { readinessFd } = this.#config;
+    if (readinessFd === undefined) return;
+    notifyWhenReady(readinessFd, () => this.#pending(), this.#stopping.signal).catch((error) =>
+      this.#logger.warn("readiness is not told", { why: describeError(error) }),
+    );
   }
 
   #startWorkers(): Promise<DataWorkers> {
@@ -249,6 +266,7 @@ export class Ztunnel {
         : undefined,
       { rootNamespace: config.podNamespace },
     );
+    const unanswered = new Set<string>([ADDRESS_TYPE, AUTHORIZATION_TYPE]);
     return new DeltaClient(
       {
         channel: this.#channel(xds),
@@ -257,7 +275,8 @@ export class Ztunnel {
         counters: new XdsClientMetrics(this.#registry),
         onConnected: () => this.#reporter?.repeat(),
         onSynced: (typeUrl) => {
-          if (typeUrl === ADDRESS_TYPE) this.#synced.done();
+          unanswered.delete(typeUrl);
+          if (unanswered.size === 0) this.#synced.done();
         },
       },
       node,

@@ -83,6 +83,11 @@ export interface ZtunnelConfig {
   readonly adminPort: number;
   readonly metricsPort: number;
   readonly readinessPort: number;
+  /**
+   * Where a supervisor waits for a newline that says "ready"; it shares this ztunnel's ports with
+   * the one that replaces it, so they are given up when the drain begins.
+   */
+  readonly readinessFd: number | undefined;
   /** What is set, known to Istio's ztunnel and without effect here; one sentence each. */
   readonly warnings: readonly string[];
 }
@@ -116,6 +121,9 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     adminPort: port(env, "ADMIN_PORT", proxyConfig.proxyAdminPort ?? ADMIN_PORT),
     metricsPort: port(env, "STATS_PORT", proxyConfig.statsPort ?? METRICS_PORT),
     readinessPort: port(env, "READINESS_PORT", READINESS_PORT),
+    readinessFd: env.READINESS_FD
+      ? integer(env, "READINESS_FD", 0, { min: 3, max: 1023 })
+      : undefined,
     warnings: unsupportedVariables(env, unsupported),
   };
 }

@@ -33,6 +33,20 @@ export class Synced {
     this.#done = true;
     this.#resolvers.resolve();
   }
+
+  /**
+   * `sink`, from then on. A ztunnel that took a pod's connections before it has been told of the mesh
+   * would not know where they go nor who may call: they wait in the listeners' queues instead.
+   */
+  gate(sink: ListenerSink): ListenerSink {
+    return {
+      add: async (pod, netns, listeners) => {
+        await this.promise;
+        await sink.add(pod, netns, listeners);
+      },
+      remove: (podUid) => sink.remove(podUid),
+    };
+  }
 }
 
 /** Undefined where ISTIO_META_DNS_CAPTURE turns it off. */

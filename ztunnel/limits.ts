@@ -37,6 +37,24 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
  */
 export const CONNECTIONS_PER_WORKER = 16_000;
 
+/** How often a supervisor's descriptor is thought of while ztunnel is not ready. */
+export const READINESS_POLL_MS = 20;
+
+/**
+ * Tunnels on which one CONNECT is tried, if those before were lost before they answered; then it is
+ * another endpoint's turn.
+ */
+export const TUNNEL_ATTEMPTS = 3;
+
+/**
+ * A drain tells the peers of a tunnel to open no more streams on it, and closes it this much later:
+ * what they sent meanwhile is still served (RFC 9113 6.8). Shorter where the drain itself is.
+ */
+export const DRAIN_NOTICE_MS = 1_000;
+
+/** From cutting what is left at the drain's deadline to giving up on what still hangs. */
+export const DRAIN_CUT_MS = 1_000;
+
 /** TLS handshakes under way per pod and worker; beyond it the oldest of them is closed. */
 export const PENDING_HANDSHAKES_PER_POD = 512;
 

@@ -44,6 +44,11 @@ export interface ListenAddress {
   readonly host?: string;
   /** 0 for any free port. */
   readonly port: number;
+  /**
+   * SO_REUSEPORT: a process and the one that replaces it listen side by side for a while.
+   * @default false
+   */
+  readonly reusePort?: boolean;
 }
 
 /** Serves `handler` until closed. Rejects if the port cannot be had. */

@@ -61,6 +61,11 @@ export class ContainerRuntime {
     return this.#process.pid;
   }
 
+  /** Whether a process that `notifies` has said that it is ready. */
+  get notified(): boolean {
+    return this.#process.notified;
+  }
+
   start(): void {
     this.#process.start();
   }

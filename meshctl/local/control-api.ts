@@ -42,12 +42,15 @@ export interface ObjectList {
   readonly items: readonly KubernetesObject[];
 }
 
-/** What can be done to a program of the mesh: `stop` keeps it down until `start`. */
+/**
+ * What can be done to a program of the mesh: `stop` keeps it down until `start`; `replace` has a new
+ * one take over before the old one ends.
+ */
 export interface MeshProcessAction {
-  readonly action: "signal" | "stop" | "start";
+  readonly action: "signal" | "stop" | "start" | "replace";
   /** For `signal`. */
   readonly signal?: NodeJS.Signals;
-  /** For `start`: another program or environment than before. */
+  /** For `start` and `replace`: variables that are added to its environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
 

@@ -140,6 +140,7 @@ export class ControlServer {
     }
     if (action === "signal") program.signal(signal ?? "SIGTERM");
     else if (action === "stop") await program.stop(0);
+    else if (action === "replace") await program.replace(env);
     else program.restart(env ?? {});
     return {};
   }

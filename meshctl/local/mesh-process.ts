@@ -1,12 +1,21 @@
 /** One program of the mesh on its node: an istiod-lite or a ztunnel, kept running. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Container, Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
-import { MESH_BACKOFF_INITIAL_MS, MESH_BACKOFF_MAX_MS } from "#meshctl/limits.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import {
+  MESH_BACKOFF_INITIAL_MS,
+  MESH_BACKOFF_MAX_MS,
+  REPLACED_GRACE_MS,
+  TAKE_OVER_POLL_MS,
+  TAKE_OVER_TIMEOUT_MS,
+} from "#meshctl/limits.ts";
 import type { MeshProcessSettings } from "#meshctl/local/cluster-settings.ts";
 import { ContainerRuntime } from "#meshctl/local/container-runtime.ts";
 import { CONTAINER_PATH, containerArgv } from "#meshctl/local/images.ts";
 import { type PodStatus, podStatus } from "#meshctl/local/pod-status.ts";
 import { inNetnsOf } from "#meshctl/local/run-command.ts";
+import { READINESS_FD } from "#meshctl/local/supervised-process.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 export interface MeshProcessSpec {
@@ -20,6 +29,8 @@ export interface MeshProcessSpec {
   readonly sys: Syscalls;
   readonly ips: readonly IpAddress[];
   readonly log: string;
+  /** It says on a descriptor that it is ready: what can be replaced has to. @default false */
+  readonly notifies?: boolean;
   readonly onChange: () => void;
 }
 
@@ -29,6 +40,9 @@ export class MeshProcess {
   #env: Readonly<Record<string, string>>;
   readonly #startTime = new Date();
   #status: PodStatus | undefined;
+  /** Replaced, and letting their connections end. */
+  readonly #draining = new Set<ContainerRuntime>();
+  #replacing = false;
 
   constructor(spec: MeshProcessSpec) {
     this.spec = spec;
@@ -60,13 +74,52 @@ export class MeshProcess {
     this.#container.start();
   }
 
+  /**
+   * Starts another one beside it and, when that is ready, lets this one end in order. Resolves when
+   * the new one has taken over; connections of the old one may go on until its own deadline. Where
+   * the new one does not get ready, it is ended and the old one stays. `env` is added.
+   */
+  async replace(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    const { name } = this.spec.pod.metadata;
+    if (this.#replacing || this.spec.notifies !== true) {
+      const why = this.#replacing ? "is being replaced already" : "cannot be replaced";
+      throw new MeshError("REPLACE_FAILED", `${name} ${why}`);
+    }
+    this.#replacing = true;
+    const next = this.#make(env);
+    try {
+      next.start();
+      await this.#untilTakenOver(next, name);
+    } finally {
+      this.#replacing = false;
+    }
+    const old = this.#container;
+    this.#container = next;
+    this.#env = { ...this.#env, ...env };
+    this.#draining.add(old);
+    void old.stop(REPLACED_GRACE_MS).then(() => this.#draining.delete(old));
+  }
+
+  async #untilTakenOver(next: ContainerRuntime, name: string): Promise<void> {
+    const deadline = performance.now() + TAKE_OVER_TIMEOUT_MS;
+    while (!next.notified) {
+      if (performance.now() > deadline || next.pid === undefined) {
+        await next.stop(0);
+        const hint = `type: meshctl logs ${name}`;
+        throw new MeshError("REPLACE_FAILED", `the new ${name} did not become ready`, { hint });
+      }
+      await sleep(TAKE_OVER_POLL_MS);
+    }
+  }
+
   signal(signal: NodeJS.Signals): boolean {
     return this.#container.signal(signal);
   }
 
   /** Ends it and keeps it down. */
-  stop(graceMs: number): Promise<void> {
-    return this.#container.stop(graceMs);
+  async stop(graceMs: number): Promise<void> {
+    const all = [this.#container, ...this.#draining];
+    await Promise.all(all.map((container) => container.stop(graceMs)));
   }
 
   /** The pod with its present status. */
@@ -88,13 +141,20 @@ export class MeshProcess {
     return { ...pod, status: this.#status };
   }
 
-  #make(): ContainerRuntime {
+  #make(added: Readonly<Record<string, string>> = {}): ContainerRuntime {
     const { spec, container } = this;
     const [ip] = spec.ips;
     if (container === undefined || ip === undefined) {
       throw new TypeError("a program of the mesh has a container and an address");
     }
-    const env = { PATH: CONTAINER_PATH, HOME: "/root", ...compileCache(), ...this.env };
+    const env = {
+      PATH: CONTAINER_PATH,
+      HOME: "/root",
+      ...compileCache(),
+      ...(spec.notifies === true ? { READINESS_FD: String(READINESS_FD) } : {}),
+      ...this.env,
+      ...added,
+    };
     const own = containerArgv(container) ?? [];
     const argv = [
       ...(spec.settings.command === undefined
@@ -110,6 +170,7 @@ export class MeshProcess {
         log: spec.log,
         restart: "Always",
         wrapped: false,
+        notifies: spec.notifies ?? false,
         backoff: { initialMs: MESH_BACKOFF_INITIAL_MS, maxMs: MESH_BACKOFF_MAX_MS },
       },
       probeTarget: {

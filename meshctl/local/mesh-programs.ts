@@ -140,7 +140,8 @@ export class MeshPrograms {
     });
   }
 
-  #makeOnNode({ pod, container, env, settings }: NodeProgram, node: ClusterNode): MeshProcess {
+  #makeOnNode(program: NodeProgram, node: ClusterNode): MeshProcess {
+    const { pod, container, env, settings, notifies } = program;
     const { paths, sys, onChange } = this.#deps;
     const { wiring, netns } = node;
     return new MeshProcess({
@@ -152,6 +153,7 @@ export class MeshPrograms {
       sys,
       ips: wiring.ips,
       log: paths.containerLog(ISTIO_NAMESPACE, pod.metadata.name, container),
+      notifies,
       onChange,
     });
   }

@@ -27,6 +27,8 @@ export interface NodeProgram {
   readonly container: string;
   readonly env: Readonly<Record<string, string>>;
   readonly settings: MeshProcessSettings;
+  /** Says on a descriptor when it is ready, so that one can replace another. */
+  readonly notifies: boolean;
 }
 
 /** The stock ztunnel that a node runs in place of this project's, if it does. */
@@ -64,7 +66,7 @@ function ztunnel(
     args: ["proxy", "ztunnel"],
     readinessProbe: { httpGet: { path: "/healthz/ready", port: READINESS_PORT } },
   });
-  return { pod, container, env, settings };
+  return { pod, container, env, settings, notifies: settings.command === undefined };
 }
 
 function cniAgent(node: string, env: Readonly<Record<string, string>>): NodeProgram {
@@ -78,7 +80,7 @@ function cniAgent(node: string, env: Readonly<Record<string, string>>): NodeProg
     args: [],
     readinessProbe: { httpGet: { path: "/healthz/ready", port: CNI_READINESS_PORT } },
   });
-  return { pod, container, env, settings: {} };
+  return { pod, container, env, settings: {}, notifies: false };
 }
 
 /** What every program of a node that speaks to istiod-lite is told, by Istio's names. */

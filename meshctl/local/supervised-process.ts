@@ -2,9 +2,10 @@
  * A process that is kept as its restart policy says: started, watched, started again with back-off,
  * stopped with a grace period. A container of a pod and a ztunnel are both one of these.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Readable } from "node:stream";
 import { Backoff, type BackoffOptions } from "#common/runtime/backoff.ts";
 import { CONTAINER_BACKOFF_RESET_MS } from "#meshctl/limits.ts";
 import { previousLog } from "#meshctl/local/paths.ts";
@@ -18,7 +19,15 @@ export interface ProcessSpec {
   /** `argv` is an nsenter that forks: signals go to its child. */
   readonly wrapped: boolean;
   readonly backoff: BackoffOptions;
+  /**
+   * Gives the process descriptor `READINESS_FD`, on which it writes a newline when it is ready (the
+   * notification-fd of s6). @default false
+   */
+  readonly notifies?: boolean;
 }
+
+/** Where a process that `notifies` says that it is ready. */
+export const READINESS_FD = 3;
 
 export type ProcessState =
   | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
@@ -40,6 +49,7 @@ export class SupervisedProcess {
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   #restarts = 0;
+  #notified = false;
 
   /** `onChange` is called after each change of state, never from within a call of this object. */
   constructor(spec: ProcessSpec, onChange: () => void) {
@@ -64,17 +74,25 @@ export class SupervisedProcess {
     return pid === undefined || !this.#spec.wrapped ? pid : firstChild(pid);
   }
 
+  /** Whether the process of this run has said that it is ready. */
+  get notified(): boolean {
+    return this.#notified;
+  }
+
   start(): void {
     this.#timer = undefined;
-    const { argv, env, log } = this.#spec;
+    this.#notified = false;
+    const { argv, env, log, notifies = false } = this.#spec;
     const [file = "", ...args] = argv;
     mkdirSync(dirname(log), { recursive: true });
     if (this.#last !== undefined && existsSync(log)) renameSync(log, previousLog(log));
     const fd = openSync(log, "a");
     // A session of its own: a Ctrl-C at the terminal of `meshctl up` must not reach it.
-    const child = spawn(file, args, { env, stdio: ["ignore", fd, fd], detached: true });
+    const stdio: StdioOptions = ["ignore", fd, fd, ...(notifies ? (["pipe"] as const) : [])];
+    const child = spawn(file, args, { env, stdio, detached: true });
     closeSync(fd);
     this.#child = child;
+    if (notifies) this.#awaitNotice(child);
     const startedAt = new Date();
     child.on("error", () => this.#onExit(child, startedAt, 127, undefined));
     child.on("exit", (code, signal) => {
@@ -82,6 +100,16 @@ export class SupervisedProcess {
     });
     if (child.pid !== undefined) this.#state = { kind: "running", pid: child.pid, startedAt };
     queueMicrotask(this.#onChange);
+  }
+
+  #awaitNotice(child: ChildProcess): void {
+    const notices = child.stdio[READINESS_FD] as Readable | null;
+    notices?.on("error", () => undefined);
+    notices?.once("data", () => {
+      if (this.#child !== child) return;
+      this.#notified = true;
+      this.#onChange();
+    });
   }
 
   /** What the next start runs. */

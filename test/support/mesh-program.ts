@@ -49,6 +49,11 @@ export class MeshProgram {
     await this.client.meshProcess(this.name, { action: "stop" });
   }
 
+  /** Has a new one take over, then lets the old one drain; resolves when the new one has. */
+  async replace(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.client.meshProcess(this.name, { action: "replace", env });
+  }
+
   /** Starts it after `stop`, with these variables added to its environment. */
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.client.meshProcess(this.name, { action: "start", env });

@@ -83,7 +83,17 @@ export class PodSockets implements Disposable {
    * refused as "ECONNREFUSED".
    */
   async call(pod: string, target: Target, text = ""): Promise<Call> {
-    const socket = this.#connect(await this.#cluster.podNetns(pod), target);
+    return (await this.caller(pod))(target, text);
+  }
+
+  /** As `call`, for many calls: the pod is looked up once. */
+  async caller(pod: string): Promise<(target: Target, text?: string) => Promise<Call>> {
+    const netnsPath = await this.#cluster.podNetns(pod);
+    return (target, text = "") => this.#callFrom(netnsPath, target, text);
+  }
+
+  async #callFrom(netnsPath: string, target: Target, text: string): Promise<Call> {
+    const socket = this.#connect(netnsPath, target);
     // connect(2) itself is on this queue too, ahead of us.
     await new Promise<void>((resolve) => process.nextTick(resolve));
     const { address, port } = socket.address() as net.AddressInfo;

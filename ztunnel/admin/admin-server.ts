@@ -31,7 +31,7 @@ POST /quitquitquit       drain and exit
 const LOGGING_HELP = `usage: POST /logging?level=<${LOG_LEVELS.join("|")}> or POST /logging?reset=\n`;
 
 export function serveAdmin(port: number, deps: AdminDeps): Promise<RunningServer> {
-  return serveHttp({ host: "127.0.0.1", port }, async (query) => {
+  return serveHttp({ host: "127.0.0.1", port, reusePort: true }, async (query) => {
     switch (query.path) {
       case "/":
         return { status: 200, body: INDEX };
@@ -51,7 +51,7 @@ export function serveAdmin(port: number, deps: AdminDeps): Promise<RunningServer
 
 /** `/metrics` and `/stats/prometheus`, on every address: Prometheus is on another node. */
 export function serveMetrics(port: number, registry: Registry): Promise<RunningServer> {
-  return serveHttp({ port }, async ({ path, acceptsGzip }) => {
+  return serveHttp({ port, reusePort: true }, async ({ path, acceptsGzip }) => {
     if (path !== "/metrics" && path !== "/stats/prometheus") {
       return { status: 404, body: "metrics are at /metrics\n" };
     }
@@ -68,7 +68,7 @@ export function serveReadiness(
   port: number,
   pending: () => readonly string[],
 ): Promise<RunningServer> {
-  return serveHttp({ port }, ({ path }) => {
+  return serveHttp({ port, reusePort: true }, ({ path }) => {
     if (path !== "/healthz/ready") return { status: 404, body: "readiness is at /healthz/ready\n" };
     const names = pending();
     if (names.length === 0) return { status: 200, body: "ready\n" };

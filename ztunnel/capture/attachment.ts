@@ -6,6 +6,7 @@ import { CAPTURE_EVENT_PAUSE_MS } from "#ztunnel/limits.ts";
 import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { NamespaceMonitor } from "#ztunnel/sys/netlink-monitor.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { migrateWaitingConnections } from "./listener-handover.ts";
 import type { ListenerSink } from "./listener-sink.ts";
 import { openPodListeners, socketInodes } from "./pod-listeners.ts";
 import type { InstalledRules } from "./pod-rules.ts";
@@ -40,8 +41,9 @@ export async function attach(
   place: Place,
   onChange: () => void,
 ): Promise<Attachment> {
-  const { sys, sink, workers } = deps;
+  const { sys, sink, workers, log } = deps;
   const { pod, netns, ipv6 } = place;
+  migrateWaitingConnections(sys, netns, log);
   const listeners = openPodListeners(sys, netns, ipv6, workers);
   const inodes = socketInodes(listeners);
   try {

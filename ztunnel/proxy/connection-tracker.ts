@@ -83,6 +83,8 @@ export class ConnectionTracker {
   readonly #connections = new Map<number, Tracked>();
   readonly #idleWaiters: (() => void)[] = [];
   #nextId = 1;
+  /** Accepted, and neither relayed nor refused yet. */
+  #undecided = 0;
 
   constructor(reporter: ConnectionReporter, standing: StandingConnections) {
     this.#reporter = reporter;
@@ -161,9 +163,19 @@ export class ConnectionTracker {
     }
   }
 
-  /** Resolves when no connection is left. */
+  /** A connection was accepted: a drain waits for what becomes of it. `decided` must follow. */
+  accepted(): void {
+    this.#undecided++;
+  }
+
+  decided(): void {
+    this.#undecided--;
+    this.#tellIfIdle();
+  }
+
+  /** Resolves when no connection is left, nor one on its way to be. */
   whenIdle(): Promise<void> {
-    if (this.#connections.size === 0) return Promise.resolve();
+    if (this.#isIdle) return Promise.resolve();
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
@@ -178,7 +190,15 @@ export class ConnectionTracker {
     const durationMs = performance.now() - tracked.startedAt;
     const delta = takeDelta(tracked);
     this.#reporter.closed(tracked.meta, byteCounts(tracked), delta, durationMs, why);
-    if (this.#connections.size > 0) return;
+    this.#tellIfIdle();
+  }
+
+  get #isIdle(): boolean {
+    return this.#connections.size === 0 && this.#undecided === 0;
+  }
+
+  #tellIfIdle(): void {
+    if (!this.#isIdle) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 }

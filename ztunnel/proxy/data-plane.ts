@@ -1,5 +1,6 @@
 /** Everything one data worker does, free of threads and messages: pods in, connections through. */
 import type { Http2Session } from "node:http2";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { makeIdentity } from "#common/model/identity.ts";
@@ -7,7 +8,7 @@ import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
-import { LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
+import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
 import { Dialer } from "./dial.ts";
@@ -150,11 +151,15 @@ export class DataPlane {
   async drain(deadlineMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    for (const proxy of this.#pods.values()) proxy.drain();
+    const noticeMs = Math.min(DRAIN_NOTICE_MS, deadlineMs);
+    for (const proxy of this.#pods.values()) proxy.drain(noticeMs);
     const { tracker } = this.#context;
     const why = failure("drain-timeout", "connection failed to drain within the timeout");
     const late = setTimeout(() => tracker.abort(() => why), deadlineMs);
-    await tracker.whenIdle();
+    await Promise.race([
+      tracker.whenIdle(),
+      sleep(deadlineMs + DRAIN_CUT_MS, undefined, { ref: false }),
+    ]);
     clearTimeout(late);
     for (const uid of [...this.#pods.keys()]) this.removePod(uid);
     this.#keepalive.stop();

@@ -36,15 +36,15 @@ export class HbonePool {
 
   /**
    * Opens a stream on a tunnel with room: a pooled one, or a new one. One connection at a time
-   * opens a tunnel per target, the others wait for it. `avoid` takes no further streams.
+   * opens a tunnel per target, the others wait for it. `openedSince` (`performance.now()`) leaves
+   * out older tunnels: a peer that went away took all of them with it.
    */
   async connect(
     target: TunnelTarget,
     headers: OutgoingHttpHeaders,
-    avoid?: HboneTunnel,
+    openedSince = 0,
   ): Promise<PoolAnswer> {
     const key = targetKey(target);
-    if (avoid !== undefined) avoid.retire();
     for (;;) {
       if (this.#closed) {
         return { outcome: failure("draining", "the proxy of this pod is closing") };
@@ -52,7 +52,8 @@ export class HbonePool {
       const entry = this.#entry(key);
       for (const tunnel of entry.tunnels) {
         // Without an await in between: `connect` takes the room that `hasRoom` saw.
-        if (tunnel.hasRoom) return { outcome: await tunnel.connect(headers), tunnel };
+        const eligible = tunnel.hasRoom && tunnel.openedAt >= openedSince;
+        if (eligible) return { outcome: await tunnel.connect(headers), tunnel };
       }
       const opened = await this.#awaitTunnel(entry, key, target);
       if ("ok" in opened) return { outcome: opened };
@@ -85,13 +86,10 @@ export class HbonePool {
     for (const entry of this.#entries.values()) yield* entry.tunnels;
   }
 
-  /** No new tunnels; those that stand close when their streams are over, or now. */
-  close(options: { now: boolean }): void {
+  /** No new tunnels; those that stand are cut. */
+  close(): void {
     this.#closed = true;
-    for (const tunnel of this.tunnels()) {
-      if (options.now) tunnel.destroy();
-      else tunnel.retire();
-    }
+    for (const tunnel of this.tunnels()) tunnel.destroy();
   }
 
   #entry(key: string): Entry {

@@ -35,6 +35,8 @@ export class HboneServer {
   readonly #handshakes = new Map<net.Socket, PeerAddresses>();
   /** Of those, the ones that came before the pod's first certificate. */
   readonly #waiting = new Set<net.Socket>();
+  /** Set while draining: how long a tunnel's peer is given to open its streams elsewhere. */
+  #noticeMs: number | undefined;
 
   constructor(context: PodContext, inbound: InboundHbone) {
     this.#context = context;
@@ -70,11 +72,12 @@ export class HboneServer {
     const peer = peerOf(socket);
     if (this.#handshakes.size >= PENDING_HANDSHAKES_PER_POD) this.#dropOldestHandshake();
     this.#handshakes.set(socket, peer);
+    this.#context.tracker.accepted();
     socket.once("close", () => {
       this.#waiting.delete(socket);
       // 'tlsClientError' may come after 'close'; what it has not reported by then is reported here.
       setImmediate(() => {
-        if (this.#handshakes.delete(socket)) this.#refused(peer, HANDSHAKE_CUT);
+        if (this.#forget(socket)) this.#refused(peer, HANDSHAKE_CUT);
       });
     });
     if (this.#tlsServer === undefined) this.#awaitCertificate(socket, peer);
@@ -89,7 +92,7 @@ export class HboneServer {
     this.#waiting.add(socket);
     const timer = setTimeout(() => {
       if (!this.#waiting.delete(socket)) return;
-      this.#handshakes.delete(socket);
+      this.#forget(socket);
       this.#refused(peer, failure("identity-unavailable", "this pod has no certificate yet"));
       socket.resetAndDestroy();
     }, CERTIFICATE_WAIT_MS);
@@ -100,9 +103,23 @@ export class HboneServer {
     yield* this.#sessions.keys();
   }
 
-  /** GOAWAY: streams under way go on, the peer opens new ones elsewhere. */
-  drain(): void {
-    for (const session of this.#sessions.keys()) session.close();
+  /**
+   * Streams under way go on, the peers open new ones elsewhere. GOAWAY comes twice, as RFC 9113 6.8
+   * has it: first as a notice, then, `noticeMs` later, with the last stream that was served.
+   */
+  drain(noticeMs: number): void {
+    this.#noticeMs = noticeMs;
+    for (const session of this.#sessions.keys()) this.#sayFarewell(session, noticeMs);
+  }
+
+  #sayFarewell(session: ServerHttp2Session, noticeMs: number): void {
+    const { tracker } = this.#context;
+    session.goaway(http2.constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID);
+    tracker.accepted();
+    setTimeout(() => {
+      if (!session.destroyed) session.close();
+      tracker.decided();
+    }, noticeMs);
   }
 
   destroy(): void {
@@ -116,7 +133,7 @@ export class HboneServer {
   /** Handshakes take milliseconds: the oldest is the likeliest never to end, the newest an honest one. */
   #dropOldestHandshake(): void {
     for (const [socket, peer] of this.#handshakes) {
-      this.#handshakes.delete(socket);
+      this.#forget(socket);
       const message = `${PENDING_HANDSHAKES_PER_POD} TLS handshakes are pending, and this is the oldest`;
       this.#refused(peer, failure("limit-reached", message));
       socket.resetAndDestroy();
@@ -126,8 +143,13 @@ export class HboneServer {
 
   #handshakeOver(socket: TLSSocket): PeerAddresses | undefined {
     const raw = rawSocketOf(socket);
-    const peer = raw && this.#handshakes.get(raw);
-    if (raw !== undefined) this.#handshakes.delete(raw);
+    return raw && this.#forget(raw);
+  }
+
+  /** The handshake is no longer under way; undefined if it was not. */
+  #forget(socket: net.Socket): PeerAddresses | undefined {
+    const peer = this.#handshakes.get(socket);
+    if (this.#handshakes.delete(socket)) this.#context.tracker.decided();
     return peer;
   }
 
@@ -172,14 +194,20 @@ export class HboneServer {
   }
 
   #serve(session: ServerHttp2Session, socket: TLSSocket, peer: TunnelPeer): void {
+    const { tracker } = this.#context;
     this.#sessions.set(session, socket);
     session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
     session.on("stream", (stream, headers) => {
-      this.#inbound.handle(stream, headers, peer).catch((error) => {
-        stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
-        this.#context.tracker.internalError(error);
-      });
+      tracker.accepted();
+      this.#inbound
+        .handle(stream, headers, peer)
+        .catch((error) => {
+          stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+          tracker.internalError(error);
+        })
+        .finally(() => tracker.decided());
     });
+    if (this.#noticeMs !== undefined) this.#sayFarewell(session, this.#noticeMs);
     const end = (): void => {
       session.destroy();
       socket.destroy();
@@ -214,6 +242,9 @@ export class HboneServer {
     );
   }
 }
+
+/** GOAWAY with it refuses no stream (RFC 9113 6.8). */
+const MAX_STREAM_ID = 2 ** 31 - 1;
 
 const SESSION_OPTIONS: http2.ServerSessionOptions = {
   settings: HBONE_SERVER_SETTINGS,

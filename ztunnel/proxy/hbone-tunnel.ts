@@ -46,6 +46,8 @@ export interface SecuredSocket {
 export class HboneTunnel {
   readonly target: TunnelTarget;
   activeStreams = 0;
+  /** `performance.now()` when it was opened. */
+  readonly openedAt = performance.now();
   idleSince = Date.now();
   /** No further streams: going away, rotated or evicted. */
   retired = false;

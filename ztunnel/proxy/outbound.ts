@@ -7,12 +7,12 @@ import { makeTraceparent } from "#common/hbone/traceparent.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
-import { ENDPOINT_ATTEMPTS } from "../limits.ts";
+import { ENDPOINT_ATTEMPTS, TUNNEL_ATTEMPTS } from "../limits.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import type { End } from "./end.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import type { HbonePool } from "./hbone-pool.ts";
-import type { HboneTunnel, TunnelTarget } from "./hbone-tunnel.ts";
+import type { TunnelTarget } from "./hbone-tunnel.ts";
 import type { PodContext } from "./pod-context.ts";
 import {
   chooseRoute,
@@ -162,7 +162,7 @@ export class Outbound {
   }
 
   /**
-   * CONNECT on a pooled tunnel; what fails before an answer is tried once more on another tunnel.
+   * CONNECT on a pooled tunnel; what is lost before an answer is tried again on fresh tunnels.
    */
   async #hbone(
     source: Workload,
@@ -176,12 +176,15 @@ export class Outbound {
       workloadUid: route.tunnelWorkload.uid,
     };
     const headers = this.#headers(source, clientAddress, route);
-    let avoid: HboneTunnel | undefined;
-    for (let attempt = 0; ; attempt++) {
-      const { outcome, tunnel } = await this.#pool.connect(target, headers, avoid);
+    let openedSince = 0;
+    for (let attempt = 1; ; attempt++) {
+      const startedAt = performance.now();
+      const { outcome, tunnel } = await this.#pool.connect(target, headers, openedSince);
       if (!("ok" in outcome)) return outcome.end;
-      if (attempt > 0 || outcome.reason !== "peer-reset" || tunnel === undefined) return outcome;
-      avoid = tunnel;
+      const lost = outcome.reason === "peer-reset" && tunnel !== undefined;
+      if (!lost || attempt >= TUNNEL_ATTEMPTS) return outcome;
+      tunnel.retire();
+      openedSince = startedAt;
     }
   }
 

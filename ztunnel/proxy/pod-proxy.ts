@@ -61,11 +61,10 @@ export class PodProxy {
     this.pool.retireAll();
   }
 
-  /** No new connections; those that stand go on. */
-  drain(): void {
+  /** No new connections; those that stand, or are on their way, go on. */
+  drain(noticeMs: number): void {
     for (const server of this.#servers) server.close();
-    this.hbone.drain();
-    this.pool.close({ now: false });
+    this.hbone.drain(noticeMs);
   }
 
   /** The pod is gone or no longer captured: everything ends now. */
@@ -75,7 +74,7 @@ export class PodProxy {
     const why = failure("workload-removed", "connection closed: the pod left the mesh");
     tracker.abort((podUid) => (podUid === pod.uid ? why : undefined));
     this.hbone.destroy();
-    this.pool.close({ now: true });
+    this.pool.close();
   }
 
   async #listenCaptured(fd: number, handler: CapturedHandler): Promise<void> {
@@ -101,10 +100,14 @@ export class PodProxy {
     }
     const original = this.#originalDestination(handle, peer);
     const client = TcpEnd.accepted(handle, tcp);
-    handler.handle(client, peer, original).catch((error) => {
-      client.reset();
-      tracker.internalError(error);
-    });
+    tracker.accepted();
+    handler
+      .handle(client, peer, original)
+      .catch((error) => {
+        client.reset();
+        tracker.internalError(error);
+      })
+      .finally(() => tracker.decided());
   }
 
   #originalDestination({ fd }: TcpHandle, { ip }: SocketAddress): SocketAddress | undefined {

@@ -36,9 +36,9 @@ export class TunnelKeepalive {
   #ping(session: Http2Session): void {
     if (session.destroyed) return;
     this.#unanswered.set(session, performance.now());
-    session.ping((error) => {
-      if (error === null) this.#unanswered.delete(session);
-    });
+    // Node cancels the pings of a session that is closing (GOAWAY, streams still open): that is no
+    // answer, but no silence of the peer's either. TCP's keepalive watches over those.
+    session.ping(() => this.#unanswered.delete(session));
   }
 
   #dropUnlessAnswered(session: Http2Session): void {

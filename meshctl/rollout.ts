@@ -1,0 +1,37 @@
+/** `meshctl rollout restart`: replaces ztunnels one after the other, without a gap in between. */
+import type { Command } from "commander";
+import { MeshError } from "#common/runtime/errors.ts";
+import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
+import { ztunnelName } from "#meshctl/local/node-programs.ts";
+
+export function addRollout(program: Command): void {
+  const rollout = program.command("rollout").description("Replace running programs of the mesh.");
+  withClusterOption(rollout.command("restart"))
+    .description("Replace ztunnels: each takes over its pods' listeners before the old one drains.")
+    .argument("<program>", "ztunnel")
+    .argument("[nodes...]", "only on these nodes; on all of them by default")
+    .action(restart);
+}
+
+async function restart(
+  program: string,
+  wanted: readonly string[],
+  options: ClusterOption,
+): Promise<void> {
+  if (!/^((daemonset|ds)\/)?ztunnel$/.test(program)) {
+    throw new MeshError("NOT_A_PROGRAM", `${program} cannot be replaced`, {
+      hint: "type: meshctl rollout restart ztunnel",
+    });
+  }
+  const client = await connect(options);
+  const nodes = (await client.info()).nodes.map(({ name }) => name);
+  const unknown = wanted.find((node) => !nodes.includes(node));
+  if (unknown !== undefined) {
+    const hint = `its nodes are ${nodes.join(", ")}`;
+    throw new MeshError("NO_SUCH_NODE", `the cluster has no node ${unknown}`, { hint });
+  }
+  for (const node of wanted.length > 0 ? wanted : nodes) {
+    await client.meshProcess(ztunnelName(node), { action: "replace" });
+    process.stdout.write(`ztunnel on ${node} replaced; the old one drains\n`);
+  }
+}

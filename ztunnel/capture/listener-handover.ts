@@ -1,0 +1,21 @@
+/**
+ * Connections between a listener that closes and one that is there beside it. Two ztunnels listen
+ * on one port while one replaces the other; what the old one has not accepted when it closes would
+ * be reset.
+ */
+import fs from "node:fs";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+
+/** Linux 5.14 and later: Documentation/networking/ip-sysctl.rst. */
+const MIGRATE = "/proc/sys/net/ipv4/tcp_migrate_req";
+
+/** From now on the namespace's waiting connections move on to another listener of the same port. */
+export function migrateWaitingConnections(sys: Syscalls, netns: Netns, log: Logger): void {
+  try {
+    sys.inNetns(netns, () => fs.writeFileSync(MIGRATE, "1"));
+  } catch (error) {
+    // An older kernel, or /proc/sys is read-only here: a replacement may then reset a connection.
+    log.debug("connections cannot move between listeners", { file: MIGRATE, why: String(error) });
+  }
+}
