@@ -37,6 +37,9 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
  */
 export const CONNECTIONS_PER_WORKER = 16_000;
 
+/** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
+export const LISTENER_BACKLOG = 1_024;
+
 /** How often a supervisor's descriptor is thought of while ztunnel is not ready. */
 export const READINESS_POLL_MS = 20;
 
@@ -132,8 +135,9 @@ export const STREAM_RESET_BURST = 20_000;
 export const STREAM_RESET_RATE_PER_S = 1_000;
 
 /**
- * Streams refused on one session because too many were open, before the session is cut with all others
- * on it. Streams that were reset count as open until they are cleaned up, so a burst of them adds up.
+ * Streams refused on one session because too many were open, before the session is cut with all
+ * others on it. Streams that were reset count as open until they are cleaned up, so a burst of them
+ * adds up.
  */
 export const REJECTED_STREAMS_PER_SESSION = 100_000;
 
@@ -161,7 +165,9 @@ export const ENDPOINT_LISTS_PER_SERVICE = 64;
 /** Entries of one state update posted to a worker: about a millisecond of its event loop. */
 export const STATE_UPDATE_PIECE = 512;
 
-/** How long a worker takes in pieces that wait before traffic has its turn; the rest goes on after. */
+/**
+ * How long a worker takes in pieces that wait before traffic has its turn; the rest goes on after.
+ */
 export const STATE_SLICE_MS = 3;
 
 /**
@@ -194,16 +200,22 @@ export const CERTIFICATE_BACKOFF_INITIAL_MS = 500;
 export const CERTIFICATE_BACKOFF_MAX_MS = 150_000;
 
 /**
- * The wall clock is looked at this often while a renewal is waited for: a clock that was set forward
- * (or a machine that slept) must not carry a certificate past its end.
+ * The wall clock is looked at this often while a renewal is waited for: a clock that was set
+ * forward (or a machine that slept) must not carry a certificate past its end.
  */
 export const CERTIFICATE_CLOCK_CHECK_MS = 60_000;
 
 /**
- * All certificates are renewed within this time when other roots are to be trusted, each at a moment
- * of its own.
+ * All certificates are renewed within this time when other roots are to be trusted, each at a
+ * moment of its own.
  */
 export const ROOT_CHANGE_SPREAD_MS = 5_000;
+
+/** That time begins after this one, by when the CA has heard of the change as well. */
+export const ROOT_CHANGE_DELAY_MS = 3_000;
+
+/** Then all are renewed once more, for a CA that took longer. */
+export const ROOT_CHANGE_AGAIN_MS = 30_000;
 
 /** The file of the control plane's roots and CRL_PATH are looked at this often. */
 export const TRUST_FILES_CHECK_INTERVAL_MS = 1_000;
@@ -224,71 +236,6 @@ export const REPORT_TIMEOUT_MS = 10_000;
 export const REPORT_BACKOFF_INITIAL_MS = 100;
 export const REPORT_BACKOFF_MAX_MS = 15_000;
 
-// --- capture
-// ---------------------------------------------------------------------------------------
-
-/** Pods captured, checked or released at once; further pods wait their turn. */
-export const CAPTURE_CONCURRENCY = 8;
-
-/** One run of `nft` or `ip`; after it the process is killed and the attempt has failed. */
-export const NETNS_COMMAND_TIMEOUT_MS = 10_000;
-
-/**
- * Output of one command, which may list a pod's own rules besides ours; beyond it the command
- * fails.
- */
-export const NETNS_COMMAND_OUTPUT_BYTES = 4 * 1024 * 1024;
-
-/** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
-export const LISTENER_BACKLOG = 1_024;
-
-/**
- * Captured pods are looked at this often at most, whatever is heard of them, each with a jitter of a
- * quarter downwards: for dead listeners, and for changes that no event told of. 0.3 ms per pod.
- */
-export const CAPTURE_CHECK_INTERVAL_MS = 4_000;
-
-/**
- * Every so many looks, and after each event, all is looked at: rules, routes, addresses. 1.5 ms per
- * pod.
- */
-export const CAPTURE_FULL_CHECK_EVERY = 8;
-
-/**
- * After a change in a pod's namespace its next ones are not heard for so long: a process that changes
- * rules or routes without end makes ten looks per second, no more.
- */
-export const CAPTURE_EVENT_PAUSE_MS = 100;
-
-/**
- * What somebody takes away is put back at once, so often; then once in this time, and the pod is
- * reported as unstable until a burst's worth of time has passed in peace.
- */
-export const REPAIR_BURST = 5;
-export const REPAIR_INTERVAL_MS = 3_000;
-
-/** Attempts in a row that fail until a pod counts as failed and no longer as pending. */
-export const CAPTURE_FAILED_AFTER = 3;
-
-/**
- * Connections from before its capture that a pod may keep through a repair; further ones are ended
- * with those that were opened in between.
- */
-export const UNCAPTURED_CONNECTIONS_KEPT = 16_384;
-
-/** Connections ended in one go; then others have their turn. */
-export const CONNECTIONS_ENDED_PER_TURN = 128;
-
-/** Callers tried until the kernel's look-up finds a foreign listener among those of its port. */
-export const LISTENER_EVICTION_ATTEMPTS = 64;
-
-/** Between attempts to capture a pod. */
-export const CAPTURE_BACKOFF_INITIAL_MS = 250;
-export const CAPTURE_BACKOFF_MAX_MS = 15_000;
-
-/** Changes of pod states are collected this long and reported together. */
-export const CAPTURE_REPORT_DELAY_MS = 50;
-
 // --- ZDS
 // -------------------------------------------------------------------------------------------
 
@@ -308,7 +255,9 @@ export const ZDS_RETRY_INTERVAL_MS = 5_000;
 /** Of an error that is sent to the other side; the rest is cut, the log has all of it. */
 export const ZDS_ERROR_CHARS = 512;
 
-/** For a ztunnel's hello and each of its answers; then its connection is closed. Source: istio-cni. */
+/**
+ * For a ztunnel's hello and each of its answers; then its connection is closed. Source: istio-cni.
+ */
 export const ZDS_ANSWER_TIMEOUT_MS = 5_000;
 
 /** Ztunnels connected to one agent, two while one is replaced; beyond it the oldest is let go. */

@@ -129,7 +129,8 @@ describe("a client sees a connection that stands, then a reset, where", () => {
       await serviceTarget("meshed/closed"),
     );
     assert.equal(how, "reset");
-    const record = await waitForRecord(cluster, "node1", { "src.addr": source });
+    const wanted = { "src.addr": source, direction: "outbound" };
+    const record = await waitForRecord(cluster, "node1", wanted);
     assert.equal(record.reason, "http-status");
     assert.equal(record["dst.service"], "closed.meshed.svc.cluster.local");
   });
