@@ -1,4 +1,6 @@
-/** `--ztunnel PATH` and `--ztunnel NODE=PATH` of `meshctl up`, and of what starts clusters like it. */
+/**
+ * `--ztunnel PATH` and `--ztunnel NODE=PATH` of `meshctl up`, and of what starts clusters like it.
+ */
 import { accessSync, constants, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { MeshError } from "#common/runtime/errors.ts";

@@ -7,7 +7,8 @@
  * Without an option, unit tests come first. Where namespaces cannot be made the others are left
  * out, and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
  *
- * Tests against a program of others (test/interop) take a ztunnel binary, and run only when asked for.
+ * Tests against a program of others (test/interop) take a ztunnel binary, and run only when asked
+ * for.
  */
 import { globSync } from "node:fs";
 import { cpus } from "node:os";

@@ -1,6 +1,5 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
-import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
@@ -24,7 +23,7 @@ import { CaClient } from "./identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
 import type { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
-import { loadLocalXds, workloadUidOf } from "./local-xds/load-local-xds.ts";
+import { loadLocalXds } from "./local-xds/load-local-xds.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { notifyWhenReady } from "./readiness-notice.ts";
@@ -142,7 +141,7 @@ export class Ztunnel {
       registry: this.#registry,
       logger: this.#rootLogger,
       report: (changes) => this.#enrolment.report(changes),
-      workloadUid: (info) => this.#workloadUid(info),
+      state: this.#state,
     });
   }
 
@@ -286,13 +285,6 @@ export class Ztunnel {
   #applyState(update: StateUpdate): void {
     this.#state.apply(update);
     for (const piece of splitUpdate(update, STATE_UPDATE_PIECE)) this.#workers?.applyState(piece);
-  }
-
-  /** istiod's form, unless a local file names the workload another way. */
-  #workloadUid(info: ZdsWorkloadInfo): string {
-    const { localXds, clusterId } = this.#config;
-    const local = localXds && workloadUidOf(this.#state.workloads(), info);
-    return local ?? `${clusterId}//Pod/${info.namespace}/${info.name}`;
   }
 
   /** What keeps this node from being ready: types never answered, pods never tried. */

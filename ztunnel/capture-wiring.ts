@@ -1,4 +1,4 @@
-/** Capture as its users put it together: whose sockets they are, and who hears what became of it. */
+/** Capture as its users assemble it: whose sockets they are, and who hears what becomes of it. */
 import type { Registry } from "prom-client";
 import type { PodReport } from "#common/model/captured-pod.ts";
 import type { Logger } from "#common/telemetry/logger.ts";

@@ -1,4 +1,6 @@
-/** The CNI agent beside a stock ztunnel: one per node. Its configuration is ztunnel's: config.ts. */
+/**
+ * The CNI agent beside a stock ztunnel: one per node. Its configuration is ztunnel's: config.ts.
+ */
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { CniAgent } from "./cni-agent.ts";

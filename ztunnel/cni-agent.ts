@@ -144,8 +144,8 @@ export class CniAgent {
   }
 
   /**
-   * A ztunnel that served this node before the agent started would drop what its first snapshot does
-   * not mention: the socket opens when every pod has been looked for.
+   * A ztunnel that served this node before the agent started would drop what its first snapshot
+   * does not mention: the socket opens when every pod has been looked for.
    */
   #listenOnceSettled(): void {
     if (!this.#capture.isSettled()) return;

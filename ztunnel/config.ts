@@ -1,7 +1,7 @@
 /**
  * ztunnel's configuration, from the environment: the names, meanings and defaults of Istio's
- * ztunnel for what both have. docs/configuration.md lists all of them with units and defaults. Every
- * error names the variable, the value and what is allowed.
+ * ztunnel for what both have. docs/configuration.md lists all of them with units and defaults.
+ * Every error names the variable, the value and what is allowed.
  */
 import { availableParallelism } from "node:os";
 import type { IpAddress } from "#common/model/ip.ts";
@@ -197,7 +197,7 @@ function rootCertFile(env: Environment, name: string): string {
   return invalid(name, shown, "the path of a PEM file", "mount the roots as a file and name it");
 }
 
-/** Istio's variable takes a literal token too; that one could neither be rotated nor kept secret. */
+/** Istio's variable takes a literal token too, which could neither be rotated nor kept secret. */
 function tokenFile(env: Environment): string {
   const value = env.AUTH_TOKEN || TOKEN;
   if (!/^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return value;

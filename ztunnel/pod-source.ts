@@ -10,6 +10,8 @@ import type { ListenerSink } from "./capture/listener-sink.ts";
 import { createCapture } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { liveCounter, liveGauge } from "./live-metrics.ts";
+import { workloadUidOf } from "./local-xds/load-local-xds.ts";
+import type { ProxyState } from "./state/proxy-state.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 import { type ZdsPodCounters, ZdsPods } from "./zds/zds-pods.ts";
@@ -35,12 +37,13 @@ export interface PodSourceDeps {
   readonly logger: Logger;
   /** What became of pods that this process captures itself. */
   readonly report: (changes: readonly PodReport[]) => void;
-  readonly workloadUid: (info: ZdsWorkloadInfo) => string;
+  readonly state: Pick<ProxyState, "workloads">;
 }
 
 export function createPodSource(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const { inpodSocket } = config;
-  return inpodSocket === undefined ? ownCapture(config, deps) : zdsSource(inpodSocket, deps);
+  if (inpodSocket === undefined) return ownCapture(config, deps);
+  return zdsSource(inpodSocket, deps, (info) => workloadUid(config, deps.state, info));
 }
 
 function ownCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
@@ -58,9 +61,23 @@ function ownCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   };
 }
 
-function zdsSource(path: string, deps: PodSourceDeps): PodSource {
+/** istiod's form, unless a local file names the workload another way. */
+function workloadUid(
+  { localXds, clusterId }: ZtunnelConfig,
+  state: PodSourceDeps["state"],
+  info: ZdsWorkloadInfo,
+): string {
+  const local = localXds && workloadUidOf(state.workloads(), info);
+  return local ?? `${clusterId}//Pod/${info.namespace}/${info.name}`;
+}
+
+function zdsSource(
+  path: string,
+  deps: PodSourceDeps,
+  uidOf: (info: ZdsWorkloadInfo) => string,
+): PodSource {
   const log = deps.logger.scope("inpod");
-  const pods = new ZdsPods({ ...deps, sys: createLinuxSyscalls(), log });
+  const pods = new ZdsPods({ ...deps, sys: createLinuxSyscalls(), log, workloadUid: uidOf });
   const client = new ZdsClient({ path, pods, log });
   registerZdsMetrics(deps.registry, pods);
   return {

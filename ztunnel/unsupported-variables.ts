@@ -1,7 +1,7 @@
 /**
- * Variables of Istio's ztunnel that have no effect here. Nobody should find that out by an incident:
- * what is merely absent is named in a warning at start; what would be less safe without its effect
- * (a stricter cipher policy that is not applied, say) is refused. Source of the names:
+ * Variables of Istio's ztunnel that have no effect here. Nobody should find that out by an
+ * incident: what is merely absent is named in a warning at start; what would be less safe without
+ * its effect (a stricter cipher policy that is not applied, say) is refused. Source of the names:
  * istio/ztunnel src/config.rs, src/tls/lib.rs.
  */
 import { MeshError } from "#common/runtime/errors.ts";

@@ -52,8 +52,8 @@ export interface Workload {
   /** Load-balancing weight, 1 unless said otherwise. */
   readonly capacity: number;
   /**
-   * Why nobody is connected to it or from it: it is to be reached in a way that this version does not
-   * know, and any other would be wrong. Absent where all is understood.
+   * Why nobody is connected to it or from it: it is to be reached in a way that this version does
+   * not know, and any other would be wrong. Absent where all is understood.
    */
   readonly unusable?: string;
 }

@@ -12,7 +12,9 @@ export interface ZdsWorkloadInfo {
 export type ZdsRequest =
   /** Proxy this pod; an open descriptor of its network namespace comes beside the message. */
   | { readonly kind: "add"; readonly uid: string; readonly info: ZdsWorkloadInfo }
-  /** The agent knows of this pod and has no descriptor at hand: a ztunnel that serves it goes on. */
+  /**
+   * The agent knows of this pod and has no descriptor at hand: a ztunnel that serves it goes on.
+   */
   | { readonly kind: "keep"; readonly uid: string }
   | { readonly kind: "del"; readonly uid: string }
   /** Everything there is has been said: what was not mentioned is gone. */

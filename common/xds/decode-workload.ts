@@ -37,9 +37,9 @@ const DEFAULT_CLUSTER_ID = "Kubernetes";
 
 /**
  * Parses one Address resource. An enum number that this version does not know is told in
- * `notUnderstood`, and means the safest of what is known; where nothing known is safe, as for the way
- * to reach a workload, the resource is unusable. Throws MeshError INVALID_RESOURCE for what makes no
- * sense in any version, such as an address of other than 4 or 16 bytes.
+ * `notUnderstood`, and means the safest of what is known; where nothing known is safe, as for the
+ * way to reach a workload, the resource is unusable. Throws MeshError INVALID_RESOURCE for what
+ * makes no sense in any version, such as an address of other than 4 or 16 bytes.
  */
 export function decodeAddress(bytes: Uint8Array): MeshAddress {
   const { type } = decodeMessage(wire.AddressSchema, bytes);

@@ -1,6 +1,6 @@
 /**
- * istio.workload.zds from the wire. Fields that this version does not know are passed over; a message
- * whose kind it does not know is refused, because the other side waits for its effect.
+ * istio.workload.zds from the wire. Fields that this version does not know are passed over; a
+ * message whose kind it does not know is refused, because the other side waits for its effect.
  */
 import type { ZdsRequest } from "#common/model/zds.ts";
 import { decodeMessage, invalidResource, requiredText } from "./decode-wire.ts";

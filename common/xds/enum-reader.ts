@@ -20,7 +20,9 @@ export class EnumReader {
     return safe;
   }
 
-  /** The same where nothing is safe: the resource becomes unusable, and the first name stands in. */
+  /**
+   * The same where nothing is safe: the resource becomes unusable, and the first name stands in.
+   */
   required<Name extends string>(
     names: readonly [Name, ...Name[]],
     number: number,

@@ -42,7 +42,7 @@ const REFUSED: Readonly<Record<string, [text: string, why: RegExp]>> = {
   "an unknown payload": ["\xa2\x06\x01x", /no payload that this version knows/],
   nothing: ["", /no payload/],
   "half a message": ["\n\x15\n\x02u1", /cannot parse/],
-  "an add without workload_info": ["\n\x04\n\x02u1", /workload_info of u1 is missing/],
+  "an add without workload_info": ["\n\x04\n\x02u1", /^workload_info of u1/],
   "an add without a uid": ["\n\x02\x12\x00", /uid is missing/],
   "an account without a name": ["\n\x11\n\x02u1\x12\x0b\n\x03web\x12\x04shop", /service account/],
   "a del without a uid": ["\x12\x00", /uid is missing/],

@@ -63,8 +63,8 @@ export class MeshPrograms {
   }
 
   /**
-   * The programs of nodes, as published: istiod-lite gives certificates only to ztunnels that run as
-   * pods.
+   * The programs of nodes, as published: istiod-lite gives certificates only to ztunnels that run
+   * as pods.
    */
   pods(): readonly Pod[] {
     return [...this.#ofNodes.values()].map((program) => program.view(new Date()));

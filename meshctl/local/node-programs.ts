@@ -1,7 +1,7 @@
 /**
  * What runs on a node for the mesh: this project's ztunnel, which captures its pods itself; or a
- * stock ztunnel, and beside it a CNI agent that captures the pods and hands them over. Names, images
- * and accounts are those of Istio's charts.
+ * stock ztunnel, and beside it a CNI agent that captures the pods and hands them over. Names,
+ * images and accounts are those of Istio's charts.
  */
 import { join } from "node:path";
 import type { Pod } from "#common/kubernetes/objects.ts";
@@ -106,8 +106,13 @@ function commonEnv(paths: ClusterPaths, { wiring }: ClusterNode): Record<string,
 }
 
 function ownEnv(paths: ClusterPaths, node: ClusterNode): Record<string, string> {
-  const sandboxes = paths.sandboxes(node.wiring.name);
-  return { ...commonEnv(paths, node), POD_SANDBOXES_DIR: sandboxes, LOG_FORMAT: "text" };
+  return {
+    ...commonEnv(paths, node),
+    // Beside the CA's own files, as in Istio's secret: whoever is on it is out.
+    CRL_PATH: join(paths.ca, "ca-crl.pem"),
+    POD_SANDBOXES_DIR: paths.sandboxes(node.wiring.name),
+    LOG_FORMAT: "text",
+  };
 }
 
 function stockEnv(paths: ClusterPaths, node: ClusterNode): Record<string, string> {

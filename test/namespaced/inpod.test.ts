@@ -1,20 +1,20 @@
-/**
- * Our ztunnel in the place of a stock one: its pods come from a CNI agent by ZDS, or its state from a
- * local file.
- */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after } from "node:test";
-import { fileURLToPath } from "node:url";
-import { describeInpod } from "#test/support/inpod-scenarios.ts";
+/** Our ztunnel in the place of a stock one: its pods come from a CNI agent, by ZDS. */
+import { after, before, describe, test } from "node:test";
+import { InpodMesh } from "#test/support/inpod-mesh.ts";
+import { AGENT_SCENARIOS } from "#test/support/inpod-scenarios.ts";
+import { ownZtunnel } from "#test/support/own-ztunnel.ts";
 
-const MAIN = fileURLToPath(new URL("../../ztunnel/main.ts", import.meta.url));
+describe("our ztunnel beside a CNI agent", () => {
+  const program = ownZtunnel();
+  let mesh: InpodMesh;
+  before(async () => {
+    mesh = await InpodMesh.start(program.path);
+  });
+  after(async () => {
+    await mesh?.[Symbol.asyncDispose]();
+    program[Symbol.dispose]();
+  });
 
-const folder = mkdtempSync(join(tmpdir(), "own-ztunnel-"));
-const program = join(folder, "ztunnel");
-writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
-chmodSync(program, 0o755);
-after(() => rmSync(folder, { recursive: true }));
-
-describeInpod("our ztunnel", program);
+  for (const [title, scenario] of Object.entries(AGENT_SCENARIOS))
+    test(title, () => scenario(mesh));
+});

@@ -85,7 +85,7 @@ test("a workload is read with its services, and what it leaves out has ztunnel's
   assert.equal(outside?.capacity, 3);
 });
 
-test("a service is read with its addresses, and an endpoint that it names is its workload's", () => {
+test("a service is read with its addresses, and its own endpoints are its workloads'", () => {
   const [web] = services(MESH);
   assert.deepEqual(
     web?.addresses.map(({ network, ip, cidr }) => [network, ip, cidr?.length]),
@@ -156,19 +156,23 @@ const WRONG: Readonly<Record<string, [text: string, why: RegExp]>> = {
   ],
   "a protocol that is not known": [
     "workloads: [{uid: u, namespace: n, workloadIps: [], protocol: MTLS}]",
-    /workloads\[0\]\.protocol takes TCP, HBONE, not MTLS/,
+    /^workloads\[0\]\.protocol takes TCP, HBONE, not MTLS/,
   ],
   "a field that is not known": ["workloads: [{uid: u, namespaces: n}]", /has no field namespaces/],
   "an address that is none": [
     "workloads: [{uid: u, namespace: n, workloadIps: [10.0.0]}]",
-    /workloadIps\[0\] takes an IP address/,
+    /\.workloadIps\[0\] takes an IP address/,
   ],
   "a port that is none": [
     "services: [{name: s, namespace: n, hostname: h, vips: [], ports: {80: 70000}}]",
     /ports\.80 takes a whole number from 0 to 65535/,
   ],
   "an endpoint that is no workload": [
-    "services: [{name: s, namespace: n, hostname: h, vips: [], ports: {}, endpoints: {u: {workloadUid: u, port: {}}}}]",
+    `services:
+     - {name: s, namespace: n, hostname: h, vips: [], ports: {}, endpoints: {u: *u}}`.replace(
+      "*u",
+      "{workloadUid: u, port: {}}",
+    ),
     /n\/h has endpoint u, which is no workload/,
   ],
   "a section that is not known": ["gateways: []", /the configuration has no field gateways/],

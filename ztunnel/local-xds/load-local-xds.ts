@@ -1,7 +1,7 @@
 /**
- * LOCAL_XDS_PATH and LOCAL_XDS: the mesh's state in the YAML of Istio's ztunnel, read once at start,
- * so that no istiod is needed, and one file drives either program. All of it is good or none is
- * used.
+ * LOCAL_XDS_PATH and LOCAL_XDS: the mesh's state in the YAML of Istio's ztunnel, read once at
+ * start, so that no istiod is needed, and one file drives either program. All of it is good or none
+ * is used.
  */
 import { readFile } from "node:fs/promises";
 import { parse, type ScalarTag, type Tags } from "yaml";

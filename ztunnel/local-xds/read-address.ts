@@ -1,4 +1,6 @@
-/** Addresses, ports and gateways of a local file: `network/ip`, `namespace/hostname`, `80: 8080`. */
+/**
+ * Addresses, ports and gateways of a local file: `network/ip`, `namespace/hostname`, `80: 8080`.
+ */
 import type { GatewayAddress, NetworkAddress } from "#common/model/address.ts";
 import { type Cidr, type IpAddress, parseCidr, parseIp } from "#common/model/ip.ts";
 import type { ServicePort } from "#common/model/service.ts";

@@ -1,7 +1,7 @@
 /**
- * Policies of a local file: `rules` is a list (any of) of lists (all of) of lists (any of) of matches.
- * Source of the field names and values: istio/ztunnel src/rbac.rs. Unlike there, a field that is not
- * known is refused: a policy must not mean more than its author wrote.
+ * Policies of a local file: `rules` is a list (any of) of lists (all of) of lists (any of) of
+ * matches. Source of the field names and values: istio/ztunnel src/rbac.rs. Unlike there, a field
+ * that is not known is refused: a policy must not mean more than its author wrote.
  */
 import type {
   Authorization,

@@ -1,7 +1,7 @@
 /**
  * When a pod counts as enrolled that another ztunnel serves: its rules are in place, and that
- * ztunnel has acknowledged it once. A pod that is enrolled stays so while ztunnel is away: peers would
- * be told to send it plaintext.
+ * ztunnel has acknowledged it once. A pod that is enrolled stays so while ztunnel is away: peers
+ * would be told to send it plaintext.
  */
 import type { PodReport } from "#common/model/captured-pod.ts";
 

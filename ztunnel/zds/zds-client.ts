@@ -1,6 +1,6 @@
 /**
- * Our side of ZDS: connects to an istio-cni agent, introduces itself, does what is asked and answers.
- * While the agent is away pods are served as before. Source: istio/ztunnel src/inpod.
+ * Our side of ZDS: connects to an istio-cni agent, introduces itself, does what is asked and
+ * answers. While the agent is away pods are served as before. Source: istio/ztunnel src/inpod.
  */
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

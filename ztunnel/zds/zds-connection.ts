@@ -29,8 +29,8 @@ export class ZdsConnection {
   }
 
   /**
-   * Sends a request, and a copy of `fd` with it; resolves with the error of the answer, "" for none.
-   * Throws MeshError ZDS_GONE where the ztunnel does not answer (any more).
+   * Sends a request, and a copy of `fd` with it; resolves with the error of the answer, "" for
+   * none. Throws MeshError ZDS_GONE where the ztunnel does not answer (any more).
    */
   request(request: ZdsRequest, fd?: number): Promise<string> {
     const result = this.#last.then(async () => {

@@ -1,7 +1,7 @@
 /**
  * The pods that an istio-cni agent has handed over: listeners made in the namespaces it sends, a
- * snapshot compared with what there is, and attempts repeated for what failed. The rules in the pods
- * are the agent's. Source of the semantics: istio/ztunnel src/inpod/statemanager.rs.
+ * snapshot compared with what there is, and attempts repeated for what failed. The rules in the
+ * pods are the agent's. Source of the semantics: istio/ztunnel src/inpod/statemanager.rs.
  */
 import fs from "node:fs";
 import type { CapturedPod, CaptureState } from "#common/model/captured-pod.ts";

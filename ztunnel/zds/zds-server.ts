@@ -1,7 +1,7 @@
 /**
  * The agent's side of ZDS: tells every ztunnel that connects which pods of this node it has to
- * proxy, and what changes. Where two are connected, because one replaces the other, a new pod is the
- * newer one's and a removed one concerns both. Source of the semantics: istio/istio
+ * proxy, and what changes. Where two are connected, because one replaces the other, a new pod is
+ * the newer one's and a removed one concerns both. Source of the semantics: istio/istio
  * cni/pkg/nodeagent/ztunnelserver_linux.go.
  */
 import fs from "node:fs";
@@ -9,11 +9,8 @@ import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import {
-  CAPTURE_BACKOFF_INITIAL_MS,
-  CAPTURE_BACKOFF_MAX_MS,
-  ZDS_CONNECTIONS_MAX,
-} from "#ztunnel/limits.ts";
+import { ZDS_CONNECTIONS_MAX } from "#ztunnel/limits.ts";
+import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_BACKOFF_MAX_MS } from "#ztunnel/capture/limits.ts";
 import {
   listenSeqpacket,
   type SeqpacketConnection,
