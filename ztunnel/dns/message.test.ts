@@ -64,6 +64,7 @@ describe("everything else is not taken for a query for addresses", () => {
       }),
     ],
     ["a compressed name", Buffer.concat([plain.subarray(0, 12), Buffer.of(0xc0, 12, 0, 1, 0, 1)])],
+    ["a label of 64 bytes", makeRaw(["a".repeat(64)])],
     ["a label with a dot in it", makeRaw(["we.b"])],
     ["a label with a zero in it", makeRaw(["we\0b"])],
     ["a label beyond ASCII", makeRaw(["w\u00e4b"])],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -10,10 +10,14 @@ import { PodResolver, serversFor } from "./pod-resolver.ts";
 import { parseResolvConf } from "./resolv-conf.ts";
 
 let dir = "";
+const pipes: FileHandle[] = [];
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), "pod-resolver-"));
 });
-after(() => rm(dir, { recursive: true }));
+after(async () => {
+  await Promise.all(pipes.map((pipe) => pipe.close()));
+  await rm(dir, { recursive: true });
+});
 
 const KUBELETS = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 
@@ -55,6 +59,13 @@ describe("a pod's resolver", () => {
     "does not exist": async () => undefined,
     "has no name server": (path) => writeFile(path, "search a.b\n"),
     "is a pipe that nobody writes to": async (path) => void execFileSync("mkfifo", [path]),
+    "is a pipe with a name server in it": async (path) => {
+      execFileSync("mkfifo", [path]);
+      // Open for both directions it neither waits for a reader nor loses what is written.
+      const pipe = await open(path, "r+");
+      pipes.push(pipe);
+      await pipe.write("nameserver 6.6.6.6\n");
+    },
     "is a symbolic link": async (path) => {
       await writeFile(`${path}-target`, "nameserver 6.6.6.6\n");
       await symlink(`${path}-target`, path);
