@@ -2,6 +2,7 @@
  * The chapters of the tour. Each shows one claim with commands that anyone could type, and checks
  * it.
  */
+import { CAPTURE_REPAIRS_ANNOTATION } from "#common/model/captured-pod.ts";
 import type { Narrator } from "./narrator.ts";
 import type { Stage } from "./stage.ts";
 
@@ -19,6 +20,7 @@ export const CHAPTERS: readonly Chapter[] = [
   encryption,
   authorization,
   strict,
+  watchdog,
   metrics,
 ];
 
@@ -158,6 +160,30 @@ async function strict(stage: Stage, narrator: Narrator): Promise<void> {
   );
 }
 
+async function watchdog(stage: Stage, narrator: Narrator): Promise<void> {
+  narrator.chapter("Somebody flushes a pod's rules: noticed, put back, and said on the pod");
+  const pod = await podOf(stage, "storefront");
+  const name = pod?.metadata.name ?? "";
+  const flushedAt = performance.now();
+  await narrator.onPod("storefront", name, ["nft", "flush", "ruleset"]);
+  await stage.waitFor("the repair is said on the pod", async () => {
+    const { annotations = {} } = (await podOf(stage, "storefront"))?.metadata ?? {};
+    return annotations[CAPTURE_REPAIRS_ANNOTATION] !== undefined;
+  });
+  const seconds = ((performance.now() - flushedAt) / 1000).toFixed(1);
+  const rules = await narrator.onPod("storefront", name, ["nft", "list", "tables"]);
+  await narrator.meshctl("get", "pods", "-n", "storefront");
+  const repairs = await accessLog(stage, ["ztunnel-node1"], /capture was lost/);
+  narrator.lines("meshctl logs ztunnel-node1 -n istio-system", repairs.slice(-1));
+  const answer = await narrator.meshctl(
+    ...["exec", "deploy/storefront", "-n", "storefront", "--", ...CHARGE],
+  );
+  narrator.proves(
+    `all of it is back and said ${seconds} s after the flush; calls go on as before`,
+    rules.output.includes("istio-ambient-nat") && answer.exitCode === 0,
+  );
+}
+
 async function metrics(_stage: Stage, narrator: Narrator): Promise<void> {
   narrator.chapter("And it is counted, under the names that Istio's dashboards know");
   const url = "http://localhost:15020/metrics";
@@ -224,7 +250,10 @@ async function podNames(stage: Stage): Promise<readonly string[]> {
   return (await pods(stage)).map(({ metadata }) => metadata.name).sort();
 }
 
+async function podOf(stage: Stage, namespace: string): Promise<ListedPod | undefined> {
+  return (await pods(stage)).find(({ metadata }) => metadata.namespace === namespace);
+}
+
 async function podAddress(stage: Stage, namespace: string): Promise<string> {
-  const pod = (await pods(stage)).find(({ metadata }) => metadata.namespace === namespace);
-  return pod?.status?.podIP ?? "";
+  return (await podOf(stage, namespace))?.status?.podIP ?? "";
 }

@@ -51,6 +51,12 @@ export class Narrator {
     return this.#show({ exitCode, output: output.split("\n").filter(filter).join("\n") });
   }
 
+  /** Runs a command in a pod's network and shows both. */
+  async onPod(namespace: string, pod: string, argv: readonly string[]): Promise<CommandResult> {
+    this.#command([`(in the network of ${namespace}/${pod})`, ...argv]);
+    return this.#show(await this.#stage.onPod(namespace, pod, argv));
+  }
+
   /** Shows lines that came from elsewhere, e.g. a log or a packet capture. */
   lines(source: string, lines: readonly string[]): void {
     this.#command([source]);
@@ -78,6 +84,7 @@ export class Narrator {
   }
 
   #show(result: CommandResult): CommandResult {
+    if (result.output.trim() === "") return result;
     const lines = result.output.trimEnd().split("\n");
     for (const line of lines.slice(0, MAX_LINES).flatMap(wrap)) this.#print(`     ${line}\n`);
     if (lines.length > MAX_LINES) this.#print(`     … ${lines.length - MAX_LINES} more lines\n`);

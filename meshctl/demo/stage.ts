@@ -88,8 +88,13 @@ export class Stage {
   async onNode(node: string, argv: readonly string[]): Promise<CommandResult> {
     const info = await this.#cluster.client.info();
     const pid = info.nodes.find((candidate) => candidate.name === node)?.pid;
-    const netns = `${this.#cluster.client.outside("/proc")}/${pid}/ns/net`;
-    return run("nsenter", [`--net=${netns}`, "--", ...argv]);
+    return this.#inNetns(pid, argv);
+  }
+
+  /** Runs `argv` in a pod's network, with the machine's own files. */
+  async onPod(namespace: string, name: string, argv: readonly string[]): Promise<CommandResult> {
+    const { sandboxPid } = await this.#cluster.client.pod(namespace, name);
+    return this.#inNetns(sandboxPid, argv);
   }
 
   /**
@@ -128,6 +133,11 @@ export class Stage {
       }
       await sleep(50);
     }
+  }
+
+  #inNetns(pid: number | undefined, argv: readonly string[]): Promise<CommandResult> {
+    const netns = `${this.#cluster.client.outside("/proc")}/${pid}/ns/net`;
+    return run("nsenter", [`--net=${netns}`, "--", ...argv]);
   }
 
   #write(file: string, text: string): Promise<void> {

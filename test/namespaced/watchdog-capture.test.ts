@@ -1,6 +1,6 @@
 /**
- * A pod's capture is taken away under traffic (D4.7, D4.9): noticed, put back, counted, shown on the
- * pod; and nothing that STRICT refuses is served meanwhile, nor goes on in plaintext after.
+ * A pod's capture is taken away under traffic (D4.7, D4.9): noticed, put back, counted, shown on
+ * the pod; and nothing that STRICT refuses is served meanwhile, nor goes on in plaintext after.
  */
 import assert from "node:assert/strict";
 import type net from "node:net";
@@ -72,7 +72,7 @@ describe("a captured pod whose rules are taken away", () => {
       { timeoutMs: DETECTED_WITHIN_MS },
     );
 
-  test("is refused by STRICT meanwhile; its connections that stand go on; the pod says so", async () => {
+  test("is refused by STRICT meanwhile, and keeps its connections; the pod says so", async () => {
     const standing = await dial("shop/web");
     assert.equal(await echo(standing), "ping");
     for (let flush = 1; flush <= 3; flush++) {
@@ -90,7 +90,10 @@ describe("a captured pod whose rules are taken away", () => {
     });
     assert.equal(redirectionOf(await cluster.pod(CLIENT)), "enabled");
     // The server has seen nobody but its own ztunnel: what came in plaintext was refused.
-    assert.deepEqual([...clientPorts].filter((port) => seenPorts.has(port)), []);
+    assert.deepEqual(
+      [...clientPorts].filter((port) => seenPorts.has(port)),
+      [],
+    );
     standing.destroy();
   });
 

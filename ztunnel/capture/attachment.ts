@@ -2,10 +2,10 @@
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { CAPTURE_EVENT_PAUSE_MS } from "#ztunnel/limits.ts";
 import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { NamespaceMonitor } from "#ztunnel/sys/netlink-monitor.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { CAPTURE_EVENT_PAUSE_MS } from "./limits.ts";
 import { migrateWaitingConnections } from "./listener-handover.ts";
 import type { ListenerSink } from "./listener-sink.ts";
 import { openPodListeners, socketInodes } from "./pod-listeners.ts";
@@ -35,7 +35,9 @@ export interface Attachment extends Place {
   rules: InstalledRules | undefined;
 }
 
-/** Throws what opening or handing over the listeners threw; nothing is left open then but `netns`. */
+/**
+ * Throws what opening or handing over the listeners threw; nothing is left open then but `netns`.
+ */
 export async function attach(
   deps: AttachmentDeps,
   place: Place,

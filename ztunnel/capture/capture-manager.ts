@@ -11,6 +11,7 @@ import type {
 } from "#common/model/captured-pod.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import type { HostProbes } from "./host-probes.ts";
 import {
   CAPTURE_BACKOFF_INITIAL_MS,
   CAPTURE_BACKOFF_MAX_MS,
@@ -18,8 +19,7 @@ import {
   CAPTURE_CONCURRENCY,
   CAPTURE_FAILED_AFTER,
   REPAIR_INTERVAL_MS,
-} from "#ztunnel/limits.ts";
-import type { HostProbes } from "./host-probes.ts";
+} from "./limits.ts";
 import { type CaptureOutcome, PodCapture, type PodCaptureDependencies } from "./pod-capture.ts";
 import { PodReports } from "./pod-reports.ts";
 import type { Problem } from "./pod-rules.ts";
@@ -44,7 +44,9 @@ interface Entry {
   repairs: PodRepairs | undefined;
   /** Why it is reported as unstable; "" if it is not. */
   unstable: string;
-  /** The next attempt has its time: what is heard of the pod, our own doing maybe, changes nothing. */
+  /**
+   * The next attempt has its time: what is heard of the pod, our own doing maybe, changes nothing.
+   */
   isHeldBack: boolean;
 }
 
@@ -187,8 +189,10 @@ export class CaptureManager {
 
   /** Whoever takes the capture away again and again has to be found: said once, and on the pod. */
   #isUnstable(entry: Entry, problems: readonly Problem[]): void {
-    const found = problems.map((problem) => problem.found).join("; ");
     if (entry.unstable === "") {
+      const found = problems.map((problem) => problem.found).join("; ");
+      const everyS = REPAIR_INTERVAL_MS / 1000;
+      entry.unstable = `lost again and again, put back every ${everyS} s: ${found}`;
       this.#options.log.error("somebody keeps taking a pod's capture away", {
         pod: nameOf(entry.pod),
         found,
@@ -196,7 +200,6 @@ export class CaptureManager {
         hint: "see who changes the rules: nsenter -t PID -n nft monitor",
       });
     }
-    entry.unstable = `lost again and again, put back every ${REPAIR_INTERVAL_MS / 1000} s: ${found}`;
     this.#report(entry, this.#reports.stateOf(entry.pod.uid), entry.unstable);
   }
 
@@ -225,8 +228,9 @@ export class CaptureManager {
   }
 
   /**
-   * A check or repair that could not be made, for lack of descriptors say: a pod that peers reach by
-   * HBONE stays announced, or they would be told to send plaintext. After a few it is said there.
+   * A check or repair that could not be made, for lack of descriptors say: a pod that peers reach
+   * by HBONE stays announced, or they would be told to send plaintext. After a few it is said
+   * there.
    */
   #threw(uid: string, message: string): void {
     const entry = this.#entries.get(uid);

@@ -5,22 +5,29 @@
  *   searching -> listening -> programming -> captured
  *       ^            ^             ^            |
  *       |            |             +------------+  rules lost: applied again
- *       |            +--------------------------+  listeners, addresses or IPv6 changed: listens anew
- *       +---------------------------------------+  another namespace, or none: searched anew
+ *       |            +--------------------------+  listeners, addresses or IPv6 changed: listens
+ *       anew +---------------------------------------+  another namespace, or none: searched anew
  *
  * Listeners come before rules and go after them, so that no connection is redirected to nobody.
  */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY } from "#ztunnel/limits.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
 import { type Attachment, type AttachmentDeps, attach, detach, type Place } from "./attachment.ts";
+import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY } from "./limits.ts";
 import type { ProbeAdmission } from "./listener-sink.ts";
 import { hasIpv6 } from "./netns-ipv6.ts";
 import { evictListeners, findListenerProblems } from "./pod-listeners.ts";
 import type { NetnsSearch, PodNetnsFinder } from "./pod-netns.ts";
-import { checkRules, findRemains, installRules, type Problem, removeRules } from "./pod-rules.ts";
+import {
+  checkRules,
+  findRemains,
+  installRules,
+  type Problem,
+  removeRedirects,
+  removeRules,
+} from "./pod-rules.ts";
 import { RepairBudget } from "./repair-budget.ts";
 import { UncapturedConnections } from "./uncaptured-connections.ts";
 
@@ -83,7 +90,9 @@ export class PodCapture {
     return this.#attachment !== undefined;
   }
 
-  /** Whether it had to be left broken for a while, and not enough time has passed in peace since. */
+  /**
+   * Whether it had to be left broken for a while, and not enough time has passed in peace since.
+   */
   get isUnstable(): boolean {
     return this.#budget.isStrained;
   }
@@ -98,8 +107,15 @@ export class PodCapture {
     const { sys, finder, probes } = this.#deps;
     const search = await finder.find(attachment.pod);
     if (search.kind === "found") sys.closeNetns(search.netns);
-    if (this.#isAttachedTo(search)) await removeRules(this.#deps, attachment.netns);
-    await this.#detach();
+    if (this.#isAttachedTo(search)) {
+      await removeRedirects(this.#deps, attachment.netns);
+      // Connections are reset while the resets still reach their clients.
+      await this.#deps.sink.remove(attachment.pod.uid);
+      await removeRules(this.#deps, attachment.netns);
+      this.abandon();
+    } else {
+      await this.#detach();
+    }
     await probes.withdraw(attachment.pod.uid);
   }
 
@@ -143,8 +159,8 @@ export class PodCapture {
   }
 
   /**
-   * Takes over `netns`: it is kept open or closed. Returns what is attached now, and whose listeners
-   * are in its way.
+   * Takes over `netns`: it is kept open or closed. Returns what is attached now, and whose
+   * listeners are in its way.
    */
   async #attach(
     pod: CapturedPod,

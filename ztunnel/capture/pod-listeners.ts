@@ -6,10 +6,11 @@ import fs from "node:fs";
 import { formatSocketAddress, type IpAddress, parseIp } from "#common/model/ip.ts";
 import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { LISTENER_BACKLOG, LISTENER_EVICTION_ATTEMPTS } from "#ztunnel/limits.ts";
+import { LISTENER_BACKLOG } from "#ztunnel/limits.ts";
 import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { asCalledFrom, TCP_LISTENING, type TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
+import { LISTENER_EVICTION_ATTEMPTS } from "./limits.ts";
 import type { PodListeners } from "./listener-sink.ts";
 import { isZtunnelMark, ZTUNNEL_MARK } from "./rules.ts";
 

@@ -1,6 +1,6 @@
 /** What became of each pod, and who has still to hear of it. */
 import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
-import { CAPTURE_REPORT_DELAY_MS } from "#ztunnel/limits.ts";
+import { CAPTURE_REPORT_DELAY_MS } from "./limits.ts";
 
 /** What a report says of a pod. */
 export type PodStanding = Pick<PodReport, "state" | "message" | "repairs">;

@@ -9,6 +9,7 @@ import {
   countRules,
   POD_TABLES,
   type PodRuleOptions,
+  podRedirectsRemoval,
   podRuleset,
   podRulesRemoval,
   policyRoutes,
@@ -36,7 +37,7 @@ export interface InstalledRules {
 /** Something that is not as it was put in place. */
 export interface Problem {
   readonly reason: RepairReason;
-  /** For people: "the nftables table istio-ambient-nat is gone". */
+  /** For people: "nftables tables are gone: istio-ambient-nat". */
   readonly found: string;
 }
 
@@ -81,8 +82,8 @@ export async function installRules(
 
 /**
  * What is wrong with the rules of a namespace that this process has not put any in. None is right
- * before the first capture, all is right after an earlier ztunnel. Its policy routes tell of one too:
- * they outlive what a flush of nftables takes.
+ * before the first capture, all is right after an earlier ztunnel. Its policy routes tell of one
+ * too: they outlive what a flush of nftables takes.
  */
 export function findRemains(
   deps: RulesDeps,
@@ -91,15 +92,13 @@ export function findRemains(
 ): Problem | undefined {
   const capturedBefore = capturedByUs || hasPolicyRoute(deps, netns, "ipv4");
   const tables = readTables(deps, netns);
-  const missing = POD_TABLES.filter((_, i) => tables[i] === undefined);
-  if (missing.length === 0) return undefined;
-  if (missing.length === POD_TABLES.length && !capturedBefore) return undefined;
-  return { reason: "rules-missing", found: `nftables tables are gone: ${missing.join(", ")}` };
+  const isEmpty = tables.every((table) => table === undefined);
+  return isEmpty && !capturedBefore ? undefined : goneTables(tables)[0];
 }
 
 /**
- * What is wrong with rules and routes, with the generation that was looked at. Unless `full`, rules
- * whose generation has not changed are taken as being in place, and routes are not looked at.
+ * What is wrong with rules and routes, with the generation that was looked at: rules are as they were
+ * as long as that is. Routes are looked at if the rules have changed, or `full`.
  */
 export function checkRules(
   deps: RulesDeps,
@@ -109,16 +108,24 @@ export function checkRules(
 ): { readonly problems: readonly Problem[]; readonly generation: number } {
   const { sys } = deps;
   const generation = sys.inNetns(netns, () => sys.nftGeneration());
-  if (generation === installed.generation && !full) return { problems: [], generation };
-  const tables = readTables(deps, netns);
-  const problems = POD_TABLES.flatMap(
-    (name, i) => compareTable(name, installed.tables[i], tables[i]) ?? [],
-  );
+  const isSame = generation === installed.generation;
+  if (isSame && !full) return { problems: [], generation };
+  const tables = isSame ? installed.tables : readTables(deps, netns);
+  const problems = [
+    ...goneTables(tables),
+    ...POD_TABLES.flatMap((name, i) => compareTable(name, installed.tables[i], tables[i]) ?? []),
+  ];
   const unrouted = families(installed.options).filter((f) => !hasPolicyRoute(deps, netns, f));
   const routes = unrouted.map((family): Problem => {
     return { reason: "policy-route", found: `the ${family} policy rule or its route is gone` };
   });
   return { problems: [...problems, ...routes], generation };
+}
+
+/** New connections pass ztunnel by; those that pass through it go on. No rules, nothing to do. */
+export async function removeRedirects({ sys }: RulesDeps, netns: Netns): Promise<void> {
+  const input = podRedirectsRemoval();
+  await runInNetns(sys, netns, { command: "nft", args: ["-f", "-"], input });
 }
 
 /** Removes everything `installRules` made; succeeds where there is nothing. */
@@ -142,14 +149,18 @@ function readTables({ sys, netlink }: RulesDeps, netns: Netns): (NftTable | unde
   return sys.inNetns(netns, () => POD_TABLES.map((name) => netlink.nftTable(name)));
 }
 
+function goneTables(tables: readonly (NftTable | undefined)[]): Problem[] {
+  const gone = POD_TABLES.filter((_, i) => tables[i] === undefined);
+  if (gone.length === 0) return [];
+  return [{ reason: "rules-missing", found: `nftables tables are gone: ${gone.join(", ")}` }];
+}
+
 function compareTable(
   name: string,
   before: NftTable | undefined,
   now: NftTable | undefined,
 ): Problem | undefined {
-  if (now === undefined) {
-    return { reason: "rules-missing", found: `the nftables table ${name} is gone` };
-  }
+  if (now === undefined) return undefined;
   const missing = (before?.rules ?? 0) - now.rules;
   if (missing > 0) {
     const found = `${missing} of ${before?.rules} rules of the nftables table ${name} are gone`;
@@ -172,7 +183,7 @@ async function installPolicyRoutes(deps: RulesDeps, netns: Netns, family: Family
     "POLICY_ROUTE_NOT_IN_EFFECT",
     `replies of the pod are not routed to ztunnel (${family}): ${why}`,
     {
-      hint: `see what comes before rule ${RULE_PRIORITY}: nsenter -t PID -n ip ${flag(family)} rule`,
+      hint: `see what comes before ${RULE_PRIORITY}: nsenter -t PID -n ip ${flag(family)} rule`,
     },
   );
 }

@@ -2,7 +2,7 @@
  * How often something is put back that somebody keeps taking away: a few times at once, then at a
  * steady pace. A token bucket.
  */
-import { REPAIR_BURST, REPAIR_INTERVAL_MS } from "#ztunnel/limits.ts";
+import { REPAIR_BURST, REPAIR_INTERVAL_MS } from "./limits.ts";
 
 export class RepairBudget {
   readonly #now: () => number;

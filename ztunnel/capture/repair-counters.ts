@@ -1,4 +1,6 @@
-/** The figures of a node's capture; how often what was lost and put back, of all pods and of each. */
+/**
+ * The figures of a node's capture; how often what was lost and put back, of all pods and of each.
+ */
 import type { PodRepairs, RepairReason } from "#common/model/captured-pod.ts";
 import type { Problem } from "./pod-rules.ts";
 

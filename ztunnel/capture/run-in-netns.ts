@@ -5,8 +5,8 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { MeshError } from "#common/runtime/errors.ts";
-import { NETNS_COMMAND_OUTPUT_BYTES, NETNS_COMMAND_TIMEOUT_MS } from "#ztunnel/limits.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { NETNS_COMMAND_OUTPUT_BYTES, NETNS_COMMAND_TIMEOUT_MS } from "./limits.ts";
 
 export interface CommandResult {
   readonly exitCode: number;

@@ -8,10 +8,10 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { formatSocketAddress, type IpAddress } from "#common/model/ip.ts";
 import { DNS_PROXY_PORT, OUTBOUND_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { CONNECTIONS_ENDED_PER_TURN, UNCAPTURED_CONNECTIONS_KEPT } from "#ztunnel/limits.ts";
 import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { TCP_CONNECTION_STATES, TCP_LISTENING, type TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
+import { CONNECTIONS_ENDED_PER_TURN, UNCAPTURED_CONNECTIONS_KEPT } from "./limits.ts";
 import { addressesIn } from "./netns-addresses.ts";
 import { isZtunnelMark, PROBE_SOURCE_IPV4, PROBE_SOURCE_IPV6 } from "./rules.ts";
 
@@ -34,12 +34,16 @@ export class UncapturedConnections {
     this.#netlink = netlink;
   }
 
-  /** Whether the pod has been captured in this namespace: what comes later has no right to go on. */
+  /**
+   * Whether the pod has been captured in this namespace: what comes later has no right to go on.
+   */
   get areKnown(): boolean {
     return this.#areKnown;
   }
 
-  /** Those that stand now may go on, if this is the first time. Returns how many are ended: none. */
+  /**
+   * Those that stand now may go on, if this is the first time. Returns how many are ended: none.
+   */
   async keep(netns: Netns, pod: CapturedPod): Promise<0> {
     if (this.#areKnown) return 0;
     const all = (await this.#find(netns, pod)).map(({ cookie }) => cookie);
@@ -48,7 +52,9 @@ export class UncapturedConnections {
     return 0;
   }
 
-  /** Ends all that may not go on; returns how many that were. Throws what the kernel has against it. */
+  /**
+   * Ends all that may not go on; returns how many that were. Throws what the kernel has against it.
+   */
   async end(netns: Netns, pod: CapturedPod): Promise<number> {
     this.#areKnown = true;
     // A list is no snapshot: of a new connection it may show one end and not the other.
@@ -114,7 +120,8 @@ export function findUncaptured(
   });
 }
 
-function endConnection(netlink: Netlink, { handle, local, remote }: TcpSocketInfo): void {
+/** Resets it, or at least has its next packet redirected. Throws what else the kernel says. */
+export function endConnection(netlink: Netlink, { handle, local, remote }: TcpSocketInfo): void {
   try {
     netlink.destroyTcp(handle);
   } catch (error) {

@@ -24,8 +24,8 @@ export interface MonitorOptions {
   /** Called from the event loop, at once after the first of several changes. */
   readonly onChange: () => void;
   /**
-   * After a call the sockets are left alone for so long: whoever changes things without end costs no
-   * more than one call in this time. What comes meanwhile makes a call after it.
+   * After a call the sockets are left alone for so long: whoever changes things without end costs
+   * no more than one call in this time. What comes meanwhile makes a call after it.
    */
   readonly pauseMs: number;
 }

@@ -55,7 +55,9 @@ export class NetlinkSocket implements Disposable {
     throw new MeshError(code, `listening to netlink events failed: ${code}`);
   }
 
-  /** The one answer to a question. Throws the kernel's refusal with the errno's name as the code. */
+  /**
+   * The one answer to a question. Throws the kernel's refusal with the errno's name as the code.
+   */
   ask(request: NetlinkRequest): NetlinkMessage {
     this.#send(request);
     const [message] = [...decodeMessages(this.#receive())];
@@ -82,8 +84,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Reads and drops up to `count` datagrams of events. False if there were none. An overrun (ENOBUFS)
-   * is an event too.
+   * Reads and drops up to `count` datagrams of events. False if there were none. An overrun
+   * (ENOBUFS) is an event too.
    */
   drain(count: number): boolean {
     for (let read = 0; read < count; read++) {

@@ -1,7 +1,7 @@
 /**
- * What a namespace is asked through netlink. All calls are about the namespace that the thread is in
- * (`Syscalls.inNetns`), synchronous unless said otherwise, and throw a MeshError whose code is the
- * errno name.
+ * What a namespace is asked through netlink. All calls are about the namespace that the thread is
+ * in (`Syscalls.inNetns`), synchronous unless said otherwise, and throw a MeshError whose code is
+ * the errno name.
  */
 import type { IpAddress, SocketAddress } from "#common/model/ip.ts";
 import { deleteConntrackEntry } from "./conntrack-entry.ts";

@@ -1,4 +1,6 @@
-/** Where the kernel would send a packet with a mark: the rules and routes at work, in one answer. */
+/**
+ * Where the kernel would send a packet with a mark: the rules and routes at work, in one answer.
+ */
 import type { IpAddress } from "#common/model/ip.ts";
 import { ipToBytes } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";

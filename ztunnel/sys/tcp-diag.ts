@@ -49,7 +49,8 @@ export interface TcpSocketInfo {
 
 /**
  * In pieces, each a moment's work: a long list need not hold up others. It is the namespace of the
- * call that is read, whenever the pieces are asked for. To be read to its end, or returned.
+ * call that is read, whenever the pieces are asked for. To be read
+ * from its beginning on: a list that nobody begins to read keeps its socket.
  */
 export function readTcpSockets(libc: Libc, states: number): Generator<TcpSocketInfo[]> {
   return pieces(new NetlinkSocket(libc, NETLINK_SOCK_DIAG), states);
@@ -66,8 +67,8 @@ function* pieces(own: NetlinkSocket, states: number): Generator<TcpSocketInfo[]>
 }
 
 /**
- * Ends a connection, or a listener, as if it had been reset: its owner gets ECONNABORTED. Throws ENOENT
- * where it is gone, EOPNOTSUPP where the kernel was built without CONFIG_INET_DIAG_DESTROY.
+ * Ends a connection, or a listener, as if it had been reset: its owner gets ECONNABORTED. Throws
+ * ENOENT where it is gone, EOPNOTSUPP where the kernel was built without CONFIG_INET_DIAG_DESTROY.
  */
 export function destroyTcp(libc: Libc, { family, id }: TcpSocketInfo["handle"]): void {
   using socket = new NetlinkSocket(libc, NETLINK_SOCK_DIAG);
