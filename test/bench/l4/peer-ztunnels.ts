@@ -12,10 +12,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import { hasPolicyRule, podRuleset, policyRoutes } from "#ztunnel/capture/rules.ts";
+import type { ZdsServedPod } from "#ztunnel/zds/zds-server.ts";
 import type { Contender } from "./contender.ts";
 import type { Mode } from "./metrics.ts";
+import { type ServedPods, servePods } from "./served-pods.ts";
 import { MESH_NAMESPACE, NODES, PODS } from "./topology.ts";
-import { serveZds, type ZdsPod, type ZdsServer } from "./zds-server.ts";
 
 const CLUSTER_ID = "Kubernetes";
 const START_TIMEOUT_MS = 15_000;
@@ -24,7 +25,7 @@ const LOG_TAIL_BYTES = 1500;
 interface RunningPeer {
   readonly node: string;
   readonly child: ChildProcess;
-  readonly zds: ZdsServer;
+  readonly zds: ServedPods;
   readonly netnsFds: readonly number[];
   readonly log: string;
 }
@@ -104,7 +105,7 @@ export class PeerZtunnels implements Contender {
   async #startOn(node: string, dir: string, state: string): Promise<RunningPeer> {
     const pods = await this.#zdsPods(node);
     const socket = join(dir, `${node}.sock`);
-    const zds = serveZds(socket, pods);
+    const zds = servePods(socket, pods);
     const log = join(dir, `${node}.log`);
     const logFd = openSync(log, "w");
     const netns = await this.#cluster.nodeNetns(node);
@@ -120,14 +121,12 @@ export class PeerZtunnels implements Contender {
     return { node, child, zds, netnsFds: pods.map(({ netnsFd }) => netnsFd), log };
   }
 
-  #zdsPods(node: string): Promise<ZdsPod[]> {
+  #zdsPods(node: string): Promise<ZdsServedPod[]> {
     const here = PODS.filter((pod) => pod.node === node);
     return Promise.all(
       here.map(async ({ name }) => ({
         uid: `uid-${name}`,
-        name,
-        namespace: MESH_NAMESPACE,
-        serviceAccount: name,
+        info: { name, namespace: MESH_NAMESPACE, serviceAccount: name },
         netnsFd: openSync(await this.#cluster.podNetns(`${MESH_NAMESPACE}/${name}`), "r"),
       })),
     );
