@@ -77,6 +77,11 @@ const FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "==");
 const POLICY_RULE =
   `fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} ` +
   `pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`;
+/**
+ * Of connections older than the rules, conntrack first sees one in the middle. Redirected there, it
+ * would be reset, or its client left to wait for ever (our own addition).
+ */
+const FIRST_SEGMENT = "tcp flags & (fin | syn | rst | ack) == syn";
 const NOT_FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "!=");
 
 /**
@@ -88,6 +93,16 @@ export function podRuleset(options: PodRuleOptions): string {
   const { dnsCapture = false } = options;
   const tables = [rawTable(dnsCapture), mangleTable(), natTable(options, families)];
   return [podRulesRemoval(), ...tables].join("\n");
+}
+
+/**
+ * One transaction after which new connections are the pod's own, while those that were redirected
+ * stay so. Removing the table takes the address translation from under them: not even a reset would
+ * find its way, and clients that wait for an answer would wait for ever.
+ */
+export function podRedirectsRemoval(): string {
+  const chains = ["istio-prerouting", "istio-output"];
+  return chains.map((name) => `flush chain inet ${NAT_TABLE} ${name}\n`).join("");
 }
 
 /** One transaction that removes the pod's tables; it succeeds where there are none. */
@@ -187,7 +202,7 @@ function inboundRules(families: readonly Family[]): string[] {
     ...families.map(
       ({ ip, loopback }) =>
         `${ip} daddr != ${loopback} tcp dport != ${HBONE_PORT} ${NOT_FROM_ZTUNNEL} ` +
-        `redirect to :${INBOUND_PLAINTEXT_PORT}`,
+        `${FIRST_SEGMENT} redirect to :${INBOUND_PLAINTEXT_PORT}`,
     ),
   ];
 }
@@ -201,7 +216,7 @@ function outboundRules(families: readonly Family[], dnsCapture: boolean): string
     ...families.map(
       ({ ip, loopback }) =>
         `${ip} daddr != ${loopback} meta l4proto tcp ${NOT_FROM_ZTUNNEL} ` +
-        `redirect to :${OUTBOUND_PORT}`,
+        `${FIRST_SEGMENT} redirect to :${OUTBOUND_PORT}`,
     ),
   ];
 }
