@@ -8,6 +8,7 @@ import { AdsTestServer, names, RawStream } from "./ads-test-server.ts";
 const noWrites = {
   setPodAnnotation: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
+  setAddresses: () => Promise.resolve(),
   recordEvent: () => Promise.resolve(),
 };
 

@@ -23,6 +23,7 @@ const ambient = makeNamespace("shop", { "istio.io/dataplane-mode": "ambient" });
 const noWrites = {
   setPodAnnotation: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
+  setAddresses: () => Promise.resolve(),
   recordEvent: () => Promise.resolve(),
 };
 
