@@ -38,16 +38,7 @@ export function meshHandlers(
         onState({ ...NOTHING, addresses, removedAddresses });
       },
     }),
-    ResourceHandler.of({
-      typeUrl: AUTHORIZATION_TYPE,
-      decode: (bytes) => decodeAuthorization(bytes, policyOptions),
-      complain: ({ unreadable }) => unreadable?.join("; "),
-      apply: (upserts, removedPolicies, rejected) => {
-        const policies = upserts.map(({ value }) => value);
-        const unreadablePolicies = rejected.map(({ name }) => name);
-        onState({ ...NOTHING, policies, removedPolicies, unreadablePolicies });
-      },
-    }),
+    policyHandler(onState, policyOptions),
   ];
   if (onCapturedPods === undefined) return handlers;
   const captured = ResourceHandler.of({
@@ -61,4 +52,21 @@ export function meshHandlers(
     },
   });
   return [...handlers, captured];
+}
+
+/** What cannot be read of a policy is told, and what is left of it is in force. */
+function policyHandler(
+  onState: (update: StateUpdate) => void,
+  options: DecodeAuthorizationOptions,
+): ResourceHandler {
+  return ResourceHandler.of({
+    typeUrl: AUTHORIZATION_TYPE,
+    decode: (bytes) => decodeAuthorization(bytes, options),
+    complain: ({ unreadable }) => unreadable?.join("; "),
+    apply: (upserts, removedPolicies, rejected) => {
+      const policies = upserts.map(({ value }) => value);
+      const unreadablePolicies = rejected.map(({ name }) => name);
+      onState({ ...NOTHING, policies, removedPolicies, unreadablePolicies });
+    },
+  });
 }

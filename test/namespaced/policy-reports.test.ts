@@ -1,6 +1,7 @@
 /**
- * Policies that decide nothing: dry runs and AUDIT, on real connections. What they would have done is in
- * the access log, in the metrics and in the policies' statuses; nobody is let in or kept out by them.
+ * Policies that decide nothing: dry runs and AUDIT, on real connections. What they would have done
+ * is in the access log, in the metrics and in the policies' statuses; nobody is let in or kept out
+ * by them.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

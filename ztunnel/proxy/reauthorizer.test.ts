@@ -1,4 +1,6 @@
-/** Established connections under policies that change: who is cut, when, and in how large slices. */
+/**
+ * Established connections under policies that change: who is cut, when, and in how large slices.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Authorization } from "#common/model/authorization.ts";

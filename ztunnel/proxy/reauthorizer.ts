@@ -31,8 +31,8 @@ interface Standing {
   /** How often it was marked. */
   epoch: number;
   /**
-   * The epoch that each was judged in, in that order: whoever is judged goes to the end, so that the
-   * first one that is up to date is followed by none that is not.
+   * The epoch that each was judged in, in that order: whoever is judged goes to the end, so that
+   * the first one that is up to date is followed by none that is not.
    */
   readonly connections: Map<StandingConnection, number>;
 }

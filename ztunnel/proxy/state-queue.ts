@@ -1,7 +1,7 @@
 /**
- * State updates on their way into a data worker. The control thread cuts a large one into pieces, but
- * a message port hands over all that it holds in one turn of the event loop: here they take turns
- * with traffic again.
+ * State updates on their way into a data worker. The control thread cuts a large one into pieces,
+ * but a message port hands over all that it holds in one turn of the event loop: here they take
+ * turns with traffic again.
  */
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import { STATE_SLICE_MS } from "../limits.ts";

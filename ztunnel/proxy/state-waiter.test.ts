@@ -1,4 +1,6 @@
-/** Connections that wait for policies, or for their pod's record: bounded in time, number and cost. */
+/**
+ * Connections that wait for policies, or for their pod's record: bounded in time, number and cost.
+ */
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { ProxyState } from "#ztunnel/state/proxy-state.ts";

@@ -30,8 +30,8 @@ export class StateWaiter {
   }
 
   /**
-   * To be called after each change of the state. Those who wait are looked at in slices: a crowd that
-   * is let go at once must not stop the event loop.
+   * To be called after each change of the state. Those who wait are looked at in slices: a crowd
+   * that is let go at once must not stop the event loop.
    */
   stateChanged(): void {
     if (this.#checks.size === 0) return;
@@ -67,10 +67,9 @@ export class StateWaiter {
     }, POLICY_WAIT_MS);
     if (policies !== undefined) return policies;
     const { missing } = this.#state.policiesFor(workload);
-    return failure(
-      "policies-not-ready",
-      `policies of ${workload.uid} have not arrived or cannot be read: ${missing.slice(0, 5).join(", ")}`,
-    );
+    const named = missing.slice(0, 5).join(", ");
+    const message = `policies of ${workload.uid} have not arrived or cannot be read: ${named}`;
+    return failure("policies-not-ready", message);
   }
 
   /** Synchronous in effect where the value is there: most connections never wait. */

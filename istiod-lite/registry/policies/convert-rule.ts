@@ -1,8 +1,8 @@
 /**
  * Decides what ztunnel enforces of a rule that it cannot enforce whole. Access never widens by it:
  *
- * - ALLOW: a rule with an invalid or an HTTP part is left out, so that less is allowed. So for AUDIT,
- *   which decides nothing.
+ * - ALLOW: a rule with an invalid or an HTTP part is left out, so that less is allowed. So for
+ *   AUDIT, which decides nothing.
  * - DENY: the part is dropped and the rest is enforced, so that more is denied; with nothing left,
  *   an invalid rule denies everything that its policy covers.
  * - The one exception is Istio's: a DENY, or an alternative of one, that asks only for HTTP

@@ -121,8 +121,11 @@ class RuleParser {
       if (targets !== undefined) {
         builder.values(targets[0], entry.values, `${path}.values`);
         builder.values(targets[1], entry.notValues, `${path}.notValues`);
-      } else if (isL7Condition(key)) builder.http(`${path}.key`, key);
-      else builder.invalid(`${path}.key`, entry.key, "no such condition key");
+      } else if (isL7Condition(key)) {
+        builder.http(`${path}.key`, key);
+        for (const list of ["values", "notValues"])
+          builder.refuseEmpty(`${path}.${list}`, entry[list]);
+      } else builder.invalid(`${path}.key`, entry.key, "no such condition key");
     }
     return builder.finish(path, this.#findings);
   }

@@ -35,7 +35,9 @@ export interface EntrySource {
 
 type Fields = Record<string, unknown>;
 
-/** protobuf, and so Istio, takes it for an absent one: what was to name somebody names everybody. */
+/**
+ * protobuf, and so Istio, takes it for an absent one: what was to name somebody names everybody.
+ */
 export const EMPTY_LIST = "the list is empty: leave it out, or list something";
 
 /** Gathers one entry's match and findings. */
@@ -52,12 +54,14 @@ export class EntryBuilder {
     this.#findings.push(invalid(field, value, problem));
   }
 
+  /** Whether the value is a list with nothing in it. */
+  refuseEmpty(field: string, value: unknown): boolean {
+    if (isEmptyList(value)) this.invalid(field, value, EMPTY_LIST);
+    return isEmptyList(value);
+  }
+
   http(field: string, value: unknown): void {
-    if (isAbsent(value)) return;
-    if (isEmptyList(value)) {
-      this.invalid(field, value, EMPTY_LIST);
-      return;
-    }
+    if (isAbsent(value) || this.refuseEmpty(field, value)) return;
     this.#findings.push({ kind: "http", field, value, problem: "ztunnel does not read HTTP" });
   }
 

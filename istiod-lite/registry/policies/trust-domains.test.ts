@@ -51,7 +51,9 @@ test("without aliases only cluster.local means another trust domain, and without
 const DOMAINS = ["td1", "old-td", "td3", "foreign", "cluster.local"];
 const MESH_DOMAINS = ["td1", "old-td", "td3"];
 
-/** Straight from Istio's documentation: any mesh domain stands for all, other ones for themselves. */
+/**
+ * Straight from Istio's documentation: any mesh domain stands for all, other ones for themselves.
+ */
 function naiveNames(written: string, rest: string, peer: ReturnType<typeof makeIdentity>): boolean {
   if (rest !== `ns/${peer.namespace}/sa/${peer.serviceAccount}`) return false;
   if (written === "*") return true;

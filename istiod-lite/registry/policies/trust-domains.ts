@@ -14,8 +14,8 @@ export type TrustDomains = Pick<PolicyOptions, "trustDomain" | "trustDomainAlias
 const PRINCIPAL_PARTS = 5;
 
 /**
- * The principals that one stands for, as written in a policy and without `spiffe://`: itself, unless
- * it names the mesh's trust domain or an alias (perhaps as `*suffix` or `prefix*`), or
+ * The principals that one stands for, as written in a policy and without `spiffe://`: itself,
+ * unless it names the mesh's trust domain or an alias (perhaps as `*suffix` or `prefix*`), or
  * `cluster.local`; then one for each of them.
  */
 export function expandPrincipal(principal: string, domains: TrustDomains): readonly string[] {
