@@ -35,8 +35,8 @@ export class Synced {
   }
 
   /**
-   * `sink`, from then on. A ztunnel that took a pod's connections before it has been told of the mesh
-   * would not know where they go nor who may call: they wait in the listeners' queues instead.
+   * `sink`, from then on. A ztunnel that took a pod's connections before it has been told of the
+   * mesh would not know where they go nor who may call: they wait in the listeners' queues instead.
    */
   gate(sink: ListenerSink): ListenerSink {
     return {
