@@ -4,7 +4,13 @@
  */
 import { after, before, describe, test } from "node:test";
 import { type Call, CLIENTS, NODE_BLOCKS, PORTS, PolicyMesh } from "#test/support/policy-mesh.ts";
-import { allow, deny, peerAuthentication, rule } from "#test/support/policy-objects.ts";
+import {
+  allow,
+  authorizationPolicy,
+  deny,
+  peerAuthentication,
+  rule,
+} from "#test/support/policy-objects.ts";
 import { fabrics } from "./fabrics.ts";
 
 interface Row {
@@ -20,6 +26,13 @@ const inShop = ({ server }: Call) => server !== "staging";
 const inMesh = ({ client }: Call) => client !== "outsider";
 const isFrontend = ({ client }: Call) => client === "frontend";
 const onNode1 = ({ client }: Call) => client === "frontend" || client === "outsider";
+
+const DRY_RUN = { annotations: { "istio.io/dry-run": "true" } };
+
+function audit(name: string, matchLabels?: Readonly<Record<string, string>>): object {
+  const options = { name, ...(matchLabels && { matchLabels }) };
+  return authorizationPolicy({ action: "AUDIT", rules: [{}] }, options);
+}
 
 const ROWS: readonly Row[] = [
   { title: "no policy", policies: [], allowed: () => true },
@@ -84,6 +97,21 @@ const ROWS: readonly Row[] = [
       deny([rule({ source: { principals: [FRONTEND] } })], { name: "d" }),
     ],
     allowed: (call) => !inShop(call) || call.client === "batch",
+  },
+  {
+    title: "a dry run of DENY, and of ALLOW",
+    policies: [deny([{}], { name: "d", ...DRY_RUN }), allow([], { name: "a", ...DRY_RUN })],
+    allowed: () => true,
+  },
+  {
+    title: "AUDIT of everything, for all workloads and by a selector",
+    policies: [audit("all"), audit("db", { app: "db" })],
+    allowed: () => true,
+  },
+  {
+    title: "AUDIT beside an ALLOW",
+    policies: [audit("all"), allow([rule({ source: { principals: [FRONTEND] } })])],
+    allowed: (call) => !inShop(call) || isFrontend(call),
   },
 ];
 
