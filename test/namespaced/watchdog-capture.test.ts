@@ -103,20 +103,19 @@ describe("a captured pod whose rules are taken away", () => {
       const ended = () =>
         cluster.ztunnel("node1").metric("ambient_capture_ended_connections_total");
       const before = { ended: await ended(), repairs: await repairs("rules-missing") };
-      let lost: Promise<unknown> | undefined;
+      let lost: net.Socket | undefined;
       for (let flush = 1; lost === undefined && flush <= 4; flush++) {
         await cluster.inPodNetns(CLIENT, [
           ...["nft", "flush", "chain", "inet", "istio-ambient-nat", "istio-output"],
         ]);
         const socket = await sockets.dial(CLIENT, target);
         const { localPort } = socket;
-        const closed = new Promise((resolve) => void socket.once("close", resolve));
         socket.resume().write("ping");
         await repaired("rules-missing", before.repairs + flush);
-        if (seenPorts.has(localPort)) lost = closed;
+        if (seenPorts.has(localPort)) lost = socket;
       }
       assert.ok(lost, "none of them was fast enough to be uncaptured");
-      await lost;
+      await cluster.until("it is ended", () => lost?.destroyed === true);
       assert.ok((await ended()) > before.ended);
     });
   }

@@ -142,9 +142,9 @@ describe("a captured pod that somebody works on", () => {
       await bed.nft(bed.pod, "flush ruleset\n");
       const opened = await dial();
       assert.equal(await firstWord(opened), "outside");
-      const end = new Promise((resolve) => void opened.once("close", resolve));
+      const end = new Promise<NodeJS.ErrnoException>((resolve) => opened.once("error", resolve));
       await fixture.capture();
-      await end;
+      assert.equal((await end).code, "ECONNABORTED");
       assert.equal(fixture.manager.counters().endedConnections, 1);
       assert.equal(fixture.repairs("rules-missing"), 1);
       assert.equal(await fixture.outbound(), "15001");
