@@ -14,14 +14,14 @@ export const NETNS_COMMAND_OUTPUT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Captured pods are looked at this often at most, whatever is heard of them, each with a jitter of
- * a quarter downwards: for dead listeners, and for changes that no event told of. Measured: 0.2 ms a
- * look, 0.13 ms of CPU per pod and second with 100 pods, 6 descriptors per pod.
+ * a quarter downwards: for dead listeners, and for changes that no event told of. Measured: 0.2 ms
+ * a look, 0.13 ms of CPU per pod and second with 100 pods, 6 descriptors per pod.
  */
 export const CAPTURE_CHECK_INTERVAL_MS = 4_000;
 
 /**
- * Every so many looks, and after each event, all is looked at: rules, routes, addresses: 0.5 ms, and
- * 1 ms more where the rules have changed.
+ * Every so many looks, and after each event, all is looked at: rules, routes, addresses: 0.5 ms,
+ * and 1 ms more where the rules have changed.
  */
 export const CAPTURE_FULL_CHECK_EVERY = 8;
 

@@ -97,8 +97,8 @@ export function findRemains(
 }
 
 /**
- * What is wrong with rules and routes, with the generation that was looked at: rules are as they were
- * as long as that is. Routes are looked at if the rules have changed, or `full`.
+ * What is wrong with rules and routes, with the generation that was looked at: rules are as they
+ * were as long as that is. Routes are looked at if the rules have changed, or `full`.
  */
 export function checkRules(
   deps: RulesDeps,
