@@ -13,6 +13,7 @@ import {
   CERTIFICATE_BACKOFF_MAX_MS,
   CERTIFICATE_CLOCK_CHECK_MS,
   CERTIFICATE_FETCHES,
+  ROOT_CHANGE_DELAY_MS,
   ROOT_CHANGE_SPREAD_MS,
 } from "../limits.ts";
 
@@ -105,7 +106,7 @@ export class CertManager {
   renewAll(): void {
     for (const entry of this.#entries.values()) {
       if (entry.busy) entry.stale = true;
-      else this.#schedule(entry, this.#deps.random() * ROOT_CHANGE_SPREAD_MS);
+      else this.#schedule(entry, this.#rootChangeDelayMs());
     }
   }
 
@@ -188,7 +189,7 @@ export class CertManager {
     entry.error = undefined;
     entry.backoff.reset();
     this.#deps.onCertificate(certificate);
-    if (entry.stale) this.#schedule(entry, this.#deps.random() * ROOT_CHANGE_SPREAD_MS);
+    if (entry.stale) this.#schedule(entry, this.#rootChangeDelayMs());
     else this.#awaitRenewal(entry, certificate);
     entry.stale = false;
     this.#wakeOthers(entry);
@@ -232,6 +233,10 @@ export class CertManager {
     const untilDue = renewAt - this.#deps.clock.now();
     const firstMs = Math.min(Math.max(untilDue, CERTIFICATE_BACKOFF_INITIAL_MS), lifeMs * share);
     this.#waitUntil(entry, renewAt, firstMs);
+  }
+
+  #rootChangeDelayMs(): number {
+    return ROOT_CHANGE_DELAY_MS + this.#deps.random() * ROOT_CHANGE_SPREAD_MS;
   }
 
   #waitUntil(entry: Entry, renewAt: number, leftMs: number): void {

@@ -69,15 +69,16 @@ for (const [what, content] of UNUSABLE) {
 }
 
 test("a file that is not there (yet, or any more) is told once, and changes nothing", async () => {
-  const { path, file, put, errors, delivered } = setUp();
+  const { path, file, put, log, errors, delivered } = setUp();
   for (let i = 0; i < 3; i++) await file.check();
-  assert.deepEqual([errors(), delivered.length], [1, 0]);
+  assert.deepEqual([errors(), delivered.length, file.status.failing], [0, 0, false]);
+  assert.equal(log.filter((line) => line.includes("no revocation lists yet")).length, 1);
   put(writeCrl(ca.issuer, [leaf()]));
   await file.check();
   assert.deepEqual([file.status.failing, file.status.revoked], [false, 1]);
   rmSync(path);
   for (let i = 0; i < 3; i++) await file.check();
-  assert.deepEqual([errors(), delivered.length, file.status.revoked], [2, 1, 1]);
+  assert.deepEqual([errors(), delivered.length, file.status.revoked], [1, 1, 1]);
 });
 
 test("an empty file takes revocations back only if it stays empty", async () => {

@@ -64,7 +64,7 @@ export class CrlFile {
     return {
       revoked: revoked / SERIAL_BYTES,
       nextUpdate: this.#nextUpdate(),
-      failing: this.#error !== undefined,
+      failing: this.#error !== undefined && this.#stamp !== "",
     };
   }
 
@@ -79,6 +79,10 @@ export class CrlFile {
       const why = describeError(error);
       if (why === this.#error) return;
       this.#error = why;
+      if (this.#stamp === "" && isMissing(error)) {
+        logger.info("there are no revocation lists yet", { file: path });
+        return;
+      }
       logger.error("revocation lists cannot be used; the last good ones stay in force", {
         file: path,
         why,
@@ -129,6 +133,11 @@ export class CrlFile {
 }
 
 const CANNOT_READ = "cannot read";
+
+function isMissing(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+}
 
 /** The file, unless it is the one of `lastStamp`. */
 async function readIfChanged(

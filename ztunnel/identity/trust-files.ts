@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import { ownChainOf, Revocations } from "#common/tls/revocation.ts";
-import { TRUST_FILES_CHECK_INTERVAL_MS } from "../limits.ts";
+import { ROOT_CHANGE_AGAIN_MS, TRUST_FILES_CHECK_INTERVAL_MS } from "../limits.ts";
 import type { CertManager } from "./cert-manager.ts";
 import { CrlFile, type CrlStatus } from "./crl-file.ts";
 
@@ -27,6 +27,7 @@ export class TrustFiles {
   readonly #crl: CrlFile | undefined;
   #roots: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(deps: TrustFilesDeps) {
@@ -47,6 +48,7 @@ export class TrustFiles {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#again);
     this.#crl?.close();
   }
 
@@ -66,6 +68,9 @@ export class TrustFiles {
         file: rootCertFile,
       });
       certificates.renewAll();
+      clearTimeout(this.#again);
+      this.#again = setTimeout(() => certificates.renewAll(), ROOT_CHANGE_AGAIN_MS);
+      this.#again.unref();
     }
     this.#roots = roots;
     if (this.#closed) return;
