@@ -1,4 +1,5 @@
 /** ztunnel: one per node. Its configuration comes from the environment: see config.ts. */
+import { flushCompileCache } from "node:module";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { Ztunnel } from "./app.ts";
@@ -19,6 +20,8 @@ try {
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
+  // Now, and not only at an orderly end: reading TypeScript again costs the next start 30 MB.
+  flushCompileCache();
 } catch (error) {
   const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
   process.stderr.write(`ztunnel: ${describeError(error)}${hint}\n`);

@@ -21,8 +21,19 @@ const MAX_BAGGAGE_CHARACTERS = 8_192;
 
 const WORKLOAD_TYPES: readonly WorkloadType[] = ["deployment", "cronjob", "pod", "job"];
 
+const made = new WeakMap<Workload, string>();
+
 /** The header for a workload; keys without a value are left out. */
 export function makeBaggage(workload: Workload): string {
+  let baggage = made.get(workload);
+  if (baggage === undefined) {
+    baggage = writeBaggage(workload);
+    made.set(workload, baggage);
+  }
+  return baggage;
+}
+
+function writeBaggage(workload: Workload): string {
   const entries: readonly (readonly [string, string])[] = [
     ["k8s.cluster.name", workload.clusterId],
     ["k8s.namespace.name", workload.namespace],

@@ -58,6 +58,15 @@ export interface Workload {
   readonly unusable?: string;
 }
 
+const identities = new WeakMap<Workload, Identity>();
+
+/** The same object each time: it is asked for several times per connection. */
 export function workloadIdentity(workload: Workload): Identity {
-  return makeIdentity(workload.trustDomain, workload.namespace, workload.serviceAccount);
+  let identity = identities.get(workload);
+  if (identity === undefined) {
+    const { trustDomain, namespace, serviceAccount } = workload;
+    identity = makeIdentity(trustDomain, namespace, serviceAccount);
+    identities.set(workload, identity);
+  }
+  return identity;
 }

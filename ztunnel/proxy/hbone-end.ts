@@ -65,6 +65,11 @@ export class HboneEnd implements End {
     this.#stream.resume();
   }
 
+  /** Why the stream failed, if it did. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
   /** Its connection is read and pinged whatever becomes of the stream. */
   probe(): void {
     return;

@@ -108,11 +108,6 @@ export class HboneTunnel {
       return Promise.resolve(lost(error instanceof Error ? error.message : String(error)));
     }
     this.activeStreams++;
-    stream.once("close", () => {
-      this.activeStreams--;
-      this.idleSince = Date.now();
-      if (this.retired && this.activeStreams === 0) this.close();
-    });
     return this.#answered(stream);
   }
 
@@ -138,29 +133,35 @@ export class HboneTunnel {
   #answered(stream: ClientHttp2Stream): Promise<OpenStream | ConnectionFailure> {
     return new Promise((resolve) => {
       const end = new HboneEnd(stream, this.#batcher, () => this.alive);
-      let error: NodeJS.ErrnoException | undefined;
-      stream.once("error", (cause) => {
-        error = cause;
-      });
+      let pending = true;
+      const give = (result: OpenStream | ConnectionFailure): void => {
+        pending = false;
+        clearTimeout(timer);
+        if ("ok" in result && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
+        resolve(result);
+      };
       const timer = setTimeout(
         () => give(failure("connect-timeout", `no answer to CONNECT from ${this.#peer()}`)),
         CONNECT_RESPONSE_TIMEOUT_MS,
       );
-      const give = (result: OpenStream | ConnectionFailure): void => {
-        clearTimeout(timer);
-        stream.off("close", onClose);
-        if ("ok" in result && !stream.closed) stream.close(http2.constants.NGHTTP2_CANCEL);
-        resolve(result);
-      };
-      const onClose = (): void => give(unanswered(this.#peer(), error));
-      stream.once("close", onClose);
-      stream.once("response", (headers) => {
+      stream.on("close", () => {
+        this.#streamClosed();
+        if (pending) give(unanswered(this.#peer(), end.error));
+      });
+      stream.on("response", (headers) => {
+        if (!pending) return;
         const status = headers[":status"];
         if (status !== 200) return give(statusFailure(status));
         const baggage = headers.baggage;
         give({ end, baggage: typeof baggage === "string" ? baggage : undefined });
       });
     });
+  }
+
+  #streamClosed(): void {
+    this.activeStreams--;
+    this.idleSince = Date.now();
+    if (this.retired && this.activeStreams === 0) this.close();
   }
 
   #peer(): string {

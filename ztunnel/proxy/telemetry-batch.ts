@@ -22,6 +22,8 @@ export class TelemetryBatcher implements ConnectionReporter {
   readonly #send: (batch: ConnectionBatch) => void;
   readonly #onInternalError: (error: unknown) => void;
   readonly #labels = new LabelInterner();
+  /** A connection has two records at least. */
+  readonly #keys = new WeakMap<ConnectionMeta, string>();
   #records: ConnectionRecord[] = [];
   #acceptFailures = 0;
   #hostLookUps = 0;
@@ -110,7 +112,12 @@ export class TelemetryBatcher implements ConnectionReporter {
   }
 
   #intern(meta: ConnectionMeta): number {
-    return this.#labels.intern(labelKey(meta), () => connectionLabels(meta));
+    let key = this.#keys.get(meta);
+    if (key === undefined) {
+      key = labelKey(meta);
+      this.#keys.set(meta, key);
+    }
+    return this.#labels.intern(key, () => connectionLabels(meta));
   }
 
   #add(record: ConnectionRecord): void {
