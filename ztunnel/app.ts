@@ -181,7 +181,7 @@ export class Ztunnel {
     const who = { trustDomain, network, rootNamespace, preferredServiceNamespace };
     return DataWorkers.start(
       workerThreads,
-      { ...who, keepSourceAddress, sameNodeFastPath },
+      { ...who, tuning: config.tuning, keepSourceAddress, sameNodeFastPath },
       {
         onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
         onCertificateWanted: (identity) => {

@@ -23,10 +23,10 @@ export interface CaptureWiringDeps {
 }
 
 export function createCapture(
-  config: Pick<ZtunnelConfig, "podSandboxesDir">,
+  config: Pick<ZtunnelConfig, "podSandboxesDir" | "tuning">,
   deps: CaptureWiringDeps,
 ): CaptureManager {
-  const sys = createLinuxSyscalls();
+  const sys = createLinuxSyscalls(config.tuning.keepalive);
   const node = sys.openNetns("/proc/self/ns/net");
   const capture = new CaptureManager({
     sys,

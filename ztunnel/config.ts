@@ -22,6 +22,7 @@ import {
   tlsUrl,
 } from "./environment.ts";
 import { type ProxyConfig, readProxyConfig } from "./proxy-config.ts";
+import { readTuning, type Tuning } from "./tuning.ts";
 import { refuseDangerous, unsupportedVariables } from "./unsupported-variables.ts";
 import { workerThreads } from "./worker-threads.ts";
 
@@ -55,6 +56,7 @@ export interface ZtunnelConfig {
   readonly instanceIp: IpAddress | undefined;
   /** Whose services come after those of a client's own namespace; "" for nobody's. */
   readonly preferredServiceNamespace: string;
+  readonly tuning: Tuning;
   readonly workerThreads: number;
   /** How long established connections may go on after SIGTERM. */
   readonly drainDeadlineMs: number;
@@ -107,6 +109,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     ...sources(env, proxyConfig),
     ...identity(env, proxyConfig),
     preferredServiceNamespace: env.PREFERED_SERVICE_NAMESPACE ?? "",
+    tuning: readTuning(env),
     workerThreads: workerThreads(env, cores, proxyConfig.concurrency),
     drainDeadlineMs: drainDeadlineMs(env),
     certificateTtlSeconds: certificateTtlSeconds(env),

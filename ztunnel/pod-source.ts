@@ -43,7 +43,7 @@ export interface PodSourceDeps {
 export function createPodSource(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const { inpodSocket } = config;
   if (inpodSocket === undefined) return ownCapture(config, deps);
-  return zdsSource(inpodSocket, deps, (info) => workloadUid(config, deps.state, info));
+  return zdsSource(inpodSocket, config, deps);
 }
 
 function ownCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
@@ -71,13 +71,11 @@ function workloadUid(
   return local ?? `${clusterId}//Pod/${info.namespace}/${info.name}`;
 }
 
-function zdsSource(
-  path: string,
-  deps: PodSourceDeps,
-  uidOf: (info: ZdsWorkloadInfo) => string,
-): PodSource {
+function zdsSource(path: string, config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const log = deps.logger.scope("inpod");
-  const pods = new ZdsPods({ ...deps, sys: createLinuxSyscalls(), log, workloadUid: uidOf });
+  const sys = createLinuxSyscalls(config.tuning.keepalive);
+  const uidOf = (info: ZdsWorkloadInfo) => workloadUid(config, deps.state, info);
+  const pods = new ZdsPods({ ...deps, sys, log, workloadUid: uidOf });
   const client = new ZdsClient({ path, pods, log });
   registerZdsMetrics(deps.registry, pods);
   return {

@@ -79,11 +79,6 @@ const WITHOUT_EFFECT: readonly Variable[] = [
     why: "answers to CONNECT always carry the destination's baggage",
   },
   {
-    name: "USER_TIMEOUT_ENABLED",
-    harmless: /^false$/,
-    why: "TCP_USER_TIMEOUT is never set; HTTP/2 pings find dead tunnels",
-  },
-  {
     name: "AUTHZ_POLICY_INFO_LOGGING",
     harmless: /^false$/,
     why: "a refused connection always has its policy and rule in its access log line",

@@ -22,16 +22,33 @@ export const HBONE_SERVER_STREAMS = 200;
 export const HBONE_SERVER_HEADER_LIST_BYTES = 64 * 1024;
 export const HBONE_CLIENT_HEADER_LIST_BYTES = 16 * 1024;
 
-export const HBONE_CLIENT_SETTINGS: Settings = {
-  initialWindowSize: HBONE_STREAM_WINDOW_BYTES,
-  maxFrameSize: HBONE_MAX_FRAME_BYTES,
-  maxHeaderListSize: HBONE_CLIENT_HEADER_LIST_BYTES,
-  enablePush: false,
+/** What people may change; the defaults are the constants above. */
+export interface HboneSizes {
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  readonly maxFrameBytes: number;
+}
+
+export const HBONE_SIZES: HboneSizes = {
+  streamWindowBytes: HBONE_STREAM_WINDOW_BYTES,
+  connectionWindowBytes: HBONE_CONNECTION_WINDOW_BYTES,
+  maxFrameBytes: HBONE_MAX_FRAME_BYTES,
 };
 
-export const HBONE_SERVER_SETTINGS: Settings = {
-  initialWindowSize: HBONE_STREAM_WINDOW_BYTES,
-  maxFrameSize: HBONE_MAX_FRAME_BYTES,
-  maxHeaderListSize: HBONE_SERVER_HEADER_LIST_BYTES,
-  maxConcurrentStreams: HBONE_SERVER_STREAMS,
-};
+export function hboneClientSettings({ streamWindowBytes, maxFrameBytes }: HboneSizes): Settings {
+  return {
+    initialWindowSize: streamWindowBytes,
+    maxFrameSize: maxFrameBytes,
+    maxHeaderListSize: HBONE_CLIENT_HEADER_LIST_BYTES,
+    enablePush: false,
+  };
+}
+
+export function hboneServerSettings({ streamWindowBytes, maxFrameBytes }: HboneSizes): Settings {
+  return {
+    initialWindowSize: streamWindowBytes,
+    maxFrameSize: maxFrameBytes,
+    maxHeaderListSize: HBONE_SERVER_HEADER_LIST_BYTES,
+    maxConcurrentStreams: HBONE_SERVER_STREAMS,
+  };
+}

@@ -8,6 +8,7 @@ import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { DEFAULT_TUNING, type Tuning } from "#ztunnel/tuning.ts";
 import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
@@ -34,6 +35,8 @@ export interface DataPlaneOptions {
   readonly preferredServiceNamespace?: string;
   /** Whose policies may cover the whole mesh. @default "istio-system" */
   readonly rootNamespace?: string;
+  /** @default DEFAULT_TUNING */
+  readonly tuning?: Tuning;
   /** @default true: applications see the address of their real client. */
   readonly keepSourceAddress: boolean;
   /** @default true: pods of this node reach each other without a tunnel in between. */
@@ -89,6 +92,7 @@ export class DataPlane {
       tracker: new ConnectionTracker(deps.reporter, this.#reauthorizer),
       trustDomain: options.trustDomain,
       random: deps.random,
+      tuning: options.tuning ?? DEFAULT_TUNING,
       keepSourceAddress: options.keepSourceAddress,
       localPods: options.sameNodeFastPath ? new LocalPods() : undefined,
     };

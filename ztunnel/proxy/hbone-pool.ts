@@ -4,7 +4,7 @@
  * an address that now belongs to another pod never inherits a tunnel.
  */
 import type { OutgoingHttpHeaders } from "node:http2";
-import { PENDING_STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "../limits.ts";
+import { PENDING_STREAMS_PER_TUNNEL } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import type { HboneTunnel, OpenStream, TunnelTarget } from "./hbone-tunnel.ts";
 
@@ -28,10 +28,12 @@ export type OpenTunnel = (
 export class HbonePool {
   readonly #entries = new Map<string, Entry>();
   readonly #open: OpenTunnel;
+  readonly #idleMs: number;
   #closed = false;
 
-  constructor(open: OpenTunnel) {
+  constructor(open: OpenTunnel, idleMs: number) {
     this.#open = open;
+    this.#idleMs = idleMs;
   }
 
   /**
@@ -78,7 +80,7 @@ export class HbonePool {
 
   closeIdle(now: number): void {
     for (const tunnel of this.tunnels()) {
-      if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= TUNNEL_IDLE_MS) tunnel.retire();
+      if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= this.#idleMs) tunnel.retire();
     }
   }
 

@@ -5,7 +5,7 @@
 import http2, { type ServerHttp2Session } from "node:http2";
 import type net from "node:net";
 import tls, { type TLSSocket } from "node:tls";
-import { HBONE_CONNECTION_WINDOW_BYTES, HBONE_SERVER_SETTINGS } from "#common/hbone/settings.ts";
+import { hboneServerSettings } from "#common/hbone/settings.ts";
 import { type IpAddress, parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
 import { HBONE_ALPN, mtlsServerOptions } from "#common/tls/mtls-options.ts";
@@ -178,7 +178,7 @@ export class HboneServer {
       socket.destroy();
       return;
     }
-    const session = http2.performServerHandshake(socket, SESSION_OPTIONS);
+    const session = http2.performServerHandshake(socket, this.#sessionOptions());
     const peer: TunnelPeer = {
       identity: verdict.identity,
       address,
@@ -193,10 +193,14 @@ export class HboneServer {
     socket.once("close", unwatch);
   }
 
+  #sessionOptions(): http2.ServerSessionOptions {
+    return { ...SESSION_OPTIONS, settings: hboneServerSettings(this.#context.tuning.http2) };
+  }
+
   #serve(session: ServerHttp2Session, socket: TLSSocket, peer: TunnelPeer): void {
     const { tracker } = this.#context;
     this.#sessions.set(session, socket);
-    session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
+    session.setLocalWindowSize(this.#context.tuning.http2.connectionWindowBytes);
     session.on("stream", (stream, headers) => {
       tracker.accepted();
       this.#inbound
@@ -247,7 +251,6 @@ export class HboneServer {
 const MAX_STREAM_ID = 2 ** 31 - 1;
 
 const SESSION_OPTIONS: http2.ServerSessionOptions = {
-  settings: HBONE_SERVER_SETTINGS,
   maxSessionMemory: SESSION_MEMORY_MB,
   maxSessionRejectedStreams: REJECTED_STREAMS_PER_SESSION,
   streamResetBurst: STREAM_RESET_BURST,

@@ -4,15 +4,15 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import type net from "node:net";
 import tls, { type SecureContext, type TLSSocket } from "node:tls";
-import { HBONE_CLIENT_SETTINGS, HBONE_CONNECTION_WINDOW_BYTES } from "#common/hbone/settings.ts";
+import { hboneClientSettings } from "#common/hbone/settings.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { mtlsClientOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure } from "#common/tls/verify-peer.ts";
+import type { Tuning } from "#ztunnel/tuning.ts";
 import {
   CONNECT_RESPONSE_TIMEOUT_MS,
   SESSION_MEMORY_MB,
-  STREAMS_PER_TUNNEL,
   TLS_HANDSHAKE_TIMEOUT_MS,
 } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
@@ -43,6 +43,12 @@ export interface SecuredSocket {
   readonly notAfter: number;
 }
 
+/** What a tunnel has from its worker. */
+export interface TunnelContext {
+  readonly batcher: FlushBatcher;
+  readonly tuning: Tuning;
+}
+
 export class HboneTunnel {
   readonly target: TunnelTarget;
   activeStreams = 0;
@@ -55,24 +61,26 @@ export class HboneTunnel {
   readonly #socket: TLSSocket;
   readonly #notAfter: number;
   readonly #batcher: FlushBatcher;
+  readonly #streamsMax: number;
 
   constructor(
     target: TunnelTarget,
     { socket, notAfter }: SecuredSocket,
-    batcher: FlushBatcher,
+    { batcher, tuning }: TunnelContext,
     onClosed: (tunnel: HboneTunnel) => void,
   ) {
     this.target = target;
     this.#socket = socket;
     this.#notAfter = notAfter;
     this.#batcher = batcher;
+    this.#streamsMax = tuning.streamsPerTunnel;
     this.session = http2.connect("https://hbone", {
       createConnection: () => socket,
-      settings: HBONE_CLIENT_SETTINGS,
+      settings: hboneClientSettings(tuning.http2),
       maxSessionMemory: SESSION_MEMORY_MB,
-      peerMaxConcurrentStreams: STREAMS_PER_TUNNEL,
+      peerMaxConcurrentStreams: this.#streamsMax,
     });
-    this.session.setLocalWindowSize(HBONE_CONNECTION_WINDOW_BYTES);
+    this.session.setLocalWindowSize(tuning.http2.connectionWindowBytes);
     this.session.on("goaway", () => {
       this.retired = true;
     });
@@ -95,8 +103,8 @@ export class HboneTunnel {
   get hasRoom(): boolean {
     if (this.retired || !this.alive || this.session.closed) return false;
     if (this.#notAfter <= Date.now()) return false;
-    const peerLimit = this.session.remoteSettings?.maxConcurrentStreams ?? STREAMS_PER_TUNNEL;
-    return this.activeStreams < Math.min(STREAMS_PER_TUNNEL, peerLimit);
+    const peerLimit = this.session.remoteSettings?.maxConcurrentStreams ?? this.#streamsMax;
+    return this.activeStreams < Math.min(this.#streamsMax, peerLimit);
   }
 
   /** Sends CONNECT and waits for its answer. */

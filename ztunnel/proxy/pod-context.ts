@@ -2,6 +2,7 @@
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
+import type { Tuning } from "#ztunnel/tuning.ts";
 import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
@@ -29,6 +30,7 @@ export interface WorkerContext {
   readonly trustDomain: string;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  readonly tuning: Tuning;
   /** Whether applications see their client's address (ENABLE_ORIG_SRC). */
   readonly keepSourceAddress: boolean;
   /** The pods that are reached without a tunnel; undefined where that is turned off. */

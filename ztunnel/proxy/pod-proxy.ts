@@ -41,7 +41,10 @@ export class PodProxy {
   constructor(context: PodContext, syscalls: Syscalls) {
     this.context = context;
     this.#syscalls = syscalls;
-    this.pool = new HbonePool((target, onClosed) => openTunnel(context, target, onClosed));
+    this.pool = new HbonePool(
+      (target, onClosed) => openTunnel(context, target, onClosed),
+      context.tuning.tunnelIdleMs,
+    );
     this.hbone = new HboneServer(context, new InboundHbone(context));
   }
 

@@ -8,7 +8,7 @@ export async function openTunnel(
   target: TunnelTarget,
   onClosed: (tunnel: HboneTunnel) => void,
 ): Promise<HboneTunnel | ConnectionFailure> {
-  const { certificates, dialer, netns, peers, trustDomain, batcher } = context;
+  const { certificates, dialer, netns, peers, trustDomain } = context;
   const stored = await certificates.get(target.sourceIdentity);
   if ("ok" in stored) return stored;
   const socket = await dialer.connectSocket({ netns, address: target.address });
@@ -22,7 +22,7 @@ export async function openTunnel(
   }
   const notAfter = Math.min(watched.notAfter, stored.certificate.notAfter);
   const peer = { ...watched, notAfter };
-  const tunnel = new HboneTunnel(target, { socket: secure, notAfter }, batcher, (closed) => {
+  const tunnel = new HboneTunnel(target, { socket: secure, notAfter }, context, (closed) => {
     unwatch();
     onClosed(closed);
   });

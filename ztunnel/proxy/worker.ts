@@ -15,7 +15,7 @@ function start(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
     (error) => send({ type: "internal-error", details: detailsOf(error) }),
   );
   const dataPlane = new DataPlane(options, {
-    syscalls: createLinuxSyscalls(),
+    syscalls: createLinuxSyscalls(options.tuning?.keepalive),
     reporter: telemetry,
     requestCertificate: (identity) => send({ type: "certificate-wanted", identity }),
     random: Math.random,

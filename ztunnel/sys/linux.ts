@@ -38,16 +38,19 @@ import {
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
   TCP_NODELAY,
+  TCP_USER_TIMEOUT,
   throwErrno,
 } from "./libc.ts";
 import { readNftGeneration } from "./nft-generation.ts";
 import { readSocketAddress, writeSocketAddress } from "./socket-address.ts";
-import type {
-  ClientSocketOptions,
-  ListenerOptions,
-  Netns,
-  Syscalls,
-  UdpSocketOptions,
+import {
+  type ClientSocketOptions,
+  DEFAULT_KEEPALIVE,
+  type Keepalive,
+  type ListenerOptions,
+  type Netns,
+  type Syscalls,
+  type UdpSocketOptions,
 } from "./syscalls.ts";
 
 const STREAM_TYPE = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -56,19 +59,14 @@ const INT_BYTES = 4;
 /** struct linger: on, for zero seconds. */
 const LINGER_ZERO = Int32Array.of(1, 0);
 
-/**
- * Idle seconds before a probe, seconds between probes, and how many. Source: ztunnel's 180/180/9.
- */
-const KEEPALIVE_S = 180;
-const KEEPALIVE_PROBES = 9;
-
 /** The system calls of the calling thread; each worker makes its own. */
-export function createLinuxSyscalls(): Syscalls {
-  return new LinuxSyscalls(loadLibc());
+export function createLinuxSyscalls(keepalive: Keepalive = DEFAULT_KEEPALIVE): Syscalls {
+  return new LinuxSyscalls(loadLibc(), keepalive);
 }
 
 class LinuxSyscalls implements Syscalls {
   readonly #libc: Libc;
+  readonly #keepalive: Keepalive;
   /** The thread's own namespace, and the one it is in now (another inside `inNetns`). */
   readonly #homeFd: number;
   #currentFd: number;
@@ -76,8 +74,9 @@ class LinuxSyscalls implements Syscalls {
   readonly #optionLength = new Int32Array(1);
   readonly #address = Buffer.alloc(SOCKADDR_MAX_BYTES);
 
-  constructor(libc: Libc) {
+  constructor(libc: Libc, keepalive: Keepalive) {
     this.#libc = libc;
+    this.#keepalive = keepalive;
     this.#homeFd = fs.openSync("/proc/thread-self/ns/net", "r");
     this.#currentFd = this.#homeFd;
   }
@@ -198,13 +197,17 @@ class LinuxSyscalls implements Syscalls {
     return readSocketAddress(this.#address);
   }
 
-  /** No Nagle (a small message would wait 40 ms for an acknowledgement), and Istio's keepalive. */
+  /** No Nagle (a small message would wait 40 ms for an acknowledgement), and keepalive. */
   #setTcpOptions(fd: number): void {
     this.#setOption(fd, SOL_TCP, TCP_NODELAY, 1);
+    const { enabled, idleS, intervalS, probes, userTimeout } = this.#keepalive;
+    if (!enabled) return;
     this.#setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    this.#setOption(fd, SOL_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
-    this.#setOption(fd, SOL_TCP, TCP_KEEPINTVL, KEEPALIVE_S);
-    this.#setOption(fd, SOL_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPIDLE, idleS);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPINTVL, intervalS);
+    this.#setOption(fd, SOL_TCP, TCP_KEEPCNT, probes);
+    if (!userTimeout) return;
+    this.#setOption(fd, SOL_TCP, TCP_USER_TIMEOUT, (idleS + intervalS * probes) * 1000);
   }
 
   #socket(family: number, type = STREAM_TYPE): number {

@@ -154,7 +154,7 @@ describe("seqpacket sockets", () => {
   });
 });
 
-/** A message with its own standard input and output, as `SeqpacketConnection` would never send it. */
+/** A message with two descriptors, as `SeqpacketConnection` would never send it. */
 function connectAndSendTwoDescriptors(socket: string): number {
   const { connect, sendmsg } = loadSocketLibc();
   const fd = loadLibc().socket(AF_UNIX, SOCK_SEQPACKET, 0);

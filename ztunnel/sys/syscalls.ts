@@ -12,6 +12,27 @@ export interface Netns {
   readonly id: string;
 }
 
+/** TCP keepalive: what finds out that a peer has vanished without a word. */
+export interface Keepalive {
+  readonly enabled: boolean;
+  /** Seconds of silence before the first probe, and between probes. */
+  readonly idleS: number;
+  readonly intervalS: number;
+  /** Unanswered probes after which the connection is over. */
+  readonly probes: number;
+  /** The same patience for data that is not acknowledged (TCP_USER_TIMEOUT). */
+  readonly userTimeout: boolean;
+}
+
+/** Source: istio/ztunnel src/config.rs. */
+export const DEFAULT_KEEPALIVE: Keepalive = {
+  enabled: true,
+  idleS: 180,
+  intervalS: 180,
+  probes: 9,
+  userTimeout: false,
+};
+
 export interface ListenerOptions {
   /** "::" takes IPv4 too (mapped); "0.0.0.0" where the kernel has no IPv6. */
   readonly ip: IpAddress;
