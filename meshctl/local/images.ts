@@ -52,10 +52,13 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
   ["networkstatic/iperf3", { entrypoint: ["iperf3"], args: [] }],
   [
     "istio/ztunnel",
-    // V8 would let the young generation grow to 40 MB, which never come back;
-    // docs/decisions/memory.md.
+    // V8 would let the young generation grow to 40 MB, which never come back, and collect garbage
+    // on threads that compete with the traffic: docs/decisions/0002-memory.md and 0006.
     {
-      entrypoint: [NODE_BINARY, "--max-semi-space-size=2", join(REPOSITORY, "ztunnel/main.ts")],
+      entrypoint: [
+        ...[NODE_BINARY, "--max-semi-space-size=2", "--single-threaded-gc", "--v8-pool-size=1"],
+        join(REPOSITORY, "ztunnel/main.ts"),
+      ],
       args: [],
     },
   ],
