@@ -144,6 +144,12 @@ export const REJECTED_STREAMS_PER_SESSION = 100_000;
 /** Byte counts of connections that stay open are reported this often. */
 export const LIVE_BYTES_INTERVAL_MS = 5_000;
 
+/**
+ * A pod that leaves the mesh waits this long for connections that are being set up, to end them in
+ * good order. What takes longer finds its rules gone: its client may never hear that it was reset.
+ */
+export const UNDECIDED_WAIT_MS = 500;
+
 /** Records are sent to the control thread when this many wait, or after the delay. */
 export const RECORD_BATCH = 256;
 export const RECORD_DELAY_MS = 100;

@@ -132,7 +132,7 @@ export class DataPlane {
 
   /** Serves a pod on its listeners. A pod that is served already is replaced. */
   async addPod(pod: CapturedPod, netns: Netns, listeners: PodListeners): Promise<void> {
-    this.removePod(pod.uid);
+    await this.removePod(pod.uid);
     const proxy = new PodProxy({ ...this.#context, pod, netns }, this.#deps.syscalls);
     this.#pods.set(pod.uid, proxy);
     const identity = makeIdentity(this.#context.trustDomain, pod.namespace, pod.serviceAccount);
@@ -143,12 +143,13 @@ export class DataPlane {
     this.#context.localPods?.add(proxy.context);
   }
 
-  removePod(uid: string): void {
+  /** Resolves when the pod's last connection is over. */
+  async removePod(uid: string): Promise<void> {
     const proxy = this.#pods.get(uid);
     if (proxy === undefined) return;
     this.#pods.delete(uid);
     this.#context.localPods?.remove(proxy.context);
-    proxy.destroy();
+    await proxy.destroy();
   }
 
   /** Stops accepting, lets connections end until the deadline, cuts the rest. */
@@ -165,7 +166,7 @@ export class DataPlane {
       sleep(deadlineMs + DRAIN_CUT_MS, undefined, { ref: false }),
     ]);
     clearTimeout(late);
-    for (const uid of [...this.#pods.keys()]) this.removePod(uid);
+    await Promise.all([...this.#pods.keys()].map((uid) => this.removePod(uid)));
     this.#keepalive.stop();
     clearInterval(this.#sweeper);
   }

@@ -1,10 +1,11 @@
 /** One captured pod on one data worker: its three listeners, its tunnels, and their end. */
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
-import { CONNECTIONS_PER_WORKER, LISTENER_BACKLOG } from "../limits.ts";
+import { CONNECTIONS_PER_WORKER, LISTENER_BACKLOG, UNDECIDED_WAIT_MS } from "../limits.ts";
 import { failure } from "./failure.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { HboneServer } from "./hbone-server.ts";
@@ -37,6 +38,8 @@ export class PodProxy {
   readonly hbone: HboneServer;
   readonly #syscalls: Syscalls;
   readonly #servers: net.Server[] = [];
+  /** Captured connections that are neither carried nor refused yet. */
+  readonly #undecided = new Set<Promise<void>>();
 
   constructor(context: PodContext, syscalls: Syscalls) {
     this.context = context;
@@ -70,14 +73,24 @@ export class PodProxy {
     this.hbone.drain(noticeMs);
   }
 
-  /** The pod is gone or no longer captured: everything ends now. */
-  destroy(): void {
+  /** The pod is gone or no longer captured: everything ends. Resolves when it has. */
+  async destroy(): Promise<void> {
     for (const server of this.#servers) server.close();
+    this.#abort();
+    this.hbone.destroy();
+    this.pool.close();
+    // What is not decided yet ends here too: soon its reset would no longer reach its client.
+    const late = new AbortController();
+    const waited = sleep(UNDECIDED_WAIT_MS, undefined, late).catch(() => undefined);
+    await Promise.race([Promise.all(this.#undecided), waited]);
+    late.abort();
+    this.#abort();
+  }
+
+  #abort(): void {
     const { tracker, pod } = this.context;
     const why = failure("workload-removed", "connection closed: the pod left the mesh");
     tracker.abort((podUid) => (podUid === pod.uid ? why : undefined));
-    this.hbone.destroy();
-    this.pool.close();
   }
 
   async #listenCaptured(fd: number, handler: CapturedHandler): Promise<void> {
@@ -104,13 +117,17 @@ export class PodProxy {
     const original = this.#originalDestination(handle, peer);
     const client = TcpEnd.accepted(handle, tcp);
     tracker.accepted();
-    handler
+    const decided = handler
       .handle(client, peer, original)
       .catch((error) => {
         client.reset();
         tracker.internalError(error);
       })
-      .finally(() => tracker.decided());
+      .finally(() => {
+        tracker.decided();
+        this.#undecided.delete(decided);
+      });
+    this.#undecided.add(decided);
   }
 
   #originalDestination({ fd }: TcpHandle, { ip }: SocketAddress): SocketAddress | undefined {

@@ -50,7 +50,7 @@ async function handle(
       return;
     }
     case "remove-pod":
-      dataPlane.removePod(message.podUid);
+      await dataPlane.removePod(message.podUid);
       send({ type: "done", request: message.request });
       return;
     case "list-connections":
