@@ -143,8 +143,8 @@ export const CERTIFICATE_CALLERS = 10_000;
 // --------------------------------------------------------------------------------------------
 
 /**
- * Pods whose last reported repair is remembered, so that one repair makes one Event; at the bound the
- * pod that was repaired the longest time ago is forgotten.
+ * Pods whose last reported repair is remembered, so that one repair makes one Event; at the bound
+ * the pod that was repaired the longest time ago is forgotten.
  */
 export const REPORTED_REPAIRS_MAX = 10_000;
 

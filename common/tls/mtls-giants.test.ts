@@ -1,4 +1,6 @@
-/** Certificates that are larger or longer than any of ours, against either end of a real handshake. */
+/**
+ * Certificates that are larger or longer than any of ours, against either end of a real handshake.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TEST_IDENTITY, TestAuthority } from "./authority-fixture.ts";
