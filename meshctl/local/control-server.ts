@@ -135,7 +135,7 @@ export class ControlServer {
     const program = this.#deps.mesh?.find(name);
     if (program === undefined) {
       throw new MeshError("NO_SUCH_PROGRAM", `the mesh of this cluster has no program ${name}`, {
-        hint: "its programs are istiod and ztunnel-NODE; none with --no-mesh",
+        hint: "its programs are istiod, ztunnel-NODE and, beside a stock one, istio-cni-NODE",
       });
     }
     if (action === "signal") program.signal(signal ?? "SIGTERM");
