@@ -39,7 +39,8 @@ npm_ci() {
 
 install_packages() {
   packages_current && return
-  command -v npm >/dev/null || fail "npm is missing: install Node with npm (Debian: apt install npm)"
+  command -v npm >/dev/null ||
+    fail "npm is missing: install Node with npm (Debian: apt install npm)"
   say 'installing npm packages, Node 26 among them (npm ci; only when the lock file changed) ...'
   # Two commands started at once share one installation.
   exec 9<"$root/package-lock.json"

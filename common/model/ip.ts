@@ -129,5 +129,7 @@ function formatIpv6(bytes: Uint8Array): string {
     if (end > i) i = end;
   }
   if (best.start < 0) return words.join(":");
-  return `${words.slice(0, best.start).join(":")}::${words.slice(best.start + best.length).join(":")}`;
+  const before = words.slice(0, best.start).join(":");
+  const after = words.slice(best.start + best.length).join(":");
+  return `${before}::${after}`;
 }

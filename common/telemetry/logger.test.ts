@@ -20,7 +20,8 @@ test("a text line has time, level, scope, message and fields apart by tabs", () 
     .scope("xds")
     .info("stream ended", { code: 14, why: "it is gone", url: "https://a:1", x: undefined });
   assert.deepEqual(lines, [
-    '1970-01-01T00:00:00.000Z\tinfo\txds\tstream ended\tcode=14\twhy="it is gone"\turl=https://a:1\n',
+    "1970-01-01T00:00:00.000Z\tinfo\txds\tstream ended\t" +
+      'code=14\twhy="it is gone"\turl=https://a:1\n',
   ]);
 });
 

@@ -128,7 +128,8 @@ export class Stage {
     const until = Date.now() + DEMO_WAIT_MS;
     while (!(await check())) {
       if (Date.now() > until) {
-        const hint = `look at the logs: MESHCTL_CLUSTER=${this.name} meshctl logs istiod -n istio-system`;
+        const logs = "meshctl logs istiod -n istio-system";
+        const hint = `look at the logs: MESHCTL_CLUSTER=${this.name} ${logs}`;
         throw new MeshError("DEMO_TIMEOUT", `waited in vain until ${what}`, { hint });
       }
       await sleep(50);

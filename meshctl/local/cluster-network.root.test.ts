@@ -111,8 +111,10 @@ describe("the network of a cluster", () => {
       const { Resolver } = require("node:dns").promises;
       const name = ["web", "shop", "svc", "cluster", "local"];
       const q = Buffer.concat([Buffer.from("abcd01000001000000000000", "hex"),
-        ...name.map((l) => Buffer.from(String.fromCharCode(l.length) + l)), Buffer.from("0000010001", "hex")]);
-      const s = net.connect(53, "10.96.0.10", () => s.write(Buffer.concat([Buffer.from([0, q.length]), q])));
+        ...name.map((l) => Buffer.from(String.fromCharCode(l.length) + l)),
+        Buffer.from("0000010001", "hex")]);
+      const framed = Buffer.concat([Buffer.from([0, q.length]), q]);
+      const s = net.connect(53, "10.96.0.10", () => s.write(framed));
       s.on("data", (d) => { console.log(d.subarray(-4).join(".")); s.destroy(); });`;
     const { stdout, stderr } = await cluster.exec("shop/client", ["node", "-e", script]);
     const service = await cluster.find("Service", "shop/web");

@@ -122,8 +122,8 @@ export class Cluster {
   }
 
   /**
-   * Something may be different: compare and act soon. Not before the folder has been seen: nodes that
-   * were made without it would keep addresses that it does not give them.
+   * Something may be different: compare and act soon. Not before the folder has been seen: nodes
+   * that were made without it would keep addresses that it does not give them.
    */
   requestReconcile(): void {
     if (!this.#folderSeen) return;

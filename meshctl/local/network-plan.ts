@@ -117,7 +117,8 @@ function podBlockLines(node: NodeWiring, block: Cidr): readonly string[] {
 export function podLines(pod: PodWiring): readonly string[] {
   return [
     "link set lo up",
-    `link add eth0 address ${macOf(pod.ips)} type veth peer name ${pod.port} netns ${pod.nodeNetns}`,
+    `link add eth0 address ${macOf(pod.ips)} ` +
+      `type veth peer name ${pod.port} netns ${pod.nodeNetns}`,
     ...pod.ips.map((ip) => addAddress(ip, isIpv6Address(ip) ? 128 : 32, "eth0")),
     "link set eth0 up",
     ...pod.podCidrs.flatMap((block) => {

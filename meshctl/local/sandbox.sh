@@ -1,7 +1,8 @@
 #!/bin/sh
 # The first process of a pod, in its own pid, mount, uts, ipc and (unless host-network) network
-# namespaces. It lays the pod's wire and file system, says "ready", and then only holds the namespaces:
-# containers are started in them from outside. Everything it needs was written to DIR beforehand.
+# namespaces. It lays the pod's wire and file system, says "ready", and then only holds the
+# namespaces: containers are started in them from outside. Everything it needs was written to DIR
+# beforehand.
 #
 # usage: sandbox.sh DIR HOSTNAME NODE_NETNS|-
 set -eu
@@ -18,7 +19,9 @@ if [ "$node_netns" != - ]; then
   }
   # Addresses are assigned, not probed for: no duplicate detection, no redirects, no advertisements.
   set_all ipv4 accept_redirects 0
-  for setting in disable_ipv6 accept_redirects accept_ra accept_dad; do set_all ipv6 $setting 0; done
+  for setting in disable_ipv6 accept_redirects accept_ra accept_dad; do
+    set_all ipv6 $setting 0
+  done
   time_wait=/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait
   [ ! -e $time_wait ] || echo 20 > $time_wait
   ip -batch "$dir/pod.ip"
@@ -29,7 +32,8 @@ fi
 mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" "$root"
 while read -r kind source target; do
   case $kind in
-    overlay) mount -t overlay overlay -o "lowerdir=$target,upperdir=$source/upper,workdir=$source/work" \
+    overlay) mount -t overlay overlay \
+      -o "lowerdir=$target,upperdir=$source/upper,workdir=$source/work" \
       "$root$target" 2> /dev/null || mount --bind -o ro "$target" "$root$target" ;;
     bind) mount --bind "$source" "$root$target" ;;
   esac

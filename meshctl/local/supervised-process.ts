@@ -124,7 +124,9 @@ export class SupervisedProcess {
     return sendSignal(pid, signal);
   }
 
-  /** SIGTERM, then SIGKILL to the whole session's group; the restart policy then says what follows. */
+  /**
+   * SIGTERM, then SIGKILL to the whole session's group; the restart policy then says what follows.
+   */
   async terminate(graceMs: number): Promise<void> {
     const child = this.#child;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -146,7 +148,9 @@ export class SupervisedProcess {
     await this.terminate(graceMs);
   }
 
-  /** A wrapped process itself first: its nsenter then ends with it, and nobody is left an orphan. */
+  /**
+   * A wrapped process itself first: its nsenter then ends with it, and nobody is left an orphan.
+   */
   #kill(child: ChildProcess): void {
     if (!this.#spec.wrapped || !this.signal("SIGKILL")) killGroup(child);
   }

@@ -1,4 +1,6 @@
-/** Pods that leave the mesh and come back, by label, while they talk: to each other and to others. */
+/**
+ * Pods that leave the mesh and come back, by label, while they talk: to each other and to others.
+ */
 import assert from "node:assert/strict";
 import type net from "node:net";
 import { after, before, describe, test } from "node:test";

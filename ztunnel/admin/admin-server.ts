@@ -23,12 +23,14 @@ export interface AdminDeps {
 
 const INDEX = `ambient-mesh ztunnel
 
-GET  /config_dump        what this proxy knows: workloads, services, policies, certificates, connections
+GET  /config_dump        what this proxy knows: workloads, services, policies, certificates,
+                         connections
 POST /logging            the log level; ?level=debug sets it, ?reset= restores it
 POST /quitquitquit       drain and exit
 `;
 
-const LOGGING_HELP = `usage: POST /logging?level=<${LOG_LEVELS.join("|")}> or POST /logging?reset=\n`;
+const LEVELS = LOG_LEVELS.join("|");
+const LOGGING_HELP = `usage: POST /logging?level=<${LEVELS}> or POST /logging?reset=\n`;
 
 export function serveAdmin(port: number, deps: AdminDeps): Promise<RunningServer> {
   return serveHttp({ host: "127.0.0.1", port, reusePort: true }, async (query) => {

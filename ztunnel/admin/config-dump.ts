@@ -65,7 +65,8 @@ export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator
   yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
   const workloadState = source.pods.map(({ uid, ...rest }) => [uid, rest]);
   yield `"workloadState":${JSON.stringify(Object.fromEntries(workloadState))},`;
-  yield `"version":${JSON.stringify(source.version)},"config":${JSON.stringify(source.config, hideHeaders)}}\n`;
+  yield `"version":${JSON.stringify(source.version)},`;
+  yield `"config":${JSON.stringify(source.config, hideHeaders)}}\n`;
 }
 
 /** Headers for istiod may hold credentials: their names are told, not their values. */

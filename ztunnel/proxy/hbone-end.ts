@@ -85,14 +85,20 @@ export class HboneEnd implements End {
     stream.close(NGHTTP2_CONNECT_ERROR);
   }
 
-  /** Node also ends streams that were reset, or lost with their connection: those are not the peer's end. */
+  /**
+   * Node also ends streams that were reset, or lost with their connection: those are not the peer's
+   * end.
+   */
   #onEnd(events: EndEvents): void {
     if (this.#ended || !this.#endedByPeer()) return;
     this.#ended = true;
     events.onEnd();
   }
 
-  /** Istio's proxies close a stream that is over with NO_ERROR or CANCEL; Node a lost one with CANCEL. */
+  /**
+   * Istio's proxies close a stream that is over with NO_ERROR or CANCEL; Node a lost one with
+   * CANCEL.
+   */
   #endedByPeer(): boolean {
     const code = this.#code;
     return code === NGHTTP2_NO_ERROR || (code === NGHTTP2_CANCEL && this.#transportAlive());

@@ -130,11 +130,15 @@ export class HboneServer {
     }
   }
 
-  /** Handshakes take milliseconds: the oldest is the likeliest never to end, the newest an honest one. */
+  /**
+   * Handshakes take milliseconds: the oldest is the likeliest never to end, the newest an honest
+   * one.
+   */
   #dropOldestHandshake(): void {
     for (const [socket, peer] of this.#handshakes) {
       this.#forget(socket);
-      const message = `${PENDING_HANDSHAKES_PER_POD} TLS handshakes are pending, and this is the oldest`;
+      const pending = `${PENDING_HANDSHAKES_PER_POD} TLS handshakes are pending`;
+      const message = `${pending}, and this is the oldest`;
       this.#refused(peer, failure("limit-reached", message));
       socket.resetAndDestroy();
       return;

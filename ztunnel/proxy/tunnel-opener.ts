@@ -36,6 +36,7 @@ export async function openTunnel(
 /** Istio's users know this line: the usual cause of a silent port 15008 is a NetworkPolicy. */
 function explainTimeout(result: ConnectionFailure): ConnectionFailure {
   if (result.reason !== "connect-timeout") return result;
-  const message = `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: ${result.message}`;
+  const guess = "connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008";
+  const message = `${guess}: ${result.message}`;
   return failure("hbone-timeout", message, { retriable: result.retriable });
 }

@@ -135,7 +135,8 @@ class Model {
 
   #best(client: string, matches: (item: Service) => boolean): Service | undefined {
     const rank = (item: Service): string =>
-      `${item.namespace === client ? 0 : 1}${item.canonical ? 0 : 1}${item.namespace}/${item.hostname}`;
+      [item.namespace === client ? 0 : 1, item.canonical ? 0 : 1].join("") +
+      `${item.namespace}/${item.hostname}`;
     return [...this.services.values()]
       .filter((item) => item.visibility === "public" || item.namespace === client)
       .filter(matches)

@@ -187,7 +187,9 @@ function checkLevel(
 ): void {
   const ignored = { cause: "unsupported", effect: "ignored" } as const;
   if (level === "ignored" && !brokenSelector) {
-    const message = `a policy with a selector has no effect in ${rootNamespace}: put it into the namespace of its workloads`;
+    const message =
+      `a policy with a selector has no effect in ${rootNamespace}: ` +
+      "put it into the namespace of its workloads";
     issues.add(ignored, "selector", rootNamespace, message);
   }
   if (level !== "workload" && ports.size > 0) {

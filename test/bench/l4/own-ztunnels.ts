@@ -18,8 +18,8 @@ export class OwnZtunnels implements Contender {
   }
 
   /**
-   * To be called once, first: ends the ztunnels that came with the cluster in good order, which is when
-   * Node writes its compile cache. Without one, reading TypeScript alone takes 30 MB.
+   * To be called once, first: ends the ztunnels that came with the cluster in good order, which is
+   * when Node writes its compile cache. Without one, reading TypeScript alone takes 30 MB.
    */
   async prepare(): Promise<void> {
     await Promise.all(

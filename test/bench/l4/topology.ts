@@ -44,7 +44,9 @@ export interface Route {
   readonly serverIp: IpAddress;
 }
 
-/** As in an image, ztunnel finds its code compiled; in the cluster's own files, which go with it. */
+/**
+ * As in an image, ztunnel finds its code compiled; in the cluster's own files, which go with it.
+ */
 const COMPILE_CACHE = join(clusterPaths().root, "compile-cache");
 
 export async function startTopology(): Promise<TestCluster> {
