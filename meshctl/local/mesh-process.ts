@@ -147,25 +147,11 @@ export class MeshProcess {
     if (container === undefined || ip === undefined) {
       throw new TypeError("a program of the mesh has a container and an address");
     }
-    const env = {
-      PATH: CONTAINER_PATH,
-      HOME: "/root",
-      ...compileCache(),
-      ...(spec.notifies === true ? { READINESS_FD: String(READINESS_FD) } : {}),
-      ...this.env,
-      ...added,
-    };
-    const own = containerArgv(container) ?? [];
-    const argv = [
-      ...(spec.settings.command === undefined
-        ? own
-        : [...spec.settings.command, ...(container.args ?? [])]),
-      ...(spec.settings.args ?? []),
-    ];
+    const env = this.#processEnv(added);
     return new ContainerRuntime({
       container,
       process: {
-        argv: inNetnsOf(spec.netnsPid, argv),
+        argv: inNetnsOf(spec.netnsPid, this.#argv(container)),
         env,
         log: spec.log,
         restart: "Always",
@@ -184,6 +170,21 @@ export class MeshProcess {
       graceMs: 0,
       onChange: spec.onChange,
     });
+  }
+
+  #processEnv(added: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    const notice = this.spec.notifies === true ? { READINESS_FD: String(READINESS_FD) } : {};
+    const base = { PATH: CONTAINER_PATH, HOME: "/root", ...compileCache() };
+    return { ...base, ...notice, ...this.env, ...added };
+  }
+
+  #argv(container: Container): readonly string[] {
+    const { command, args = [] } = this.spec.settings;
+    const own =
+      command === undefined
+        ? (containerArgv(container) ?? [])
+        : [...command, ...(container.args ?? [])];
+    return [...own, ...args];
   }
 }
 
