@@ -8,6 +8,7 @@ const NOERROR = 0;
 const FORMERR = 1;
 const NXDOMAIN = 3;
 const NOTIMP = 4;
+const HEADER_BYTES = 12;
 const MAX_CNAMES = 8;
 
 /**
@@ -28,6 +29,7 @@ export function answerQuery(
   const [question] = packet.questions ?? [];
   if (packet.opcode !== undefined && packet.opcode !== "QUERY") return headerOnly(query, NOTIMP);
   if (question === undefined || packet.questions?.length !== 1) return headerOnly(query, FORMERR);
+  if (!isSaidAgainAsItCame(question, query)) return headerOnly(query, FORMERR);
   const edns = packet.additionals?.find((record) => record.type === "OPT");
   const limit =
     edns === undefined
@@ -40,6 +42,15 @@ export function answerQuery(
   const plain = encode(packet, question, answers, opt, code);
   if (plain.length <= limit) return plain;
   return encode(packet, question, [], opt, code, dnsPacket.TRUNCATED_RESPONSE);
+}
+
+/**
+ * A label may hold any bytes, dots among them; as text it would be another name, and the answer to
+ * another question.
+ */
+function isSaidAgainAsItCame(question: Question, query: Uint8Array): boolean {
+  const again = dnsPacket.encode({ type: "query", questions: [question] }).subarray(HEADER_BYTES);
+  return again.equals(query.subarray(HEADER_BYTES, HEADER_BYTES + again.length));
 }
 
 interface Resolution {
@@ -162,8 +173,8 @@ function decode(query: Uint8Array): (Packet & { opcode?: string }) | undefined {
 /** An error answer that repeats no more of the query than its id. */
 function headerOnly(query: Uint8Array, code: number): Uint8Array | undefined {
   const isResponse = ((query[2] ?? 0x80) & 0x80) !== 0;
-  if (query.length < 12 || isResponse) return undefined;
-  const answer = new Uint8Array(12);
+  if (query.length < HEADER_BYTES || isResponse) return undefined;
+  const answer = new Uint8Array(HEADER_BYTES);
   answer.set(query.subarray(0, 2));
   answer[2] = 0x80 | ((query[2] ?? 0) & 0x79);
   answer[3] = code;

@@ -48,6 +48,9 @@ const ZONE = buildZone(
   ],
 );
 const DOMAIN = "shop.svc.cluster.local";
+/** The end of a name, and type and class of a question for IPv4 addresses. */
+const END = Buffer.from([0]);
+const A_IN = Buffer.from([0, 1, 0, 1]);
 const ONE: DnsZone = { lookup: () => [{ type: "A", data: "10.0.0.1" as IpAddress }] };
 
 function ask(name: string, type: string, zone = ZONE): Packet & { rcode?: string } {
@@ -170,6 +173,40 @@ describe("the cluster's DNS", () => {
     );
     const response = dnsPacket.encode({ type: "response", id: 1, questions: [] });
     assert.equal(answerQuery(response, ONE, "udp", Math.random), undefined);
+  });
+
+  test("reads names that point to others, and answers FORMERR to what is no name as text", () => {
+    const header = Buffer.from("000701000001000000000001", "hex");
+    const label = (bytes: string | Buffer) => Buffer.from([bytes.length, ...Buffer.from(bytes)]);
+    const labels = (...all: (string | Buffer)[]) => Buffer.concat([...all.map(label), END]);
+    const ask = (name: Buffer, more: Buffer = Buffer.alloc(0)) => {
+      const answer = answerQuery(Buffer.concat([header, name, A_IN, more]), ZONE, "udp", () => 0.5);
+      return dnsPacket.decode(Buffer.from(answer ?? assert.fail()));
+    };
+    const web = labels("web", ...DOMAIN.split("."));
+    // An OPT record whose name, the root, is said by a pointer to the end of the question's.
+    const opt = Buffer.from([
+      0xc0,
+      header.length + web.length - 1,
+      0,
+      41,
+      4,
+      0xd0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+    ]);
+    assert.deepEqual(datas(ask(web, opt)), ["10.96.0.20"]);
+    for (const odd of [labels(`web.${DOMAIN}`), labels("web.shop", "svc", "cluster", "local")]) {
+      assert.equal((ask(odd, opt) as { rcode?: string }).rcode, "FORMERR");
+    }
+    const raw = labels(Buffer.alloc(63, 0xff), "cluster", "local");
+    assert.equal((ask(raw, opt) as { rcode?: string }).rcode, "FORMERR");
+    const toItself = Buffer.from([0xc0, header.length]);
+    assert.equal((ask(toItself, opt) as { rcode?: string }).rcode, "FORMERR");
   });
 
   test("serves UDP and TCP, several questions on one connection", async () => {
