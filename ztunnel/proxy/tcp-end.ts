@@ -146,8 +146,8 @@ export class TcpEnd implements End, RawTcpOwner {
   }
 
   /**
-   * Tells the peer that no more follows, once all has left. Where the peer has said the same, closing
-   * tells it as well and is a system call less.
+   * Tells the peer that no more follows, once all has left. Where the peer has said the same,
+   * closing tells it as well and is a system call less.
    */
   #endWrites(): void {
     if (this.#closed || this.#writesEnd !== "wanted" || !this.#queue.empty) return;
