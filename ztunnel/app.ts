@@ -76,7 +76,7 @@ export class Ztunnel {
     this.#reporter = this.#createReporter();
     this.#certificates = this.#createCertificates();
     this.#enrolment = new Enrolment({
-      trustDomain: config.trustDomain,
+      trustDomain: config.trustDomains[0],
       certificates: this.#certificates,
       send: (reports) => this.#reporter?.send(reports),
     });
@@ -128,9 +128,9 @@ export class Ztunnel {
   }
 
   async #loadLocalXds(): Promise<void> {
-    const { localXds, trustDomain } = this.#config;
+    const { localXds, trustDomains } = this.#config;
     if (localXds === undefined) return;
-    this.#applyState(await loadLocalXds(localXds, { trustDomain }));
+    this.#applyState(await loadLocalXds(localXds, { trustDomain: trustDomains[0] }));
     this.#logger.info("local configuration loaded", this.#state.counts);
   }
 
@@ -176,9 +176,9 @@ export class Ztunnel {
   }
 
   #startWorkers(): Promise<DataWorkers> {
-    const { trustDomain, network, keepSourceAddress, sameNodeFastPath, ...config } = this.#config;
+    const { trustDomains, network, keepSourceAddress, sameNodeFastPath, ...config } = this.#config;
     const { workerThreads, preferredServiceNamespace, podNamespace: rootNamespace } = config;
-    const who = { trustDomain, network, rootNamespace, preferredServiceNamespace };
+    const who = { trustDomains, network, rootNamespace, preferredServiceNamespace };
     return DataWorkers.start(
       workerThreads,
       { ...who, tuning: config.tuning, keepSourceAddress, sameNodeFastPath },

@@ -30,6 +30,7 @@ const WRONG = {
   ZTUNNEL_WORKER_THREADS: "0%",
   ENABLE_ORIG_SRC: "yes",
   RUST_LOG: "loud",
+  TRUST_DOMAIN_ALIASES: "old-td,Other",
   STATS_PORT: "70000",
   CONNECTION_TERMINATION_DEADLINE: "soon",
   SECRET_TTL: "-1",
@@ -61,6 +62,13 @@ test("what Istio's charts write is understood", () => {
   assert.deepEqual(config.xds?.headers, { x_foo: "bar" });
   assert.deepEqual(config.ca.headers, { certsigner: "x" });
   assert.equal(loadConfig({ ...NODE, RUST_LOG: "xds=debug", LOG_LEVEL: "warn" }).logLevel, "warn");
+});
+
+test("upstream 58511: aliases of the trust domain are names apart by commas", () => {
+  const aliases = (value: string) =>
+    loadConfig({ ...NODE, TRUST_DOMAIN_ALIASES: value }).trustDomains;
+  assert.deepEqual(aliases("old-td, td2.example,"), ["cluster.local", "old-td", "td2.example"]);
+  assert.deepEqual(aliases(""), ["cluster.local"]);
 });
 
 test("a missing NODE_NAME says what it is for", () => {

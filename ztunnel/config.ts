@@ -4,6 +4,7 @@
  * Every error names the variable, the value and what is allowed.
  */
 import { availableParallelism } from "node:os";
+import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -50,7 +51,8 @@ export interface ZtunnelConfig {
   readonly clusterId: string;
   readonly nodeName: string;
   readonly network: string;
-  readonly trustDomain: string;
+  /** Peers with certificates of an alias are of the mesh, too. */
+  readonly trustDomains: TrustDomains;
   readonly podName: string;
   readonly podNamespace: string;
   readonly instanceIp: IpAddress | undefined;
@@ -176,11 +178,19 @@ function identity(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
     clusterId: metadata("CLUSTER_ID") || env.CLUSTER_ID || "Kubernetes",
     nodeName: required(env, "NODE_NAME", "the Kubernetes node this ztunnel serves"),
     network: env.NETWORK ?? "",
-    trustDomain: env.TRUST_DOMAIN || "cluster.local",
+    trustDomains: [env.TRUST_DOMAIN || "cluster.local", ...trustDomainAliases(env)] as const,
     podName: env.POD_NAME || "ztunnel",
     podNamespace: env.POD_NAMESPACE || "istio-system",
     instanceIp: ip(env, "INSTANCE_IP"),
   };
+}
+
+/** Names apart by commas; Istio's ztunnel has no such variable, MeshConfig calls it the same. */
+function trustDomainAliases(env: Environment): readonly string[] {
+  const value = env.TRUST_DOMAIN_ALIASES ?? "";
+  const aliases = value.split(",").flatMap((alias) => alias.trim() || []);
+  if (aliases.every(isTrustDomain)) return aliases;
+  return invalid("TRUST_DOMAIN_ALIASES", value, "trust domains apart by commas, as in old-td,td2");
 }
 
 /** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */

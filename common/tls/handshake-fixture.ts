@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 import tls, { type ConnectionOptions, type TLSSocket, type TlsOptions } from "node:tls";
+import type { TrustDomains } from "#common/model/identity.ts";
 import { TEST_IDENTITY, TestAuthority } from "./authority-fixture.ts";
 import {
   createWorkloadSecureContext,
@@ -42,6 +43,8 @@ export interface Ends {
   readonly serverOptions?: TlsOptions;
   readonly clientOptions?: ConnectionOptions;
   readonly expected?: ReadonlySet<string>;
+  /** Of both ends. @default TD alone */
+  readonly trustDomains?: TrustDomains;
 }
 
 export async function listen(options: TlsOptions): Promise<tls.Server> {
@@ -62,10 +65,11 @@ export async function connect(ends: Ends): Promise<Outcome> {
 
 export async function connectTo(server: tls.Server, ends: Ends): Promise<Outcome> {
   let received = "";
+  const { expected = EXPECTED, trustDomains = [TD] } = ends;
   const atServer = new Promise<PeerVerdict>((resolve) => {
     server.once("secureConnection", (socket: TLSSocket) => {
       socket.on("error", () => socket.destroy());
-      const verdict = verifyClientPeer(socket, TD);
+      const verdict = verifyClientPeer(socket, trustDomains);
       if (!verdict.ok) socket.destroy();
       socket.on("data", (bytes) => {
         received += bytes;
@@ -77,28 +81,27 @@ export async function connectTo(server: tls.Server, ends: Ends): Promise<Outcome
       resolve(describeHandshakeFailure(error, socket)),
     );
   });
-  const { port } = server.address() as AddressInfo;
   const context = createWorkloadSecureContext(ends.client ?? good);
   const clientSocket = tls.connect({
-    ...mtlsClientOptions(context, ends.expected ?? EXPECTED, TD),
+    ...mtlsClientOptions(context, expected, trustDomains),
     ...ends.clientOptions,
     host: "127.0.0.1",
-    port,
+    port: (server.address() as AddressInfo).port,
   });
   const closed = new Promise((resolve) => clientSocket.once("close", resolve));
   const client = await new Promise<PeerVerdict>((resolve) => {
     clientSocket.once("secureConnect", () => {
-      const verdict = verifyServerPeer(clientSocket, ends.expected ?? EXPECTED, TD);
+      const verdict = verifyServerPeer(clientSocket, expected, trustDomains);
       if (verdict.ok) clientSocket.end("hello");
       else clientSocket.destroy();
       resolve(verdict);
     });
     clientSocket.on("error", (error) => resolve(describeHandshakeFailure(error)));
   });
-  const outcome = { client, server: await atServer, clientSocket };
+  const concluded = await atServer;
   clientSocket.resume();
   await closed;
-  return { ...outcome, received };
+  return { client, server: concluded, clientSocket, received };
 }
 
 export function refused(verdict: PeerVerdict, reason: string, text: RegExp): void {

@@ -13,6 +13,7 @@ import {
   type SecureContextOptions,
   type TlsOptions,
 } from "node:tls";
+import type { TrustDomains } from "#common/model/identity.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import { serverIdentityCheck } from "./verify-peer.ts";
 import type { WorkloadCertificate } from "./workload-certificate.ts";
@@ -84,13 +85,13 @@ export function mtlsServerOptions(certificate: WorkloadCertificate): TlsOptions 
 export function mtlsClientOptions(
   context: SecureContext,
   expected: ReadonlySet<string>,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): ConnectionOptions {
   return {
     secureContext: context,
     ALPNProtocols: [HBONE_ALPN],
     rejectUnauthorized: true,
     servername: "",
-    checkServerIdentity: serverIdentityCheck(expected, trustDomain),
+    checkServerIdentity: serverIdentityCheck(expected, trustDomains),
   };
 }

@@ -112,7 +112,7 @@ test("a wrong server is refused before the connection counts as secure", async (
   const server = await listen(mtlsServerOptions(good));
   const { port } = server.address() as AddressInfo;
   const expected = new Set([makeIdentity(TD, "default", "other").uri]);
-  const options = mtlsClientOptions(createWorkloadSecureContext(good), expected, TD);
+  const options = mtlsClientOptions(createWorkloadSecureContext(good), expected, [TD]);
   const socket = tls.connect({ ...options, host: "127.0.0.1", port });
   socket.once("secureConnect", () => assert.fail("secureConnect fired"));
   const error = await new Promise<Error>((resolve) => socket.once("error", resolve));

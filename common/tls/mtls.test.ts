@@ -127,7 +127,7 @@ test("a session is never resumed: neither by its own client nor by another ident
       const [atServer] = await accepted;
       assert.equal(socket.isSessionReused(), false);
       assert.equal(atServer.isSessionReused(), false);
-      const verdict = verifyClientPeer(atServer, TD);
+      const verdict = verifyClientPeer(atServer, [TD]);
       assert.equal(
         verdict.ok && verdict.identity.serviceAccount,
         certificate === good ? "test" : "b",
@@ -146,7 +146,7 @@ function ticketTaker(
   const { port } = server.address() as AddressInfo;
   const context = createWorkloadSecureContext(certificate);
   const socket = tls.connect({
-    ...mtlsClientOptions(context, EXPECTED, TD),
+    ...mtlsClientOptions(context, EXPECTED, [TD]),
     ...(session && { session }),
     host: "127.0.0.1",
     port,

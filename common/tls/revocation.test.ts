@@ -31,7 +31,7 @@ async function chains(
   const { port } = listener.address() as AddressInfo;
   const context = createWorkloadSecureContext(client);
   const socket = tls.connect({
-    ...mtlsClientOptions(context, EXPECTED, TD),
+    ...mtlsClientOptions(context, EXPECTED, [TD]),
     host: "127.0.0.1",
     port,
   });

@@ -4,7 +4,7 @@
  * DER.
  */
 import type { PeerCertificate, TLSSocket } from "node:tls";
-import type { Identity } from "#common/model/identity.ts";
+import { type Identity, makeIdentity, type TrustDomains } from "#common/model/identity.ts";
 import type { Reason } from "#common/model/reason.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { workloadIdentityOf } from "./spiffe-san.ts";
@@ -18,22 +18,28 @@ export interface PeerRefused {
   readonly message: string;
 }
 
-/** The server must be one of `expected` (identity URIs) and of our trust domain. */
+/**
+ * The server must be of our trust domain or of an alias, and one of `expected` (identity URIs),
+ * whichever of these domains either is named by.
+ */
 export function verifyServerPeer(
   socket: TLSSocket,
   expected: ReadonlySet<string>,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): PeerVerdict {
   const refused = refusedByOpenssl(socket);
   if (refused !== undefined) return refused;
-  return checkServerLeaf(leafOf(socket), expected, trustDomain);
+  return checkServerLeaf(leafOf(socket), expected, trustDomains);
 }
 
-/** The client must be of our trust domain; who it may talk to is authorization's question. */
-export function verifyClientPeer(socket: TLSSocket, trustDomain: string): PeerVerdict {
+/**
+ * The client must be of our trust domain or of an alias; who it may talk to is authorization's
+ * question.
+ */
+export function verifyClientPeer(socket: TLSSocket, trustDomains: TrustDomains): PeerVerdict {
   const refused = refusedByOpenssl(socket);
   if (refused !== undefined) return refused;
-  return checkLeaf(leafOf(socket), "clientAuth", trustDomain);
+  return checkLeaf(leafOf(socket), "clientAuth", trustDomains);
 }
 
 /**
@@ -42,10 +48,10 @@ export function verifyClientPeer(socket: TLSSocket, trustDomain: string): PeerVe
  */
 export function serverIdentityCheck(
   expected: ReadonlySet<string>,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): (host: string, certificate: PeerCertificate) => MeshError | undefined {
   return (_host, certificate) => {
-    const verdict = checkServerLeaf(certificate.raw, expected, trustDomain);
+    const verdict = checkServerLeaf(certificate.raw, expected, trustDomains);
     return verdict.ok ? undefined : new MeshError("PEER_IDENTITY_REFUSED", verdict.message);
   };
 }
@@ -73,20 +79,27 @@ export function describeHandshakeFailure(error: Error, socket?: TLSSocket): Peer
 function checkServerLeaf(
   leafDer: Uint8Array | undefined,
   expected: ReadonlySet<string>,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): PeerVerdict {
-  const verdict = checkLeaf(leafDer, "serverAuth", trustDomain);
-  if (!verdict.ok || expected.has(verdict.identity.uri)) return verdict;
+  const verdict = checkLeaf(leafDer, "serverAuth", trustDomains);
+  if (!verdict.ok || names(expected, verdict.identity, trustDomains)) return verdict;
   const wanted = [...expected].slice(0, 3).join(", ");
   return mismatch(
     `identity verification error: peer is ${verdict.identity.uri}, expected ${wanted}`,
   );
 }
 
+function names(expected: ReadonlySet<string>, peer: Identity, domains: TrustDomains): boolean {
+  const { namespace, serviceAccount } = peer;
+  return domains.some((domain) =>
+    expected.has(makeIdentity(domain, namespace, serviceAccount).uri),
+  );
+}
+
 function checkLeaf(
   leafDer: Uint8Array | undefined,
   purpose: KeyPurpose,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): PeerVerdict {
   if (leafDer === undefined) {
     return { ok: false, reason: "tls-failed", message: "the peer presented no certificate" };
@@ -98,9 +111,10 @@ function checkLeaf(
     if (!(error instanceof MeshError)) throw error;
     return mismatch(`identity verification error: ${error.message}`);
   }
-  if (identity.trustDomain !== trustDomain) {
+  if (!trustDomains.includes(identity.trustDomain)) {
+    const ours = trustDomains.join(" or ");
     return mismatch(
-      `identity verification error: trust domain ${identity.trustDomain} is not ${trustDomain}`,
+      `identity verification error: trust domain ${identity.trustDomain} is not ${ours}`,
     );
   }
   return { ok: true, identity };

@@ -63,8 +63,11 @@ export class RawHboneMesh implements AsyncDisposable {
     this.ca = ca;
   }
 
-  static async start(ztunnel: MeshProcessSettings = {}): Promise<RawHboneMesh> {
-    const cluster = await startMesh({ objects: OBJECTS, ztunnel });
+  static async start(
+    ztunnel: MeshProcessSettings = {},
+    istiod: MeshProcessSettings = {},
+  ): Promise<RawHboneMesh> {
+    const cluster = await startMesh({ objects: OBJECTS, ztunnel, istiod });
     const mesh = new RawHboneMesh(cluster, await meshCa(cluster));
     for (const server of SERVERS) {
       await mesh.sockets.serve(`shop/${server}`, PORT, (socket) => mesh.onConnection(socket));

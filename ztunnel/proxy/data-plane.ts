@@ -2,8 +2,7 @@
 import type { Http2Session } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import type { Identity } from "#common/model/identity.ts";
-import { makeIdentity } from "#common/model/identity.ts";
+import { type Identity, makeIdentity, type TrustDomains } from "#common/model/identity.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
@@ -28,7 +27,7 @@ import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
 export interface DataPlaneOptions {
-  readonly trustDomain: string;
+  readonly trustDomains: TrustDomains;
   /** This node's network; "" is the default network. */
   readonly network: string;
   /** Whose services come after those of a client's own namespace; "" or absent for nobody's. */
@@ -90,7 +89,7 @@ export class DataPlane {
       tcp,
       batcher,
       tracker: new ConnectionTracker(deps.reporter, this.#reauthorizer),
-      trustDomain: options.trustDomain,
+      trustDomains: options.trustDomains,
       random: deps.random,
       tuning: options.tuning ?? DEFAULT_TUNING,
       keepSourceAddress: options.keepSourceAddress,
@@ -135,7 +134,7 @@ export class DataPlane {
     await this.removePod(pod.uid);
     const proxy = new PodProxy({ ...this.#context, pod, netns }, this.#deps.syscalls);
     this.#pods.set(pod.uid, proxy);
-    const identity = makeIdentity(this.#context.trustDomain, pod.namespace, pod.serviceAccount);
+    const identity = makeIdentity(this.#context.trustDomains[0], pod.namespace, pod.serviceAccount);
     const stored = this.#context.certificates.peek(identity);
     if (stored === undefined) this.#deps.requestCertificate(identity);
     else proxy.setCertificate(stored.certificate);
@@ -178,7 +177,7 @@ export class DataPlane {
   #rotated(certificate: WorkloadCertificate): void {
     for (const proxy of this.#pods.values()) {
       const { namespace, serviceAccount } = proxy.context.pod;
-      const identity = makeIdentity(this.#context.trustDomain, namespace, serviceAccount);
+      const identity = makeIdentity(this.#context.trustDomains[0], namespace, serviceAccount);
       if (identity.uri === certificate.identity.uri) proxy.setCertificate(certificate);
     }
   }

@@ -159,7 +159,7 @@ export class HboneServer {
 
   #secured(socket: TLSSocket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
-    const verdict = verifyClientPeer(socket, this.#context.trustDomain);
+    const verdict = verifyClientPeer(socket, this.#context.trustDomains);
     if (!verdict.ok) {
       this.#refused(peerOf(socket), verdict);
       socket.destroy();

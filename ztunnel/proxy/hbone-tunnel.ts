@@ -5,7 +5,7 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:htt
 import type net from "node:net";
 import tls, { type SecureContext, type TLSSocket } from "node:tls";
 import { hboneClientSettings } from "#common/hbone/settings.ts";
-import type { Identity } from "#common/model/identity.ts";
+import type { Identity, TrustDomains } from "#common/model/identity.ts";
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { mtlsClientOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure } from "#common/tls/verify-peer.ts";
@@ -185,12 +185,12 @@ export function secureTunnelSocket(
   socket: net.Socket,
   context: SecureContext,
   target: TunnelTarget,
-  trustDomain: string,
+  trustDomains: TrustDomains,
 ): Promise<TLSSocket | ConnectionFailure> {
   return new Promise((resolve) => {
     const secure = tls.connect({
       socket,
-      ...mtlsClientOptions(context, new Set(target.destinationIdentities), trustDomain),
+      ...mtlsClientOptions(context, new Set(target.destinationIdentities), trustDomains),
     });
     const peer = formatSocketAddress(target.address);
     const timer = setTimeout(() => {

@@ -75,7 +75,7 @@ export class InboundFixture {
     };
     this.#dataPlane = new DataPlane(
       {
-        trustDomain: "cluster.local",
+        trustDomains: ["cluster.local"],
         network: "",
         keepSourceAddress: true,
         sameNodeFastPath: true,

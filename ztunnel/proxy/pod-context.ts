@@ -1,5 +1,6 @@
 /** What every connection of one captured pod works with. */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
+import type { TrustDomains } from "#common/model/identity.ts";
 import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { Tuning } from "#ztunnel/tuning.ts";
@@ -26,8 +27,8 @@ export interface WorkerContext {
   readonly tcp: TcpContext;
   readonly batcher: FlushBatcher;
   readonly tracker: ConnectionTracker;
-  /** The mesh's trust domain: peers of another are refused. */
-  readonly trustDomain: string;
+  /** The mesh's own trust domain and its aliases: peers of another are refused. */
+  readonly trustDomains: TrustDomains;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly tuning: Tuning;

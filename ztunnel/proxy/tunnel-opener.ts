@@ -8,12 +8,12 @@ export async function openTunnel(
   target: TunnelTarget,
   onClosed: (tunnel: HboneTunnel) => void,
 ): Promise<HboneTunnel | ConnectionFailure> {
-  const { certificates, dialer, netns, peers, trustDomain } = context;
+  const { certificates, dialer, netns, peers, trustDomains } = context;
   const stored = await certificates.get(target.sourceIdentity);
   if ("ok" in stored) return stored;
   const socket = await dialer.connectSocket({ netns, address: target.address });
   if ("ok" in socket) return explainTimeout(socket);
-  const secure = await secureTunnelSocket(socket, stored.context, target, trustDomain);
+  const secure = await secureTunnelSocket(socket, stored.context, target, trustDomains);
   if ("ok" in secure) return secure;
   const watched = peers.examine(secure, stored.certificate);
   if ("ok" in watched) {
