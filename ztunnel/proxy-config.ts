@@ -39,7 +39,8 @@ export function readProxyConfig(env: Environment): { config: ProxyConfig; unsupp
 function parseFields(text: string): object {
   let parsed: unknown;
   try {
-    parsed = parse(text);
+    // Its warnings would go to standard error, past our log.
+    parsed = parse(text, { logLevel: "error" });
   } catch (error) {
     throw new MeshError("CONFIG_INVALID", `PROXY_CONFIG is no YAML: ${describeError(error)}`);
   }

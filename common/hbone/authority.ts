@@ -17,6 +17,11 @@ const MAX_AUTHORITY_CHARACTERS = 262;
 // RFC 1123 labels; underscores occur in real service names.
 const HOSTNAME =
   /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
+/**
+ * What resolvers take for an IPv4 address in another notation (`0x7f.1`, `127.1`), by the rule of
+ * browsers: its last part is a number. It is no name, and must never reach a resolver.
+ */
+const ADDRESS_LIKE = /(^|\.)([0-9]+|0x[0-9a-f]*)$/i;
 const PORT = /^[1-9][0-9]{0,4}$/;
 
 export function parseAuthority(text: string): Authority {
@@ -39,8 +44,7 @@ export function parseAuthority(text: string): Authority {
   if (ip !== undefined) {
     return ip.includes(":") ? invalid("needs brackets around IPv6") : { kind: "ip", ip, port };
   }
-  // Digits and dots only is a mistyped address, not a name: it must never reach a resolver.
-  if (!HOSTNAME.test(host) || /^[0-9.]+$/.test(host)) return invalid("has no valid host");
+  if (!HOSTNAME.test(host) || ADDRESS_LIKE.test(host)) return invalid("has no valid host");
   return { kind: "hostname", hostname: host.toLowerCase(), port };
 }
 

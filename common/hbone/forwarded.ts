@@ -10,7 +10,7 @@ export function formatForwarded(client: SocketAddress, serviceHost: string | und
 }
 
 const MAX_FORWARDED_CHARACTERS = 1_024;
-const HOST = /(?:^|[;,])\s*host=(?:"([^"\\]{1,253})"|([^\s;,"]{1,253}))/i;
+const HOST = /(?:^|[;,])\s*host=(?:"([^"\\]{1,253})"|([^\s;,"\\]{1,253}))/i;
 
 /** The `host` that the client addressed; undefined when there is none. */
 export function forwardedHost(header: string): string | undefined {

@@ -42,6 +42,9 @@ const REFUSED = [
   "-web:80",
   "web..svc:80",
   "/etc:80",
+  "0x7f000001:80",
+  "127.0.0.0x1:80",
+  "web.1:80",
 ];
 for (const text of REFUSED) {
   test(`parseAuthority refuses ${JSON.stringify(text.slice(0, 40))}`, () => {

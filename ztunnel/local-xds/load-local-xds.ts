@@ -101,7 +101,8 @@ const TAGS: Tags = [
 
 function parseYaml(text: string): unknown {
   try {
-    return parse(text, { customTags: TAGS, maxAliasCount: 0 });
+    // Its warnings would go to standard error, past our log.
+    return parse(text, { customTags: TAGS, maxAliasCount: 0, logLevel: "error" });
   } catch (error) {
     throw new MeshError("LOCAL_XDS_INVALID", `it is no YAML: ${describeError(error)}`);
   }
