@@ -18,6 +18,7 @@ import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
+import { AbsentZtunnels } from "./xds/absent-ztunnels.ts";
 import { AdsServer } from "./xds/ads-server.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
 
@@ -39,6 +40,7 @@ export class Istiod {
   readonly #registry: Registry;
   readonly #metrics = new MetricsRegistry();
   readonly #statuses: PolicyStatusController;
+  readonly #absent: AbsentZtunnels;
   readonly #ads: AdsServer;
   readonly #endpoint: GrpcEndpoint;
   #debug: RunningServer | undefined;
@@ -69,7 +71,13 @@ export class Istiod {
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     collectDefaultMetrics({ register: this.#metrics });
     countHeldObjects(this.#metrics, this.#source);
+    this.#absent = new AbsentZtunnels({
+      resources: this.#registry.resources,
+      writer: this.#writer,
+      logger: logger.scope("ztunnels"),
+    });
     this.#ads = new AdsServer({
+      absent: this.#absent,
       resources: this.#registry.resources,
       tokens,
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
@@ -108,6 +116,7 @@ export class Istiod {
     this.#ready = false;
     await this.#source.close();
     this.#ads.close();
+    this.#absent.close();
     await this.#endpoint.close();
     await this.#statuses.close();
     await this.#debug?.close();

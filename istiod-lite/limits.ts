@@ -61,6 +61,12 @@ export const RESOURCES_IN_FLIGHT = 100_000;
 export const SMALL_RESPONSE_RESOURCES = 256;
 
 /**
+ * A node that has had no ztunnel for this long is told of: more than a restart takes, less than the
+ * patience of who wonders why their pods are closed.
+ */
+export const ZTUNNEL_ABSENT_MS = 5_000;
+
+/**
  * A proxy that has not taken a response by then is cut off: it would hold up those that wait. It
  * comes back, and says what it has.
  */

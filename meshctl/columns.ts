@@ -129,8 +129,9 @@ function meshState(pod: Pod): string {
   if (pod.spec.hostNetwork === true) return "host";
   const { annotations = {} } = pod.metadata;
   const state = annotations[REDIRECTION_ANNOTATION] ?? NONE;
-  const hasProblem = annotations[CAPTURE_PROBLEM_ANNOTATION] != null;
-  if (hasProblem) return state === "enabled" ? "enabled (unstable)" : "failed";
+  const problem = annotations[CAPTURE_PROBLEM_ANNOTATION];
+  if (problem?.startsWith("no ztunnel")) return "closed (no ztunnel)";
+  if (problem != null) return state === "enabled" ? "enabled (unstable)" : "failed";
   const repairs = Number.parseInt(annotations[CAPTURE_REPAIRS_ANNOTATION] ?? "", 10);
   if (Number.isNaN(repairs)) return state;
   return `${state} (${repairs} repair${repairs === 1 ? "" : "s"})`;

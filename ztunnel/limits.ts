@@ -249,8 +249,8 @@ export const REPORT_BACKOFF_MAX_MS = 15_000;
 export const ZDS_PODS_MAX = 1_024;
 
 /**
- * Between attempts to connect to the CNI agent; pods stay as they are meanwhile. ztunnel waits up to
- * 15 s, but the agent is on this machine, and every pod that starts waits for it.
+ * Between attempts to connect to the CNI agent; pods stay as they are meanwhile. ztunnel waits up
+ * to 15 s, but the agent is on this machine, and every pod that starts waits for it.
  */
 export const ZDS_BACKOFF_INITIAL_MS = 10;
 export const ZDS_BACKOFF_MAX_MS = 1_000;

@@ -1,7 +1,7 @@
 /**
- * Tells a supervisor that this ztunnel is ready, by a newline on a descriptor that it was given (the
- * notification-fd of s6): a supervisor that replaces one ztunnel by another on the same ports cannot
- * ask by HTTP which of the two is answering.
+ * Tells a supervisor that this ztunnel is ready, by a newline on a descriptor that it was given
+ * (the notification-fd of s6): a supervisor that replaces one ztunnel by another on the same ports
+ * cannot ask by HTTP which of the two is answering.
  */
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -8,6 +8,7 @@ import { PUSH_DEBOUNCE_MS, STREAMS_PER_CALLER } from "../limits.ts";
 import { RefusalLog } from "../refusal-log.ts";
 import type { PublishedResource, RegistryUpdate } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
+import type { AbsentZtunnels } from "./absent-ztunnels.ts";
 import { endStream, type ProxyCall, type ProxyStatus, ProxyStream } from "./proxy-stream.ts";
 import { PushTurns } from "./push-turns.ts";
 import type { RefusalReason, XdsMetrics } from "./xds-metrics.ts";
@@ -24,6 +25,7 @@ export interface AdsServerDeps {
    * does not know the mesh (yet): it must not tell a proxy that what it holds is gone.
    */
   readonly isKnown: (caller: Caller) => boolean;
+  readonly absent: Pick<AbsentZtunnels, "joined" | "left">;
 }
 
 export class AdsServer {
@@ -123,8 +125,13 @@ export class AdsServer {
     this.#streams.add(stream);
     this.#byCaller.set(name, (this.#byCaller.get(name) ?? 0) + 1);
     this.#deps.metrics.connected(this.#streams.size);
+    const { node } = caller;
+    const ofZtunnel = node !== undefined && this.#deps.isNodeProxy(caller);
+    if (ofZtunnel) this.#deps.absent.joined(node);
     const gone = (): void => {
-      if (this.#streams.has(stream)) this.#gone(stream, name);
+      if (!this.#streams.has(stream)) return;
+      this.#gone(stream, name);
+      if (ofZtunnel) this.#deps.absent.left(node);
     };
     call.on("data", (request: DeltaDiscoveryRequest) => stream.request(request));
     call.on("end", () => {

@@ -43,8 +43,8 @@ export interface ObjectList {
 }
 
 /**
- * What can be done to a program of the mesh: `stop` keeps it down until `start`; `replace` has a new
- * one take over before the old one ends.
+ * What can be done to a program of the mesh: `stop` keeps it down until `start`; `replace` has a
+ * new one take over before the old one ends.
  */
 export interface MeshProcessAction {
   readonly action: "signal" | "stop" | "start" | "replace";

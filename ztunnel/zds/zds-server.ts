@@ -9,8 +9,8 @@ import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { ZDS_CONNECTIONS_MAX } from "#ztunnel/limits.ts";
 import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_BACKOFF_MAX_MS } from "#ztunnel/capture/limits.ts";
+import { ZDS_CONNECTIONS_MAX } from "#ztunnel/limits.ts";
 import {
   listenSeqpacket,
   type SeqpacketConnection,
