@@ -5,9 +5,7 @@ import type { RunningServer } from "#common/runtime/http-server.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
-import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
@@ -24,12 +22,12 @@ import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
 import type { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds } from "./local-xds/load-local-xds.ts";
+import { MeshSubscription } from "./mesh-subscription.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { notifyWhenReady } from "./readiness-notice.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
 import { splitUpdate } from "./state/state-update.ts";
-import { meshHandlers } from "./state-feed.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";
 import { watchTrust } from "./trust-wiring.ts";
 
@@ -54,7 +52,7 @@ export class Ztunnel {
   readonly #enrolment: Enrolment;
   readonly #state: ProxyState;
   /** Undefined where all state is in a local file. */
-  readonly #xds: DeltaClient | undefined;
+  readonly #mesh: MeshSubscription | undefined;
   /** Resolved when the control plane has answered with what the mesh knows, or a file has. */
   readonly #synced = new Synced();
   readonly #dns: DnsProxy | undefined;
@@ -88,8 +86,8 @@ export class Ztunnel {
       registry: this.#registry,
       synced: this.#synced,
     });
-    this.#xds = this.#createXds();
-    if (this.#xds === undefined) this.#synced.done();
+    this.#mesh = this.#subscribe();
+    if (this.#mesh === undefined) this.#synced.done();
   }
 
   /** Starts everything; rejects if a port cannot be had or a worker does not start. */
@@ -122,7 +120,7 @@ export class Ztunnel {
     this.#pods = pods;
     this.#servers = await this.#serve();
     const { signal } = this.#stopping;
-    this.#running = Promise.all([this.#xds?.run(signal), pods.run(signal)]);
+    this.#running = Promise.all([this.#mesh?.client.run(signal), pods.run(signal)]);
     this.#notifySupervisor();
     this.#logger.info("ztunnel started", { node: nodeName, workers: workers.count });
   }
@@ -135,8 +133,9 @@ export class Ztunnel {
   }
 
   #createPodSource(workers: DataWorkers): PodSource {
+    const sink = this.#synced.gate(withDns(workersSink(workers, this.#enrolment), this.#dns));
     return createPodSource(this.#config, {
-      sink: this.#synced.gate(withDns(workersSink(workers, this.#enrolment), this.#dns)),
+      sink: this.#mesh?.following(sink) ?? sink,
       workers: workers.count,
       registry: this.#registry,
       logger: this.#rootLogger,
@@ -177,12 +176,14 @@ export class Ztunnel {
 
   #startWorkers(): Promise<DataWorkers> {
     const { trustDomains, network, keepSourceAddress, sameNodeFastPath, ...config } = this.#config;
+    const how = { keepSourceAddress, sameNodeFastPath, onDemand: config.xdsOnDemand };
     const { workerThreads, preferredServiceNamespace, podNamespace: rootNamespace } = config;
     const who = { trustDomains, network, rootNamespace, preferredServiceNamespace };
     return DataWorkers.start(
       workerThreads,
-      { ...who, tuning: config.tuning, keepSourceAddress, sameNodeFastPath },
+      { ...who, tuning: config.tuning, ...how },
       {
+        onAddressWanted: (name) => this.#mesh?.ask(name),
         onTelemetry: (worker, batch) => this.#telemetry.record(worker, batch),
         onCertificateWanted: (identity) => {
           const certificate = this.#certificates.current(identity);
@@ -254,32 +255,25 @@ export class Ztunnel {
     this.#enrolment.certificateArrived(certificate.identity);
   }
 
-  #createXds(): DeltaClient | undefined {
-    const { xds, inpodSocket, ...config } = this.#config;
+  #subscribe(): MeshSubscription | undefined {
+    const { xds, xdsOnDemand, inpodSocket, podNamespace: rootNamespace, ...config } = this.#config;
     if (xds === undefined) return undefined;
-    const node = ztunnelNode({ ...config, ip: config.instanceIp ?? "", env: this.#host.env });
-    const handlers = meshHandlers(
-      (update) => this.#applyState(update),
-      inpodSocket === undefined
-        ? (upserts, removed) => this.#pods?.apply(withDnsOf(upserts, this.#dns), removed)
-        : undefined,
-      { rootNamespace: config.podNamespace },
-    );
-    const unanswered = new Set<string>([ADDRESS_TYPE, AUTHORIZATION_TYPE]);
-    return new DeltaClient(
-      {
-        channel: this.#channel(xds),
-        handlers,
-        logger: this.#rootLogger.scope("xds"),
-        counters: new XdsClientMetrics(this.#registry),
-        onConnected: () => this.#reporter?.repeat(),
-        onSynced: (typeUrl) => {
-          unanswered.delete(typeUrl);
-          if (unanswered.size === 0) this.#synced.done();
-        },
-      },
-      node,
-    );
+    const who = { ...config, podNamespace: rootNamespace, ip: config.instanceIp ?? "" };
+    return new MeshSubscription(xdsOnDemand, ztunnelNode({ ...who, env: this.#host.env }), {
+      channel: this.#channel(xds),
+      onState: (update) => this.#applyState(update),
+      onCapturedPods:
+        inpodSocket === undefined
+          ? (upserts, removed) => this.#pods?.apply(withDnsOf(upserts, this.#dns), removed)
+          : undefined,
+      onAnswers: (answers) => this.#workers?.answerAddresses(answers),
+      logger: this.#rootLogger.scope("xds"),
+      counters: new XdsClientMetrics(this.#registry),
+      onConnected: () => this.#reporter?.repeat(),
+      onSynced: () => this.#synced.done(),
+      registry: this.#registry,
+      rootNamespace,
+    });
   }
 
   #applyState(update: StateUpdate): void {
@@ -289,7 +283,7 @@ export class Ztunnel {
 
   /** What keeps this node from being ready: types never answered, pods never tried. */
   #pending(): readonly string[] {
-    return [...(this.#xds?.pending ?? []), ...(this.#pods?.pending() ?? ["its start"])];
+    return [...(this.#mesh?.client.pending ?? []), ...(this.#pods?.pending() ?? ["its start"])];
   }
 
   #channel(endpoint: Endpoint): ControlPlaneChannel {

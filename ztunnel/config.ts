@@ -45,6 +45,8 @@ export interface ZtunnelConfig {
   /** Undefined where XDS_ADDRESS is set and empty: then LOCAL_XDS_PATH says everything. */
   readonly xds: Endpoint | undefined;
   readonly ca: Endpoint;
+  /** Whether addresses are asked for one by one, as they are needed, instead of all there are. */
+  readonly xdsOnDemand: boolean;
   readonly localXds: LocalXds | undefined;
   /** Service account token, re-read for every call. */
   readonly tokenFile: string;
@@ -160,7 +162,9 @@ function sources(env: Environment, proxyConfig: ProxyConfig) {
   };
   const url = xdsAddress === "" ? undefined : tlsUrl("XDS_ADDRESS", xdsAddress);
   const withUrl = url === undefined ? undefined : { url, ...xds };
-  return { xds: withUrl, ca, localXds, tokenFile: tokenFile(env) };
+  // Without a control plane there is nobody to ask.
+  const xdsOnDemand = boolean(env, "XDS_ON_DEMAND", false) && url !== undefined;
+  return { xds: withUrl, xdsOnDemand, ca, localXds, tokenFile: tokenFile(env) };
 }
 
 function localXdsOf(env: Environment): LocalXds | undefined {

@@ -61,7 +61,7 @@ export function createDnsProxy(config: ZtunnelConfig, deps: DnsWiringDeps): DnsP
     options: {
       clusterDomain: config.clusterDomain.split("."),
       ipv6: config.ipv6,
-      knowsAllEndpoints: true,
+      knowsAllEndpoints: !config.xdsOnDemand,
     },
     network: config.network,
     synced: synced.promise,

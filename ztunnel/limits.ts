@@ -94,6 +94,17 @@ export const STATE_CHECKS_PER_SLICE = 64;
 export const REAUTHORIZE_SLICE = 128;
 export const REAUTHORIZE_SLICE_MS = 2;
 
+/**
+ * How long a new connection waits for the control plane to say who is at an address (XDS_ON_DEMAND),
+ * and connections of one worker that wait for that. At either bound the connection is refused: an
+ * address that nobody has spoken for is not sent to in the clear.
+ */
+export const LOOK_UP_WAIT_MS = 5_000;
+export const LOOK_UPS_WAITING = 4_096;
+
+/** That nobody is at an address is asked again after this; until then it is taken as said. */
+export const LOOK_UP_ABSENT_MS = 30_000;
+
 /** How long a new connection waits for its identity's first certificate. */
 export const CERTIFICATE_WAIT_MS = 5_000;
 

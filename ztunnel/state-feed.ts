@@ -6,6 +6,7 @@ import {
 } from "#common/xds/decode-authorization.ts";
 import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
 import { decodeAddress } from "#common/xds/decode-workload.ts";
+import type { NameSubscription } from "#common/xds/name-subscription.ts";
 import { ResourceHandler } from "#common/xds/resource-handler.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import type { StateUpdate } from "./state/proxy-state.ts";
@@ -17,20 +18,27 @@ const NOTHING: StateUpdate = {
   removedPolicies: [],
 };
 
+export type StateListener = (update: StateUpdate) => void;
+export type CapturedPodsListener = (
+  upserts: readonly CapturedPod[],
+  removedUids: readonly string[],
+) => void;
+
 /**
  * Handlers that hand on what changed; nothing is ever removed that istiod does not name. Without
- * `onCapturedPods` that type, which is our own, is not asked for.
+ * `onCapturedPods` that type, which is our own, is not asked for; with `names` only those addresses
+ * are.
  */
 export function meshHandlers(
-  onState: (update: StateUpdate) => void,
-  onCapturedPods:
-    | ((upserts: readonly CapturedPod[], removedUids: readonly string[]) => void)
-    | undefined,
+  onState: StateListener,
+  onCapturedPods: CapturedPodsListener | undefined,
   policyOptions: DecodeAuthorizationOptions = {},
+  names?: NameSubscription,
 ): readonly ResourceHandler[] {
   const handlers = [
     ResourceHandler.of({
       typeUrl: ADDRESS_TYPE,
+      ...(names && { names }),
       decode: decodeAddress,
       complain: ({ notUnderstood }) => notUnderstood?.join("; "),
       apply: (upserts, removedAddresses) => {
@@ -56,7 +64,7 @@ export function meshHandlers(
 
 /** What cannot be read of a policy is told, and what is left of it is in force. */
 function policyHandler(
-  onState: (update: StateUpdate) => void,
+  onState: StateListener,
   options: DecodeAuthorizationOptions,
 ): ResourceHandler {
   return ResourceHandler.of({

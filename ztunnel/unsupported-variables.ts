@@ -54,11 +54,6 @@ const DANGEROUS: readonly Variable[] = [
 
 const WITHOUT_EFFECT: readonly Variable[] = [
   {
-    name: "XDS_ON_DEMAND",
-    harmless: /^false$/,
-    why: "all of the mesh is subscribed to; nothing waits for a look-up",
-  },
-  {
     name: "UNSTABLE_ENABLE_SOCKS5",
     harmless: /^false$/,
     why: "there is no SOCKS5 listener on 15080",

@@ -49,6 +49,10 @@ export function ipToBytes(ip: IpAddress): Uint8Array {
   return ip.includes(":") ? ipv6Bytes(ip) : Uint8Array.from(ip.split("."), Number);
 }
 
+export function isLoopback(ip: IpAddress): boolean {
+  return ip.startsWith("127.") || ip === "::1";
+}
+
 export function isIpv6Address(ip: IpAddress): boolean {
   return ip.includes(":");
 }

@@ -102,11 +102,12 @@ export function runDeltaStream(
       signal.removeEventListener("abort", cancel);
       clearTimeout(connecting);
       clearTimeout(waiting);
+      detach(deps);
       resolve(why ?? { answered, code, details: details.replace(EMPTY_NOTE, "") });
     });
   });
   if (signal.aborted) cancel();
-  else subscribe(stream, deps);
+  else subscribe(stream, deps, giveUp);
   return ended;
 }
 
@@ -119,21 +120,43 @@ function open(client: Client, metadata: Metadata): Stream {
   return client.makeBidiStreamRequest(path, requestSerialize, deserialize, metadata, {});
 }
 
-/** An empty list of names subscribes to everything; the node is told once. */
-function subscribe(stream: Stream, { node, handlers }: DeltaStreamDeps): void {
-  let first = true;
-  for (const handler of handlers.values()) {
+const EVERYTHING = "*";
+
+/**
+ * An empty list of names subscribes to everything; everything in both lists is how a client says
+ * that it asks for what it needs. The node is told once.
+ */
+function subscribe(stream: Stream, deps: DeltaStreamDeps, giveUp: (end: StreamEnd) => void): void {
+  let node: DiscoveryNode | undefined = deps.node;
+  for (const { typeUrl, names, versions } of deps.handlers.values()) {
+    const ask = (subscribe: readonly string[], unsubscribe: readonly string[]): void => {
+      stream.write({ ...NO_REQUEST, typeUrl, subscribe, unsubscribe });
+      if (stream.writableLength > UNREAD_ACKNOWLEDGEMENTS) giveUp(UNREAD);
+    };
+    const { settled, open } = names?.attach(ask) ?? { settled: undefined, open: [] };
     stream.write({
-      ...(first && { node }),
-      typeUrl: handler.typeUrl,
-      subscribe: [],
-      unsubscribe: [],
-      initialResourceVersions: handler.versions,
-      responseNonce: "",
+      ...NO_REQUEST,
+      ...(node && { node }),
+      typeUrl,
+      ...(settled && { subscribe: [EVERYTHING, ...settled], unsubscribe: [EVERYTHING] }),
+      initialResourceVersions: versions,
     });
-    first = false;
+    node = undefined;
+    // In a request of their own: of what is held already, the first one is not answered.
+    if (open.length > 0) ask(open, []);
   }
 }
+
+function detach({ handlers }: DeltaStreamDeps): void {
+  for (const { names } of handlers.values()) names?.detach();
+}
+
+const NO_REQUEST = {
+  subscribe: [],
+  unsubscribe: [],
+  initialResourceVersions: new Map<string, string>(),
+  responseNonce: "",
+} as const;
 
 /** What becomes of the responses of one stream. */
 class Receiver {
@@ -191,13 +214,7 @@ function acknowledgement(
   { typeUrl, nonce }: DeltaDiscoveryResponse,
   rejected: readonly Rejection[],
 ): DeltaDiscoveryRequest {
-  const ack = {
-    typeUrl,
-    subscribe: [],
-    unsubscribe: [],
-    initialResourceVersions: new Map<string, string>(),
-    responseNonce: nonce,
-  };
+  const ack = { ...NO_REQUEST, typeUrl, responseNonce: nonce };
   if (rejected.length === 0) return ack;
   const named = rejected.slice(0, REJECTIONS_TOLD).map(({ name, why }) => `${name}: ${why}`);
   const more = rejected.length - named.length;

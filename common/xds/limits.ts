@@ -31,3 +31,18 @@ export const STABLE_STREAM_MS = 1_000;
 
 /** Unreadable parts of one policy that are told of; further ones are left out of the list. */
 export const UNREADABLE_NOTES = 8;
+
+/**
+ * Names of one type that are asked for and not answered; further ones are not asked for, and whoever
+ * needs them is refused.
+ */
+export const NAMES_PENDING = 9_000;
+
+/** Names that lead to a resource, as with those that are pending: a mesh has so many at most. */
+export const NAMES_FOUND = 30_000;
+
+/**
+ * Names that lead nowhere; beyond it the one answered longest ago is not followed any more, and
+ * asked for again when it is needed. All three together stay under what istiod-lite takes.
+ */
+export const NAMES_ABSENT = 10_000;

@@ -6,6 +6,7 @@
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { DeltaDiscoveryResponse, DiscoveryResource } from "./discovery-rpc.ts";
 import { RESOURCES_PER_TYPE } from "./limits.ts";
+import type { NameSubscription } from "./name-subscription.ts";
 
 export interface NamedResource<Value> {
   readonly name: string;
@@ -31,6 +32,8 @@ export interface ResourceSpec<Value> {
     removed: readonly string[],
     rejected: readonly Rejection[],
   ) => void;
+  /** Set where resources are asked for by name: then nothing else is subscribed to. */
+  readonly names?: NameSubscription;
 }
 
 export interface Rejection {
@@ -42,29 +45,34 @@ export interface Rejection {
 
 export class ResourceHandler {
   readonly typeUrl: string;
+  /** Undefined where everything there is is subscribed to. */
+  readonly names: NameSubscription | undefined;
   readonly #accept: (response: DeltaDiscoveryResponse) => readonly Rejection[];
   readonly #versions = new Map<string, string>();
   #synced = false;
 
   private constructor(
-    typeUrl: string,
+    { typeUrl, names }: { readonly typeUrl: string; readonly names?: NameSubscription },
     accept: (
       response: DeltaDiscoveryResponse,
       versions: Map<string, string>,
     ) => readonly Rejection[],
   ) {
     this.typeUrl = typeUrl;
+    this.names = names;
+    this.#synced = names !== undefined;
     this.#accept = (response) => accept(response, this.#versions);
   }
 
   static of<Value>(spec: ResourceSpec<Value>): ResourceHandler {
-    return new ResourceHandler(spec.typeUrl, (response, versions) => {
+    return new ResourceHandler(spec, (response, versions) => {
       const { good, rejected } = decodeAll(spec, response.resources, versions);
       spec.apply(good, response.removedResources, rejected);
       for (const name of response.removedResources) versions.delete(name);
       for (const { name, version } of response.resources) versions.set(name, version);
       const complaints = [...rejected, ...complaintsAbout(spec, good)];
       for (const { name } of complaints) versions.delete(name);
+      spec.names?.answered(namesOf(response), response.removedResources);
       return complaints;
     });
   }
@@ -76,7 +84,10 @@ export class ResourceHandler {
     return rejected;
   }
 
-  /** Whether the type has been answered once, ever: losing the server later does not undo that. */
+  /**
+   * Whether the type has been answered once, ever: losing the server later does not undo that. Where
+   * nothing is asked for yet there is nothing to answer.
+   */
   get synced(): boolean {
     return this.#synced;
   }
@@ -84,6 +95,13 @@ export class ResourceHandler {
   /** Name to version of everything held: `initial_resource_versions` of the next stream. */
   get versions(): ReadonlyMap<string, string> {
     return this.#versions;
+  }
+}
+
+function* namesOf({ resources }: DeltaDiscoveryResponse): Generator<string> {
+  for (const { name, aliases } of resources) {
+    yield name;
+    yield* aliases;
   }
 }
 

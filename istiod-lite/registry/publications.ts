@@ -39,6 +39,7 @@ export class Publications {
       typeUrl: ADDRESS_TYPE,
       name: workload.uid,
       aliases: workloadAliases(workload),
+      services: [...workload.services.keys()],
       value: encodeAddress({ kind: "workload", workload }),
     });
     return workload.uid;
@@ -49,8 +50,10 @@ export class Publications {
     this.#table.set({
       typeUrl: ADDRESS_TYPE,
       name,
-      // A block is not an address that anybody asks for.
       aliases: service.addresses.filter(({ cidr }) => cidr === undefined).map(networkAddressKey),
+      blocks: service.addresses.flatMap(({ network, cidr }) =>
+        cidr === undefined ? [] : [{ network, cidr }],
+      ),
       value: encodeAddress({ kind: "service", service }),
     });
     return name;

@@ -1,5 +1,6 @@
 /** What one call of `Registry.apply` changed. */
 import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
+import type { Cidr } from "#common/model/ip.ts";
 import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
 
@@ -8,6 +9,16 @@ export interface PublishedResource extends DiscoveryResource {
   readonly typeUrl: TypeUrl;
   /** Set on resources that only this node may see. */
   readonly node?: string;
+  /** Of a workload: the services (`<namespace>/<hostname>`) that it is an endpoint of. */
+  readonly services?: readonly string[];
+  /** Of a service: the blocks of addresses that are its own. */
+  readonly blocks?: readonly AddressBlock[];
+}
+
+/** A block of addresses of one network. */
+export interface AddressBlock {
+  readonly network: string;
+  readonly cidr: Cidr;
 }
 
 /** What an object's status should say. */

@@ -5,13 +5,17 @@
 import { hash } from "node:crypto";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import { holdsAddress } from "./address-block.ts";
 import { addToSet, deleteFromSet } from "./multi-map.ts";
-import type { PublishedResource } from "./registry-update.ts";
+import type { AddressBlock, PublishedResource } from "./registry-update.ts";
 
 /** What a reader of the registry may ask. Answers are only good until the next `apply`. */
 export interface ResourceView {
   get(typeUrl: TypeUrl, name: string): PublishedResource | undefined;
-  /** Every resource that has this name or alias, ordered by name. */
+  /**
+   * Every resource that has this name or alias, or else the services whose blocks hold this
+   * address, ordered by name; the workloads of each service come before it.
+   */
   lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[];
   all(typeUrl: TypeUrl): Iterable<PublishedResource>;
   count(typeUrl: TypeUrl): number;
@@ -23,6 +27,8 @@ export interface Publication {
   readonly aliases: readonly string[];
   readonly value: Uint8Array;
   readonly node?: string;
+  readonly services?: readonly string[];
+  readonly blocks?: readonly AddressBlock[];
 }
 
 // 128 bits of SHA-256 tell any two contents apart.
@@ -36,6 +42,10 @@ export class ResourceTable implements ResourceView {
   };
   /** Names of addresses by alias; only this type has aliases. */
   readonly #byAlias = new Map<string, Set<string>>();
+  /** Names of the workloads of each service. */
+  readonly #members = new Map<string, Set<string>>();
+  /** Names of the services that have blocks: few. */
+  readonly #withBlocks = new Set<string>();
   readonly #changed = new Map<string, PublishedResource>();
   readonly #removed = new Map<string, PublishedResource>();
 
@@ -45,10 +55,10 @@ export class ResourceTable implements ResourceView {
 
   lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[] {
     const named = this.get(typeUrl, nameOrAlias);
-    if (named !== undefined) return [named];
-    if (typeUrl !== ADDRESS_TYPE) return [];
-    const names = [...(this.#byAlias.get(nameOrAlias) ?? [])].sort();
-    return names.flatMap((name) => this.get(typeUrl, name) ?? []);
+    if (typeUrl !== ADDRESS_TYPE) return named === undefined ? [] : [named];
+    if (named !== undefined) return this.#withMembers([nameOrAlias]);
+    const exact = this.#byAlias.get(nameOrAlias);
+    return this.#withMembers(exact === undefined ? this.#inBlock(nameOrAlias) : [...exact].sort());
   }
 
   all(typeUrl: TypeUrl): Iterable<PublishedResource> {
@@ -68,7 +78,7 @@ export class ResourceTable implements ResourceView {
     if (previous !== undefined) this.#unlink(previous);
     const resource = { ...publication, version };
     this.#byName[typeUrl].set(name, resource);
-    for (const alias of resource.aliases) addToSet(this.#byAlias, alias, name);
+    this.#link(resource);
     this.#note(resource, previous);
   }
 
@@ -80,6 +90,17 @@ export class ResourceTable implements ResourceView {
     this.#byName[typeUrl].delete(name);
     this.#changed.delete(changeKey(previous));
     this.#removed.set(changeKey(previous), previous);
+  }
+
+  #inBlock(address: string): readonly string[] {
+    return [...this.#withBlocks].sort().filter((name) => {
+      return holdsAddress(this.get(ADDRESS_TYPE, name)?.blocks ?? [], address);
+    });
+  }
+
+  #withMembers(names: readonly string[]): readonly PublishedResource[] {
+    const all = names.flatMap((name) => [...[...(this.#members.get(name) ?? [])].sort(), name]);
+    return [...new Set(all)].flatMap((name) => this.get(ADDRESS_TYPE, name) ?? []);
   }
 
   /** What changed since the last call, ordered by type and name. */
@@ -100,8 +121,16 @@ export class ResourceTable implements ResourceView {
     }
   }
 
-  #unlink(resource: PublishedResource): void {
-    for (const alias of resource.aliases) deleteFromSet(this.#byAlias, alias, resource.name);
+  #link({ name, aliases, services = [], blocks = [] }: PublishedResource): void {
+    for (const alias of aliases) addToSet(this.#byAlias, alias, name);
+    for (const service of services) addToSet(this.#members, service, name);
+    if (blocks.length > 0) this.#withBlocks.add(name);
+  }
+
+  #unlink({ name, aliases, services = [] }: PublishedResource): void {
+    for (const alias of aliases) deleteFromSet(this.#byAlias, alias, name);
+    for (const service of services) deleteFromSet(this.#members, service, name);
+    this.#withBlocks.delete(name);
   }
 }
 

@@ -10,6 +10,7 @@
 import type { DeltaDiscoveryRequest } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
 import { RESPONSE_BYTES, SUBSCRIPTIONS_PER_STREAM } from "../limits.ts";
+import { holdsAddress } from "../registry/address-block.ts";
 import type { PublishedResource } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
 
@@ -75,13 +76,24 @@ export class Subscription {
   /** The resource was published, changed, or withdrawn. */
   changed(resource: PublishedResource): void {
     if (!this.#started) return;
-    const { name, aliases } = resource;
-    const concerns =
-      (this.#wildcard && this.#isVisible(resource)) ||
-      this.#held.has(name) ||
+    const { name } = resource;
+    if (this.#held.has(name) || (this.#wildcard && this.#isVisible(resource))) {
+      this.#pending.add(name);
+    } else if (this.#names.size > 0 && this.#isAskedFor(resource)) {
+      this.#pending.add(name);
+      // A service is nothing without its endpoints.
+      for (const member of this.#view.lookup(this.#typeUrl, name)) this.#pending.add(member.name);
+    }
+  }
+
+  /** By its name or one of its addresses, or as a workload of a service that was asked for. */
+  #isAskedFor({ name, aliases, services = [], blocks = [] }: PublishedResource): boolean {
+    return (
       this.#names.has(name) ||
-      (this.#names.size > 0 && aliases.some((alias) => this.#names.has(alias)));
-    if (concerns) this.#pending.add(name);
+      aliases.some((alias) => this.#names.has(alias)) ||
+      services.some((service) => this.#held.has(service)) ||
+      (blocks.length > 0 && [...this.#names].some((asked) => holdsAddress(blocks, asked)))
+    );
   }
 
   /**
@@ -134,7 +146,10 @@ export class Subscription {
     }
   }
 
-  /** A client that asks again is told again; a name that is not there is answered as removed. */
+  /**
+   * A client that asks again is told again; a name that is not there is answered as removed. Whoever
+   * asks for a service is told of its workloads too.
+   */
   #subscribeTo(name: string): void {
     this.#names.add(name);
     const found = this.#view.lookup(this.#typeUrl, name);
@@ -146,9 +161,9 @@ export class Subscription {
     for (const name of names) {
       if (name === WILDCARD) this.#unsubscribeWildcard();
       else if (this.#names.delete(name)) {
-        for (const { name: real, aliases } of this.#view.lookup(this.#typeUrl, name)) {
-          const named = this.#names.has(real) || aliases.some((alias) => this.#names.has(alias));
-          if (!named) this.#held.delete(real);
+        // Services come after their workloads, which are let go with them.
+        for (const resource of [...this.#view.lookup(this.#typeUrl, name)].reverse()) {
+          if (!this.#isAskedFor(resource)) this.#held.delete(resource.name);
         }
       }
     }
@@ -186,8 +201,16 @@ export class Subscription {
       }
       bytes += resource.value.length;
       if (!this.#wildcard) this.#held.add(name);
-      resources.push(resource);
+      resources.push(this.#underAskedAddresses(resource));
     }
     return { resources, removedResources };
+  }
+
+  /** Who asked for an address is answered under it, also where only a block of a service holds it. */
+  #underAskedAddresses(resource: PublishedResource): PublishedResource {
+    const { blocks = [], aliases } = resource;
+    if (blocks.length === 0 || this.#names.size === 0) return resource;
+    const asked = [...this.#names].filter((name) => holdsAddress(blocks, name));
+    return asked.length === 0 ? resource : { ...resource, aliases: [...aliases, ...asked] };
   }
 }

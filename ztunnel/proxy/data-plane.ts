@@ -15,6 +15,7 @@ import { Dialer } from "./dial.ts";
 import { failure } from "./failure.ts";
 import { FlushBatcher } from "./flush-batcher.ts";
 import { HostResolver, type LookUpHost, nodeLookUp } from "./host-resolver.ts";
+import { LookUps } from "./look-ups.ts";
 import { PeerWatch } from "./peer-watch.ts";
 import type { WorkerContext } from "./pod-context.ts";
 import { type PodListeners, PodProxy } from "./pod-proxy.ts";
@@ -25,6 +26,7 @@ import { LocalPods } from "./same-node.ts";
 import { StateQueue } from "./state-queue.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
+import type { AddressAnswers } from "./worker-protocol.ts";
 
 export interface DataPlaneOptions {
   readonly trustDomains: TrustDomains;
@@ -40,6 +42,8 @@ export interface DataPlaneOptions {
   readonly keepSourceAddress: boolean;
   /** @default true: pods of this node reach each other without a tunnel in between. */
   readonly sameNodeFastPath: boolean;
+  /** @default false: all of the mesh is known, and nothing is looked up */
+  readonly onDemand?: boolean;
 }
 
 export interface DataPlaneDeps {
@@ -47,6 +51,8 @@ export interface DataPlaneDeps {
   readonly reporter: ConnectionReporter;
   /** Asks the control thread for a certificate; it arrives by `putCertificate`. */
   readonly requestCertificate: (identity: Identity) => void;
+  /** Asks the control plane for an xDS name; `addressesAnswered` follows. */
+  readonly askAddress: (name: string) => void;
   readonly random: () => number;
   /** @default asks the name servers of this process's /etc/resolv.conf */
   readonly lookUpHost?: LookUpHost;
@@ -79,6 +85,9 @@ export class DataPlane {
       certificates: new CertificateStore(deps.requestCertificate, ({ certificate }) =>
         this.#rotated(certificate),
       ),
+      lookUps: options.onDemand
+        ? new LookUps({ state, ask: deps.askAddress, now: () => performance.now() })
+        : undefined,
       peers: new PeerWatch(),
       dialer: new Dialer(deps.syscalls, tcp),
       hosts: new HostResolver({
@@ -118,6 +127,11 @@ export class DataPlane {
     }
     this.#context.waiter.stateChanged();
     this.#reauthorizer.stateChanged(change);
+  }
+
+  /** What the control plane says of names that were asked for. */
+  addressesAnswered(answers: AddressAnswers): void {
+    this.#context.lookUps?.answered(answers);
   }
 
   putCertificate(certificate: WorkloadCertificate): void {

@@ -12,10 +12,17 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import { WORKER_YOUNG_GENERATION_MB } from "../limits.ts";
-import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./worker-protocol.ts";
+import type {
+  AddressAnswers,
+  ConnectionSummary,
+  FromWorker,
+  ToWorker,
+  WorkerOptions,
+} from "./worker-protocol.ts";
 
 export interface DataWorkersEvents {
   readonly onCertificateWanted: (identity: Identity) => void;
+  readonly onAddressWanted: (name: string) => void;
   readonly onTelemetry: (worker: number, batch: ConnectionBatch) => void;
   /** One connection met a bug; the worker goes on. */
   readonly onInternalError: (details: string) => void;
@@ -76,6 +83,10 @@ export class DataWorkers {
 
   putCertificate(certificate: WorkloadCertificate): void {
     this.#broadcast({ type: "certificate", certificate });
+  }
+
+  answerAddresses(answers: AddressAnswers): void {
+    this.#broadcast({ type: "addresses-answered", answers });
   }
 
   setRevocations(lists: readonly RevocationList[]): void {
@@ -164,6 +175,9 @@ export class DataWorkers {
     switch (message.type) {
       case "certificate-wanted":
         this.#events.onCertificateWanted(message.identity);
+        return;
+      case "address-wanted":
+        this.#events.onAddressWanted(message.name);
         return;
       case "internal-error":
         this.#events.onInternalError(message.details);

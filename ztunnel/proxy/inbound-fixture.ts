@@ -83,6 +83,7 @@ export class InboundFixture {
       {
         syscalls: this.#syscalls,
         reporter,
+        askAddress: () => undefined,
         requestCertificate: () => undefined,
         random: Math.random,
       },

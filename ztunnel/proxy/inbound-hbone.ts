@@ -16,6 +16,7 @@ import { deliver } from "./deliver.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import { HboneEnd } from "./hbone-end.ts";
 import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
+import { addressName } from "./look-ups.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
@@ -86,6 +87,7 @@ export class InboundHbone {
     }
     const workload = await waiter.localWorkload(pod.workloadUid);
     if ("ok" in workload) return { result: workload };
+    await this.#lookUp(headers, peer, workload);
     const target = this.#target(headers[":authority"], peer, workload);
     if ("ok" in target) return { workload, result: target };
     const connection: Connection = {
@@ -99,6 +101,25 @@ export class InboundHbone {
     if ("ok" in permit) return { workload, target, result: permit };
     const result = await deliver(this.#context, permit, peer.address.ip);
     return { workload, target, permit, result };
+  }
+
+  /**
+   * What is asked for by a service's name has to be known; who asks, and which service was addressed,
+   * is for logs and metrics. Only this pod's own services are asked for: nobody can make us ask for
+   * more.
+   */
+  async #lookUp(headers: IncomingHttpHeaders, peer: TunnelPeer, workload: Workload): Promise<void> {
+    const { lookUps } = this.#context;
+    if (lookUps === undefined) return;
+    lookUps.mention(addressName(workload.network, peer.address.ip));
+    const addressed = headers.forwarded === undefined ? "" : forwardedHost(headers.forwarded);
+    const authority = parseAuthority(headers[":authority"] ?? "");
+    for (const key of workload.services.keys()) {
+      const hostname = key.slice(key.indexOf("/") + 1);
+      if (authority.kind === "hostname" && authority.hostname === hostname) {
+        await lookUps.service(key);
+      } else if (addressed === hostname) lookUps.mention(key);
+    }
   }
 
   /** What the authority asks for, if it may be asked for here. */

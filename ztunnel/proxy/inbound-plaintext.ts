@@ -10,6 +10,7 @@ import { admit, type Permit } from "./admit.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import { deliver } from "./deliver.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
+import { addressName } from "./look-ups.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
@@ -43,7 +44,7 @@ export class InboundPlaintext {
     clientAddress: SocketAddress,
     original: SocketAddress | undefined,
   ): Promise<{ workload?: Workload; permit?: Permit; result: TcpEnd | ConnectionFailure }> {
-    const { waiter, pod } = this.#context;
+    const { waiter, lookUps, pod } = this.#context;
     if (original === undefined) {
       const message = "the original destination of a redirected connection is not known";
       return { result: failure("original-destination-missing", message) };
@@ -54,6 +55,7 @@ export class InboundPlaintext {
     }
     const workload = await waiter.localWorkload(pod.workloadUid);
     if ("ok" in workload) return { result: workload };
+    lookUps?.mention(addressName(workload.network, clientAddress.ip));
     const connection: Connection = {
       sourceIp: clientAddress.ip,
       destinationIp: original.ip,

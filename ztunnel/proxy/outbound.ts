@@ -47,13 +47,15 @@ export class Outbound {
     clientAddress: SocketAddress,
     original: SocketAddress | undefined,
   ): Promise<void> {
-    const { tracker, waiter, pod } = this.#context;
+    const { tracker, waiter, lookUps, pod } = this.#context;
     const startedAt = performance.now();
     if (original === undefined) {
       return this.#refuse(client, clientAddress, undefined, startedAt, MISSING_DESTINATION);
     }
     const source = await waiter.localWorkload(pod.workloadUid);
     if ("ok" in source) return this.#refuse(client, clientAddress, original, startedAt, source);
+    const unknown = lookUps && (await lookUps.route(source, original));
+    if (unknown) return this.#refuse(client, clientAddress, original, startedAt, unknown);
     const { result, ...attempted } = await this.#connect(source, clientAddress, original);
     const meta = outboundMeta(source, clientAddress, original, attempted);
     if ("ok" in result) {

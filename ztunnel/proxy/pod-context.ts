@@ -9,6 +9,7 @@ import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
 import type { HostResolver } from "./host-resolver.ts";
+import type { LookUps } from "./look-ups.ts";
 import type { PeerWatch } from "./peer-watch.ts";
 import type { LocalPods } from "./same-node.ts";
 import type { StateWaiter } from "./state-waiter.ts";
@@ -18,6 +19,8 @@ import type { TcpContext } from "./tcp-end.ts";
 export interface WorkerContext {
   readonly state: ProxyState;
   readonly waiter: StateWaiter;
+  /** Undefined where all of the mesh is known (XDS_ON_DEMAND is off). */
+  readonly lookUps: LookUps | undefined;
   readonly certificates: CertificateStore;
   /** Everybody who is connected by mutual TLS. */
   readonly peers: PeerWatch;

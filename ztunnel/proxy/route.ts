@@ -3,7 +3,12 @@
  * state and randomness come in, a route or a refusal comes out.
  */
 import type { GatewayAddress } from "#common/model/address.ts";
-import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
+import {
+  formatSocketAddress,
+  type IpAddress,
+  isLoopback,
+  type SocketAddress,
+} from "#common/model/ip.ts";
 import { HBONE_PORT, ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
@@ -217,10 +222,6 @@ function expectedIdentities(workload: Workload, service: Service | undefined): r
 /** To connect in some other way than the control plane said could be without encryption. */
 function unusable(what: string, why: string): ConnectionFailure {
   return failure("unknown-destination", `${what} cannot be connected to: ${why}`);
-}
-
-function isLoopback(ip: IpAddress): boolean {
-  return ip.startsWith("127.") || ip === "::1";
 }
 
 function describeGateway(gateway: GatewayAddress): string {

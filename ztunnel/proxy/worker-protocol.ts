@@ -17,6 +17,8 @@ export type WorkerOptions = DataPlaneOptions;
 export type ToWorker =
   | { readonly type: "state"; readonly update: StateUpdate }
   | { readonly type: "certificate"; readonly certificate: WorkloadCertificate }
+  /** What the control plane said of names that were wanted; the state before it says the rest. */
+  | { readonly type: "addresses-answered"; readonly answers: AddressAnswers }
   /** All lists in force; the bytes are shared, not copied. */
   | { readonly type: "revocations"; readonly lists: readonly RevocationList[] }
   | {
@@ -35,6 +37,8 @@ export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "done"; readonly request: number; readonly error?: string }
   | { readonly type: "certificate-wanted"; readonly identity: Identity }
+  /** XDS_ON_DEMAND: a connection needs to know who has this xDS name or alias. */
+  | { readonly type: "address-wanted"; readonly name: string }
   | { readonly type: "telemetry"; readonly batch: ConnectionBatch }
   | {
       readonly type: "connections";
@@ -43,6 +47,16 @@ export type FromWorker =
     }
   | { readonly type: "internal-error"; readonly details: string }
   | { readonly type: "drained" };
+
+/** Names of `address-wanted`, by what became of them. */
+export interface AddressAnswers {
+  readonly found: readonly string[];
+  readonly absent: readonly string[];
+  /** Followed no more: to be asked for again when they are needed. */
+  readonly forgotten: readonly string[];
+  /** Not asked for: a bound is reached. */
+  readonly refused: readonly string[];
+}
 
 /** One established connection, for `/config_dump`. */
 export interface ConnectionSummary {

@@ -17,6 +17,7 @@ function start(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
   const dataPlane = new DataPlane(options, {
     syscalls: createLinuxSyscalls(options.tuning?.keepalive),
     reporter: telemetry,
+    askAddress: (name) => send({ type: "address-wanted", name }),
     requestCertificate: (identity) => send({ type: "certificate-wanted", identity }),
     random: Math.random,
   });
@@ -35,6 +36,11 @@ async function handle(
   switch (message.type) {
     case "state":
       dataPlane.applyState(message.update);
+      return;
+    case "addresses-answered":
+      // In the order of the messages: what was found has been taken in.
+      await dataPlane.whenApplied();
+      dataPlane.addressesAnswered(message.answers);
       return;
     case "certificate":
       dataPlane.putCertificate(message.certificate);
