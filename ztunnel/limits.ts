@@ -95,9 +95,9 @@ export const REAUTHORIZE_SLICE = 128;
 export const REAUTHORIZE_SLICE_MS = 2;
 
 /**
- * How long a new connection waits for the control plane to say who is at an address (XDS_ON_DEMAND),
- * and connections of one worker that wait for that. At either bound the connection is refused: an
- * address that nobody has spoken for is not sent to in the clear.
+ * How long a new connection waits for the control plane to say who is at an address
+ * (XDS_ON_DEMAND), and connections of one worker that wait for that. At either bound the connection
+ * is refused: an address that nobody has spoken for is not sent to in the clear.
  */
 export const LOOK_UP_WAIT_MS = 5_000;
 export const LOOK_UPS_WAITING = 4_096;

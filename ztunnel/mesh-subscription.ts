@@ -1,6 +1,6 @@
 /**
- * What ztunnel subscribes to at the control plane, put together: all of the mesh, or (XDS_ON_DEMAND)
- * the policies and its own pods, and of the rest what its connections ask for.
+ * What ztunnel subscribes to at the control plane, put together: all of the mesh, or
+ * (XDS_ON_DEMAND) the policies and its own pods, and of the rest what its connections ask for.
  */
 import { Counter, type Registry } from "prom-client";
 import type { CapturedPod } from "#common/model/captured-pod.ts";

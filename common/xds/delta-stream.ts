@@ -102,13 +102,12 @@ export function runDeltaStream(
       signal.removeEventListener("abort", cancel);
       clearTimeout(connecting);
       clearTimeout(waiting);
-      detach(deps);
       resolve(why ?? { answered, code, details: details.replace(EMPTY_NOTE, "") });
     });
   });
   if (signal.aborted) cancel();
   else subscribe(stream, deps, giveUp);
-  return ended;
+  return ended.finally(() => detach(deps));
 }
 
 function open(client: Client, metadata: Metadata): Stream {

@@ -33,8 +33,8 @@ export const STABLE_STREAM_MS = 1_000;
 export const UNREADABLE_NOTES = 8;
 
 /**
- * Names of one type that are asked for and not answered; further ones are not asked for, and whoever
- * needs them is refused.
+ * Names of one type that are asked for and not answered; further ones are not asked for, and
+ * whoever needs them is refused.
  */
 export const NAMES_PENDING = 9_000;
 

@@ -85,8 +85,8 @@ export class ResourceHandler {
   }
 
   /**
-   * Whether the type has been answered once, ever: losing the server later does not undo that. Where
-   * nothing is asked for yet there is nothing to answer.
+   * Whether the type has been answered once, ever: losing the server later does not undo that.
+   * Where nothing is asked for yet there is nothing to answer.
    */
   get synced(): boolean {
     return this.#synced;

@@ -147,8 +147,8 @@ export class Subscription {
   }
 
   /**
-   * A client that asks again is told again; a name that is not there is answered as removed. Whoever
-   * asks for a service is told of its workloads too.
+   * A client that asks again is told again; a name that is not there is answered as removed.
+   * Whoever asks for a service is told of its workloads too.
    */
   #subscribeTo(name: string): void {
     this.#names.add(name);
@@ -206,7 +206,9 @@ export class Subscription {
     return { resources, removedResources };
   }
 
-  /** Who asked for an address is answered under it, also where only a block of a service holds it. */
+  /**
+   * Who asked for an address is answered under it, also where only a block of a service holds it.
+   */
   #underAskedAddresses(resource: PublishedResource): PublishedResource {
     const { blocks = [], aliases } = resource;
     if (blocks.length === 0 || this.#names.size === 0) return resource;

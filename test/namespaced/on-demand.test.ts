@@ -8,6 +8,8 @@ import { deny } from "#test/support/policy-objects.ts";
 import { configDump } from "#test/support/ztunnel-view.ts";
 
 const PORT = 8080;
+/** A ztunnel tries to reach an istiod that is away at longer and longer intervals. */
+const RECONNECTED = { timeoutMs: 60_000 };
 const FROM_CLIENT = [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] }];
 const OBJECTS = [
   namespace("shop", "ambient"),
@@ -126,7 +128,11 @@ test("without istiod what is known goes on, and what is not is refused, not sent
   assert.equal(await answerOf(late), "reset");
   assert.ok(!(await known()).includes("late"));
   await cluster.istiod.start();
-  await cluster.until("it is known", async () => (await answerOf(late)) === "shop/late");
+  await cluster.until(
+    "it is known",
+    async () => (await answerOf(late)) === "shop/late",
+    RECONNECTED,
+  );
   assert.ok(!(await known()).includes("service unused"));
 });
 
@@ -134,7 +140,11 @@ test("after a restart of istiod, changes of what is known are heard of", async (
   await cluster.istiod.kill("SIGKILL");
   await cluster.deletePod("shop/web-1");
   await cluster.delete("Pod", "shop/web-1");
-  await cluster.until("it is known to be gone", async () => !(await known()).includes("web-1"));
+  await cluster.until(
+    "it is known to be gone",
+    async () => !(await known()).includes("web-1"),
+    RECONNECTED,
+  );
   assert.equal(await answerOf(await vip()), "shop/web-2");
 });
 

@@ -85,14 +85,12 @@ export class DataPlane {
       certificates: new CertificateStore(deps.requestCertificate, ({ certificate }) =>
         this.#rotated(certificate),
       ),
-      lookUps: options.onDemand
-        ? new LookUps({ state, ask: deps.askAddress, now: () => performance.now() })
-        : undefined,
+      lookUps: options.onDemand ? new LookUps({ state, ask: deps.askAddress, now }) : undefined,
       peers: new PeerWatch(),
       dialer: new Dialer(deps.syscalls, tcp),
       hosts: new HostResolver({
         lookUp: deps.lookUpHost ?? nodeLookUp(),
-        now: () => performance.now(),
+        now,
         onLookUp: () => deps.reporter.hostLookedUp(),
       }),
       tcp,
@@ -209,4 +207,8 @@ export class DataPlane {
       for (const tunnel of proxy.pool.tunnels()) yield tunnel.session;
     }
   }
+}
+
+function now(): number {
+  return performance.now();
 }

@@ -104,9 +104,9 @@ export class InboundHbone {
   }
 
   /**
-   * What is asked for by a service's name has to be known; who asks, and which service was addressed,
-   * is for logs and metrics. Only this pod's own services are asked for: nobody can make us ask for
-   * more.
+   * What is asked for by a service's name has to be known; who asks, and which service was
+   * addressed, is for logs and metrics. Only this pod's own services are asked for: nobody can make
+   * us ask for more.
    */
   async #lookUp(headers: IncomingHttpHeaders, peer: TunnelPeer, workload: Workload): Promise<void> {
     const { lookUps } = this.#context;

@@ -1,7 +1,7 @@
 /**
  * What a connection needs to know of the mesh, asked of the control plane by name when it is needed
- * (XDS_ON_DEMAND). A connection is decided on once all of it has been answered; "nobody is there" is
- * an answer, which stays good while the control plane says nothing else, but is asked for again
+ * (XDS_ON_DEMAND). A connection is decided on once all of it has been answered; "nobody is there"
+ * is an answer, which stays good while the control plane says nothing else, but is asked for again
  * after a while. Sources: istio/ztunnel src/state.rs, ambient.md 2.2 and 2.5.
  */
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";

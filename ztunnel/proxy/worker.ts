@@ -48,13 +48,9 @@ async function handle(
     case "revocations":
       dataPlane.setRevocations(message.lists);
       return;
-    case "add-pod": {
-      const error = await outcomeOf(() =>
-        dataPlane.addPod(message.pod, message.netns, message.listeners),
-      );
-      send({ type: "done", request: message.request, ...(error !== undefined && { error }) });
+    case "add-pod":
+      send(await addPod(dataPlane, message));
       return;
-    }
     case "remove-pod":
       await dataPlane.removePod(message.podUid);
       send({ type: "done", request: message.request });
@@ -70,6 +66,14 @@ async function handle(
       send({ type: "drained" });
       return;
   }
+}
+
+async function addPod(
+  dataPlane: DataPlane,
+  { request, pod, netns, listeners }: Extract<ToWorker, { type: "add-pod" }>,
+): Promise<FromWorker> {
+  const error = await outcomeOf(() => dataPlane.addPod(pod, netns, listeners));
+  return { type: "done", request, ...(error !== undefined && { error }) };
 }
 
 function sendConnections(
