@@ -184,5 +184,11 @@ export const ENTRY_ISSUES_TOLD = 8;
  */
 export const LOST_KIND_OBJECTS = 3;
 
+/**
+ * File events this close together are one change: published objects are whole, one to a file, so
+ * that nothing has to be waited for but the rest of a burst.
+ */
+export const SOURCE_DEBOUNCE_MS = 5;
+
 /** How often a source that has lost objects is asked whether it has them again. */
 export const LOST_SOURCE_RECHECK_MS = 2_000;

@@ -34,16 +34,22 @@ export function diffObjects(
 ): ObjectChange[] {
   const old = byKey(before);
   const now = byKey(after);
-  const deleted: ObjectChange[] = [];
-  const upserted: ObjectChange[] = [];
+  const changes: ObjectChange[] = [];
   for (const [key, object] of old) {
-    if (!now.has(key)) deleted.push({ key, kind: object.kind });
+    if (!now.has(key)) changes.push({ key, kind: object.kind });
   }
   for (const [key, object] of now) {
     const previous = old.get(key);
     if (previous === object || isDeepStrictEqual(previous, object)) continue;
-    upserted.push({ key, kind: object.kind, object });
+    changes.push({ key, kind: object.kind, object });
   }
+  return orderChanges(changes);
+}
+
+/** The order of `diffObjects`, for changes of different keys. */
+export function orderChanges(changes: readonly ObjectChange[]): ObjectChange[] {
+  const deleted = changes.filter(({ object }) => object === undefined);
+  const upserted = changes.filter(({ object }) => object !== undefined);
   return [...deleted.sort((a, b) => compare(b, a)), ...upserted.sort(compare)];
 }
 

@@ -51,13 +51,16 @@ export class FileReader {
     const unchanged = before?.fingerprint.text === fingerprint.text;
     if (unchanged && before?.trusted === true) return { node: before, unsettled: false };
     const ageMs = this.#now() - fingerprint.modifiedMs;
+    const trusted = ageMs < 0 || ageMs > TIMESTAMP_GRANULARITY_MS;
+    const read = () => readNode(path, stats, { fingerprint, trusted }, before);
     if (settle && !unchanged && this.#mustWait(path, fingerprint, ageMs, before)) {
-      return { node: before, unsettled: true };
+      const whole = path.endsWith(".json") ? await read() : undefined;
+      if (whole === undefined || !isWhole(whole, before)) return { node: before, unsettled: true };
+      this.#waitingSinceMs.delete(path);
+      return { node: whole, unsettled: false };
     }
     this.#waitingSinceMs.delete(path);
-    const trusted = ageMs < 0 || ageMs > TIMESTAMP_GRANULARITY_MS;
-    const node = await readNode(path, stats, { fingerprint, trusted }, before);
-    return { node, unsettled: false };
+    return { node: await read(), unsettled: false };
   }
 
   #mustWait(
@@ -88,6 +91,12 @@ async function readNode(
   const digest = hash("sha256", read.text, "base64");
   if (before?.digest === digest) return { ...before, ...state };
   return withGood({ kind: "file", ...state, digest, content: loadText(read.text, path) }, before);
+}
+
+/** One object whose text cannot be the beginning of another: it has been written to its end. */
+function isWhole({ content }: FileNode, before: FileNode | undefined): boolean {
+  const objectsBefore = before?.good?.objects.length ?? 0;
+  return content.isCanonicalJson === true && !content.hasErrors && objectsBefore <= 1;
 }
 
 /** A file that cannot be read: its last good content stays in force. */

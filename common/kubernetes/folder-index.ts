@@ -30,6 +30,12 @@ export interface FolderIndexOptions {
   readonly now: () => number;
   /** Called before a directory is listed, so that no change after the listing is missed. */
   readonly onDirectory?: (path: string, identity: string) => void;
+  /** A part of the tree, as it was and as it is now. */
+  readonly onReplaced?: (
+    path: string,
+    before: TreeNode | undefined,
+    after: TreeNode | undefined,
+  ) => void;
 }
 
 const EXTENSIONS = new Set([".yaml", ".yml", ".json"]);
@@ -41,11 +47,14 @@ interface Visit {
   readonly ancestors: readonly string[];
   readonly settle: boolean;
   readonly unsettled: string[];
+  /** Levels of known directories that are entered; those that are new are entered wholly. */
+  readonly depth: number;
 }
 
 export class FolderIndex {
   readonly #folder: string;
   readonly #onDirectory: FolderIndexOptions["onDirectory"];
+  readonly #onReplaced: FolderIndexOptions["onReplaced"];
   readonly #reader: FileReader;
   #root: DirectoryNode | undefined;
   #rootProblem: Problem | undefined;
@@ -54,6 +63,7 @@ export class FolderIndex {
   constructor(folder: string, options: FolderIndexOptions) {
     this.#folder = folder;
     this.#onDirectory = options.onDirectory;
+    this.#onReplaced = options.onReplaced;
     this.#reader = new FileReader(options.now);
   }
 
@@ -68,20 +78,24 @@ export class FolderIndex {
   }
 
   /**
-   * Looks at the given paths inside the folder ("" is all of it) and at everything below them.
-   * Returns the files that have to be looked at again soon, of which there are none unless they
-   * shall `settle`.
+   * Looks at the given paths inside the folder ("" is all of it) and at everything below them, or
+   * `depth` levels of known directories. Returns the files that have to be looked at again soon, of
+   * which there are none unless they shall `settle`.
    */
-  async refresh(paths: Iterable<string>, settle: boolean): Promise<readonly string[]> {
-    const unsettled: string[] = [];
-    for (const path of paths) await this.#refreshPath(path, settle, unsettled);
-    return unsettled;
+  async refresh(
+    paths: Iterable<string>,
+    settle: boolean,
+    depth: number = Number.POSITIVE_INFINITY,
+  ): Promise<readonly string[]> {
+    const visit = { path: "", ancestors: [], settle, unsettled: [], depth };
+    for (const path of paths) await this.#refreshPath(path, visit);
+    return visit.unsettled;
   }
 
-  async #refreshPath(path: string, settle: boolean, unsettled: string[]): Promise<void> {
+  async #refreshPath(path: string, whole: Visit): Promise<void> {
     const steps = path === "" ? [] : path.split("/");
     if (this.#root === undefined || this.#rootProblem !== undefined || steps.length === 0) {
-      await this.#refreshRoot({ path: "", ancestors: [], settle, unsettled });
+      await this.#refreshRoot(whole);
       return;
     }
     let directory = this.#root;
@@ -96,10 +110,11 @@ export class FolderIndex {
       const counted = countNodes(child);
       this.#counts.files -= counted.files;
       this.#counts.directories -= counted.directories;
-      const visit = { path: steps.slice(0, index + 1).join("/"), ancestors, settle, unsettled };
+      const visit = { ...whole, path: steps.slice(0, index + 1).join("/"), ancestors };
       const node = await this.#visit(visit, child);
       if (node === undefined) directory.children.delete(step);
       else directory.children.set(step, node);
+      this.#onReplaced?.(visit.path, child, node);
       return;
     }
   }
@@ -110,7 +125,10 @@ export class FolderIndex {
       this.#counts = { files: 0, directories: 0 };
       const node = await this.#visitDirectory(visit, stats, this.#root);
       this.#rootProblem = node.problem;
-      if (node.problem === undefined) this.#root = node;
+      if (node.problem !== undefined) return;
+      const before = this.#root;
+      this.#root = node;
+      this.#onReplaced?.("", before, node);
     } catch (error) {
       const hint = this.#root === undefined ? "create it" : "its last content stays in force";
       this.#rootProblem = fileProblem(this.#folder, describeFileError(error), hint);
@@ -126,7 +144,9 @@ export class FolderIndex {
     const fileBefore = before?.kind === "file" ? before : undefined;
     try {
       const stats = await stat(absolute, { bigint: true });
-      if (stats.isDirectory()) return await this.#visitDirectory(visit, stats, before);
+      if (stats.isDirectory()) {
+        return this.#keep(visit, stats, before) ?? (await this.#enter(visit, stats, before));
+      }
       if (!ours) return undefined;
       if (++this.#counts.files > MAX_FILES) {
         return brokenFile(absolute, `is beyond the limit of ${MAX_FILES} files: not read`);
@@ -138,6 +158,25 @@ export class FolderIndex {
       const reason = await reasonToKeep(absolute, error);
       return reason === undefined || !ours ? undefined : brokenFile(absolute, reason, fileBefore);
     }
+  }
+
+  /** A known directory that is too deep to be entered. */
+  #keep({ depth }: Visit, { dev, ino }: BigIntStats, before: TreeNode | undefined) {
+    if (depth > 0 || before?.kind !== "directory" || before.problem !== undefined) return undefined;
+    if (before.identity !== `${dev}:${ino}`) return undefined;
+    const { files, directories } = countNodes(before);
+    this.#counts.files += files;
+    this.#counts.directories += directories;
+    return before;
+  }
+
+  async #enter(
+    visit: Visit,
+    stats: BigIntStats,
+    before: TreeNode | undefined,
+  ): Promise<DirectoryNode> {
+    const depth = visit.depth > 0 ? visit.depth : Number.POSITIVE_INFINITY;
+    return await this.#visitDirectory({ ...visit, depth }, stats, before);
   }
 
   async #visitDirectory(
@@ -156,7 +195,8 @@ export class FolderIndex {
     this.#onDirectory?.(visit.path, identity);
     try {
       const names = (await readdir(absolute)).sort();
-      const below = { ...visit, ancestors: [...visit.ancestors, identity] };
+      const ancestors = [...visit.ancestors, identity];
+      const below = { ...visit, ancestors, depth: visit.depth - 1 };
       const children = await this.#visitChildren(below, names, known);
       return { kind: "directory", identity, children };
     } catch (error) {

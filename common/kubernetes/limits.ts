@@ -43,6 +43,12 @@ export const WATCH_DEBOUNCE_MAX_MS = 150;
 /** How often the whole folder is looked at although no event came: events can be lost. */
 export const WATCH_POLL_MS = 2_000;
 
+/** A look at the whole of a large folder is followed by a pause of this many times its length. */
+export const WATCH_POLL_PAUSE_FACTOR = 50;
+
+/** The same while some directory cannot be watched, so that looking is all there is. */
+export const UNWATCHED_POLL_PAUSE_FACTOR = 20;
+
 /** A file written in place this recently may still be half written: its last version counts. */
 export const WRITE_SETTLE_MS = 25;
 

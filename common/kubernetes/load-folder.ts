@@ -1,4 +1,5 @@
 /** Loads a folder of Kubernetes YAML once. */
+import { FolderContent } from "#common/kubernetes/folder-content.ts";
 import { FolderIndex } from "#common/kubernetes/folder-index.ts";
 import { folderResult } from "#common/kubernetes/folder-result.ts";
 import type { LoadResult } from "#common/kubernetes/load-result.ts";
@@ -11,7 +12,11 @@ export type { LoadedObject, LoadResult } from "#common/kubernetes/load-result.ts
  * a problem of the result.
  */
 export async function loadFolder(folder: string): Promise<LoadResult> {
-  const index = new FolderIndex(folder, { now: Date.now });
+  const content = new FolderContent();
+  const index = new FolderIndex(folder, {
+    now: Date.now,
+    onReplaced: (path, before, after) => content.replace(path, before, after),
+  });
   await index.refresh([""], false);
-  return folderResult(index);
+  return folderResult(index, content);
 }

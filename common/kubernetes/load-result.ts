@@ -10,12 +10,8 @@ export interface LoadedObject {
   readonly line: number;
 }
 
-export interface LoadResult {
-  /**
-   * The objects in force, by file name and place in the file; one per object key. Objects of a file
-   * that did not change since the last result are the very same (`===`) values.
-   */
-  readonly objects: readonly LoadedObject[];
+/** What is known of a folder beside its objects. */
+export interface FolderState {
   /** By file, line and column. */
   readonly problems: readonly Problem[];
   /**
@@ -29,4 +25,12 @@ export interface LoadResult {
    * force.
    */
   readonly folderReadable: boolean;
+}
+
+export interface LoadResult extends FolderState {
+  /**
+   * The objects in force, by file name and place in the file; one per object key. Objects of a file
+   * that did not change since the last result are the very same (`===`) values.
+   */
+  readonly objects: readonly LoadedObject[];
 }

@@ -19,6 +19,8 @@ export interface FileContent {
   readonly problems: readonly Problem[];
   readonly unknownKinds: readonly UnknownKind[];
   readonly hasErrors: boolean;
+  /** As in ParsedFile. */
+  readonly isCanonicalJson?: true;
 }
 
 /** Reads a whole file. `file` is what problems and objects call it. */
@@ -38,7 +40,8 @@ export function loadText(text: string, file: string): FileContent {
     unknownKinds.push({ name, problem });
   }
   const hasErrors = problems.some((problem) => problem.severity === "error");
-  return { file, objects, problems, unknownKinds, hasErrors };
+  const content = { file, objects, problems, unknownKinds, hasErrors };
+  return parsed.isCanonicalJson === true ? { ...content, isCanonicalJson: true } : content;
 }
 
 /** The content of a file that could not be read. */

@@ -33,6 +33,8 @@ export interface ParsedFile {
    */
   readonly documents: readonly ParsedDocument[];
   readonly problems: readonly Problem[];
+  /** One JSON object as `JSON.stringify` writes it: nothing that is cut off anywhere reads so. */
+  readonly isCanonicalJson?: true;
 }
 
 /** Parses a whole file. `file` is only quoted in problems. */
@@ -61,7 +63,8 @@ function parseCanonicalJson(text: string, file: string): ParsedFile | undefined 
     const place = slow.documents[0]?.problem(issue);
     return place ?? problemAt(file, { line: 1, column: 1 }, issue);
   };
-  return { documents: [{ value, problem, line: () => 1 }], problems: [] };
+  const documents = [{ value, problem, line: () => 1 }];
+  return { documents, problems: [], isCanonicalJson: true };
 }
 
 function tryJson(text: string): unknown {

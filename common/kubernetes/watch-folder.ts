@@ -5,18 +5,26 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { DirectoryWatches } from "#common/kubernetes/directory-watches.ts";
+import { type ChangedObjects, FolderContent } from "#common/kubernetes/folder-content.ts";
 import { FolderIndex, isIgnored, type TreeNode } from "#common/kubernetes/folder-index.ts";
-import { folderResult, sameResult } from "#common/kubernetes/folder-result.ts";
+import { folderResult, folderState, sameState } from "#common/kubernetes/folder-result.ts";
 import {
   MAX_PENDING_PATHS,
+  UNWATCHED_POLL_PAUSE_FACTOR,
   WATCH_DEBOUNCE_MAX_MS,
   WATCH_DEBOUNCE_MS,
   WATCH_POLL_MS,
+  WATCH_POLL_PAUSE_FACTOR,
 } from "#common/kubernetes/limits.ts";
-import type { LoadResult } from "#common/kubernetes/load-result.ts";
+import type { FolderState, LoadResult } from "#common/kubernetes/load-result.ts";
 import { fileProblem } from "#common/kubernetes/load-text.ts";
 
 export type { LoadedObject, LoadResult } from "#common/kubernetes/load-result.ts";
+
+/** What is different from the last time; `changed` is everything the first time. */
+export interface FolderChange extends FolderState {
+  readonly changed: ChangedObjects;
+}
 
 export interface FolderWatcher {
   /** The last result that was delivered. */
@@ -30,6 +38,11 @@ export interface FolderWatcher {
   close(): Promise<void>;
 }
 
+export interface WatchOptions {
+  /** A burst of events is taken as one change this long after its last event. @default 30 */
+  readonly debounceMs?: number;
+}
+
 /**
  * Calls `onResult` with the content of the folder, then whenever objects or problems changed.
  * Resolves after the first call, also when the folder does not exist yet (`folderReadable` is then
@@ -39,7 +52,31 @@ export async function watchFolder(
   folder: string,
   onResult: (result: LoadResult) => void,
 ): Promise<FolderWatcher> {
-  const watcher = new Watcher(folder, onResult);
+  let result: LoadResult = { objects: [], problems: [], staleFiles: [], folderReadable: false };
+  const watcher = new Watcher(folder, {}, ({ changed, ...state }) => {
+    result = { ...watcher.result(), ...state };
+    onResult(result);
+  });
+  await watcher.refresh();
+  return {
+    get result() {
+      return result;
+    },
+    refresh: async () => {
+      await watcher.refresh();
+      return result;
+    },
+    close: () => watcher.close(),
+  };
+}
+
+/** As `watchFolder`, told in changes: each costs what changed, however much else there is. */
+export async function watchFolderChanges(
+  folder: string,
+  onChange: (change: FolderChange) => void,
+  options: WatchOptions = {},
+): Promise<Pick<FolderWatcher, "close">> {
+  const watcher = new Watcher(folder, options, onChange);
   await watcher.refresh();
   return watcher;
 }
@@ -47,12 +84,14 @@ export async function watchFolder(
 /** The folder's own entry in its parent is watched under this name, which no path inside it has. */
 const PARENT = "..";
 
-class Watcher implements FolderWatcher {
+class Watcher {
   readonly #folder: string;
-  readonly #onResult: (result: LoadResult) => void;
+  readonly #debounceMs: number;
+  readonly #onChange: (change: FolderChange) => void;
+  readonly #content = new FolderContent();
   readonly #index: FolderIndex;
   readonly #watches: DirectoryWatches;
-  #result: LoadResult | undefined;
+  #state: FolderState | undefined;
   #pending = new Set<string>();
   #pendingSinceMs = 0;
   #debounce: NodeJS.Timeout | undefined;
@@ -61,23 +100,29 @@ class Watcher implements FolderWatcher {
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(folder: string, onResult: (result: LoadResult) => void) {
+  constructor(
+    folder: string,
+    { debounceMs = WATCH_DEBOUNCE_MS }: WatchOptions,
+    onChange: (change: FolderChange) => void,
+  ) {
     this.#folder = folder;
-    this.#onResult = onResult;
+    this.#debounceMs = debounceMs;
+    this.#onChange = onChange;
     this.#watches = new DirectoryWatches((directory, name) => this.#onEvent(directory, name));
     this.#index = new FolderIndex(folder, {
       now: Date.now,
       onDirectory: (path, identity) => this.#watch(path, join(folder, path), identity),
+      onReplaced: (path, before, after) => this.#content.replace(path, before, after),
     });
   }
 
-  get result(): LoadResult {
-    return this.#result ?? folderResult(this.#index);
+  result(): LoadResult {
+    return folderResult(this.#index, this.#content);
   }
 
-  async refresh(): Promise<LoadResult> {
+  async refresh(): Promise<void> {
     await this.#run([""], false);
-    return this.result;
+    if (this.#poll === undefined) this.#schedulePoll(0);
   }
 
   async close(): Promise<void> {
@@ -104,13 +149,16 @@ class Watcher implements FolderWatcher {
     }
   }
 
-  #schedule(path: string, delayMs = WATCH_DEBOUNCE_MS): void {
+  #schedule(path: string): void {
     if (this.#closed) return;
     if (this.#pending.size === 0) this.#pendingSinceMs = performance.now();
     this.#pending.add(this.#pending.size < MAX_PENDING_PATHS ? path : "");
     const latestMs = this.#pendingSinceMs + WATCH_DEBOUNCE_MAX_MS - performance.now();
     clearTimeout(this.#debounce);
-    this.#debounce = setTimeout(() => this.#flush(), Math.max(0, Math.min(delayMs, latestMs)));
+    this.#debounce = setTimeout(
+      () => this.#flush(),
+      Math.max(0, Math.min(this.#debounceMs, latestMs)),
+    );
   }
 
   #flush(): void {
@@ -119,24 +167,24 @@ class Watcher implements FolderWatcher {
     void this.#run(paths, true);
   }
 
-  async #run(paths: readonly string[], settle: boolean): Promise<void> {
+  async #run(paths: readonly string[], settle: boolean, depth?: number): Promise<void> {
     const before = this.#running;
-    const run = before.then(() => this.#look(paths, settle));
+    const run = before.then(() => this.#look(paths, settle, depth));
     // A consumer that throws stops neither the watch nor those who wait for it.
     this.#running = run.catch(() => undefined);
     await run;
   }
 
-  async #look(paths: readonly string[], settle: boolean): Promise<void> {
+  async #look(paths: readonly string[], settle: boolean, depth?: number): Promise<void> {
     if (this.#closed) return;
-    const startedMs = performance.now();
     await this.#watchParent();
-    const unsettled = await this.#index.refresh(paths, settle);
+    const unsettled = await this.#index.refresh(paths, settle, depth);
     if (this.#closed) return;
-    this.#watches.retain(new Set([PARENT, ...directoriesOf(this.#index.root)]));
+    if (this.#content.takeDirectoriesChanged() || paths.includes("")) {
+      this.#watches.retain(new Set([PARENT, ...directoriesOf(this.#index.root)]));
+    }
     for (const path of unsettled) this.#schedule(path);
-    if (paths.includes("")) this.#schedulePoll(performance.now() - startedMs);
-    this.#deliver(this.#withWatchProblem(folderResult(this.#index)));
+    this.#deliver();
   }
 
   /** Where the folder itself appears, disappears or is replaced. */
@@ -148,24 +196,41 @@ class Watcher implements FolderWatcher {
 
   /** Keeps polling a small part of the time, however large the folder. */
   #schedulePoll(lookMs: number): void {
-    clearTimeout(this.#poll);
-    const delayMs = Math.max(WATCH_POLL_MS, lookMs * 20);
-    this.#poll = setTimeout(() => this.#schedule("", 0), delayMs);
+    if (this.#closed) return;
+    const isWatched = this.#watches.failure === undefined;
+    const pause = isWatched ? WATCH_POLL_PAUSE_FACTOR : UNWATCHED_POLL_PAUSE_FACTOR;
+    const delayMs = Math.max(WATCH_POLL_MS, lookMs * pause);
+    this.#poll = setTimeout(() => void this.#pollAll(), delayMs);
   }
 
-  #withWatchProblem(result: LoadResult): LoadResult {
+  /** Directory by directory, so that a change that an event tells of does not wait for all. */
+  async #pollAll(): Promise<void> {
+    let lookMs = 0;
+    for (const path of ["", ...directoriesOf(this.#index.root).slice(1)]) {
+      await this.#running;
+      const startedMs = performance.now();
+      await this.#run([path], true, 1).catch(() => undefined);
+      lookMs += performance.now() - startedMs;
+    }
+    this.#schedulePoll(lookMs);
+  }
+
+  #withWatchProblem(state: FolderState): FolderState {
     const { failure } = this.#watches;
-    if (failure === undefined || !result.folderReadable) return result;
+    if (failure === undefined || !state.folderReadable) return state;
     const message = `changes are noticed late: it cannot be watched: ${failure}`;
     const hint = "raise fs.inotify.max_user_watches or max_user_instances";
     const problem = { ...fileProblem(this.#folder, message, hint), severity: "warning" } as const;
-    return { ...result, problems: [problem, ...result.problems] };
+    return { ...state, problems: [problem, ...state.problems] };
   }
 
-  #deliver(result: LoadResult): void {
-    if (this.#result !== undefined && sameResult(this.#result, result)) return;
-    this.#result = result;
-    this.#onResult(result);
+  #deliver(): void {
+    const state = this.#withWatchProblem(folderState(this.#index, this.#content));
+    const changed = this.#content.takeChanges();
+    const before = this.#state;
+    if (before !== undefined && changed.size === 0 && sameState(before, state)) return;
+    this.#state = state;
+    this.#onChange({ changed, ...state });
   }
 }
 

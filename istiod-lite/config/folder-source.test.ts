@@ -76,6 +76,7 @@ test("a broken file keeps its object, and the log says what is wrong once", asyn
   writeFileSync(file, JSON.stringify({ ...policy("p"), spec: { ruels: [] } }));
   fixture.publish({ ...shop, metadata: { name: "other" } });
   const state = await until((now) => now.has("Namespace//other"));
+  await fixture.untilSaid(/stays in force/);
   assert.deepEqual(state.get("AuthorizationPolicy/shop/p"), policy("p"));
   assert.equal(fixture.lines.filter((line) => line.includes("spec.ruels")).length, 1);
   assert.equal(fixture.lines.filter((line) => line.includes("stays in force")).length, 1);

@@ -5,19 +5,24 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { diffObjects } from "#common/kubernetes/diff-objects.ts";
+import { orderChanges } from "#common/kubernetes/diff-objects.ts";
 import { formatProblem } from "#common/kubernetes/format-problem.ts";
 import { INVENTORY_FILE, parseInventory } from "#common/kubernetes/inventory.ts";
-import type { LoadResult } from "#common/kubernetes/load-result.ts";
-import { type KubernetesObject, type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
+import type { FolderState } from "#common/kubernetes/load-result.ts";
+import type { KubernetesObject, ObjectChange } from "#common/kubernetes/objects.ts";
 import { applyOverlay, belongsTo, type Overlay } from "#common/kubernetes/overlay.ts";
-import { type FolderWatcher, watchFolder } from "#common/kubernetes/watch-folder.ts";
+import {
+  type FolderChange,
+  type FolderWatcher,
+  watchFolderChanges,
+} from "#common/kubernetes/watch-folder.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { OverlayStore } from "#istiod-lite/config/overlay-store.ts";
 import type { ConfigSource } from "#istiod-lite/config/source.ts";
 import { findLoss, type Loss } from "#istiod-lite/config/source-loss.ts";
-import { LOST_SOURCE_RECHECK_MS } from "#istiod-lite/limits.ts";
+import { SourceObjects } from "#istiod-lite/config/source-objects.ts";
+import { LOST_SOURCE_RECHECK_MS, SOURCE_DEBOUNCE_MS } from "#istiod-lite/limits.ts";
 
 export interface FolderSourceDeps {
   readonly overlays: OverlayStore;
@@ -35,10 +40,13 @@ export class FolderSource implements ConfigSource {
   readonly #folder: string;
   readonly #overlays: OverlayStore;
   readonly #logger: Logger;
-  #entries = new Map<string, Entry>();
+  /** What the folder has. */
+  readonly #objects = new SourceObjects();
+  /** What is in force. */
+  readonly #entries = new Map<string, Entry>();
   #problems = new Set<string>();
   #onChange: ((changes: readonly ObjectChange[]) => void) | undefined;
-  #watcher: FolderWatcher | undefined;
+  #watcher: Pick<FolderWatcher, "close"> | undefined;
   #started = false;
   #delivered = false;
   #closed = false;
@@ -74,7 +82,9 @@ export class FolderSource implements ConfigSource {
     this.#onChange = onChange;
     await this.#overlays.load();
     this.#overlays.onChange = (key) => this.#onOverlay(key);
-    this.#watcher = await watchFolder(this.#folder, (result) => this.#onResult(result));
+    this.#watcher = await watchFolderChanges(this.#folder, (change) => this.#onFolder(change), {
+      debounceMs: SOURCE_DEBOUNCE_MS,
+    });
     if (this.#closed) await this.#watcher.close();
     await this.#firstDelivery.promise;
   }
@@ -88,62 +98,60 @@ export class FolderSource implements ConfigSource {
     this.#firstDelivery.resolve();
   }
 
-  #onResult(result: LoadResult): void {
-    this.#logProblems(result);
-    this.#enqueue(result);
+  #onFolder({ changed, ...state }: FolderChange): void {
+    this.#logProblems(state);
+    this.#enqueue(state, () => this.#objects.change(changed));
   }
 
-  #enqueue(result: LoadResult): void {
-    this.#last = this.#last.then(() => this.#take(result));
+  #enqueue(state: FolderState, before: () => void = () => undefined): void {
+    this.#last = this.#last.then(() => {
+      before();
+      return this.#take(state);
+    });
   }
 
-  async #take(result: LoadResult): Promise<void> {
+  async #take(state: FolderState): Promise<void> {
     clearTimeout(this.#recheck);
-    const objects = new Map(result.objects.map(({ object }) => [objectKey(object), object]));
-    const loss = await this.#findLoss(result, objects);
+    const loss = await this.#findLoss(state);
     if (this.#closed) return;
     this.#say(loss);
     this.#loss = loss;
     // Nothing tells when the inventory changes.
     if (loss !== undefined) {
-      this.#recheck = setTimeout(() => this.#enqueue(result), LOST_SOURCE_RECHECK_MS).unref();
+      this.#recheck = setTimeout(() => this.#enqueue(state), LOST_SOURCE_RECHECK_MS).unref();
     }
     // An absent folder says nothing about the objects, and half of one is no beginning.
-    if (!result.folderReadable || (loss !== undefined && !this.#delivered)) return;
-    if (this.#isTooEarly(result)) return;
-    const entries = new Map<string, Entry>();
-    for (const [key, object] of objects) entries.set(key, this.#merge(key, object));
-    for (const key of loss?.held ?? []) {
-      const held = this.#entries.get(key);
-      if (held !== undefined) entries.set(key, held);
-    }
-    this.#replace(entries);
-    for (const key of this.#overlays.keys()) this.#removeOrphan(key);
+    if (!state.folderReadable || (loss !== undefined && !this.#delivered)) return;
+    if (this.#isTooEarly()) return;
+    const isFirst = !this.#delivered;
+    const touched = this.#deliver(loss?.held);
+    // Of objects that were gone before this process began, nothing tells.
+    for (const key of isFirst ? this.#overlays.keys() : touched) this.#removeOrphan(key);
   }
 
-  async #findLoss(
-    result: LoadResult,
-    present: ReadonlyMap<string, KubernetesObject>,
-  ): Promise<Loss | undefined> {
-    const inForce = this.#entries;
-    if (!result.folderReadable) {
-      const held = new Set(inForce.keys());
+  async #findLoss(state: FolderState): Promise<Loss | undefined> {
+    if (!state.folderReadable) {
+      const held = new Set(this.#entries.keys());
       return this.#delivered ? { reason: "it cannot be read", held } : undefined;
     }
-    const isWhole = this.#delivered && [...inForce.keys()].every((key) => present.has(key));
+    const missing = this.#objects
+      .open()
+      .filter((key) => this.#entries.has(key) && this.#objects.get(key) === undefined);
+    const isWhole = this.#delivered && missing.length === 0;
     if (isWhole && this.#hadInventory) return undefined;
     const text = await readFile(join(this.#folder, INVENTORY_FILE), "utf8").catch(() => "");
     const inventory = parseInventory(text);
     const hadInventory = this.#hadInventory;
     this.#hadInventory ||= inventory !== undefined;
     if (isWhole) return undefined;
-    const errors = result.problems.filter(({ severity }) => severity === "error");
+    const errors = state.problems.filter(({ severity }) => severity === "error");
     const brokenFiles = new Set(errors.map(({ file }) => file)).size;
-    return findLoss({ inForce: inForce.keys(), present, inventory, hadInventory, brokenFiles });
+    const present = this.#objects.kinds;
+    return findLoss({ missing, present, inventory, hadInventory, brokenFiles });
   }
 
-  #isTooEarly(result: LoadResult): boolean {
-    if (this.#delivered || result.objects.length > 0) return false;
+  #isTooEarly(): boolean {
+    if (this.#delivered || this.#objects.size > 0) return false;
     this.#logger.info("no objects yet, waiting for the first", { folder: this.#folder });
     return true;
   }
@@ -185,14 +193,28 @@ export class FolderSource implements ConfigSource {
     return { object, overlay, merged: overlay ? applyOverlay(object, overlay) : object };
   }
 
-  #replace(entries: Map<string, Entry>): void {
-    const before = this.#entries;
-    this.#entries = entries;
-    const changes = diffObjects(mergedOf(before), mergedOf(entries));
-    if (this.#closed || (this.#delivered && changes.length === 0)) return;
+  /** Puts in force what differs, but for what is held. Returns the keys that it looked at. */
+  #deliver(held: ReadonlySet<string> | undefined): readonly string[] {
+    const changes: ObjectChange[] = [];
+    const keys = this.#objects.open().filter((key) => held?.has(key) !== true);
+    for (const key of keys) {
+      this.#objects.settle(key);
+      const before = this.#entries.get(key);
+      const object = this.#objects.get(key);
+      const after = object === undefined ? undefined : this.#merge(key, object);
+      if (after !== undefined) this.#entries.set(key, after);
+      else this.#entries.delete(key);
+      if (after !== undefined && !isDeepStrictEqual(before?.merged, after.merged)) {
+        changes.push({ key, kind: after.object.kind, object: after.merged });
+      } else if (after === undefined && before !== undefined) {
+        changes.push({ key, kind: before.object.kind });
+      }
+    }
+    if (this.#delivered && changes.length === 0) return keys;
     this.#delivered = true;
-    this.#onChange?.(changes);
+    this.#onChange?.(orderChanges(changes));
     this.#firstDelivery.resolve();
+    return keys;
   }
 
   #removeOrphan(key: string): void {
@@ -208,7 +230,7 @@ export class FolderSource implements ConfigSource {
   }
 
   /** Each problem once, until it is gone. */
-  #logProblems(result: LoadResult): void {
+  #logProblems(result: FolderState): void {
     const lines = new Set<string>();
     for (const problem of result.problems) {
       const line = formatProblem(problem);
@@ -224,8 +246,4 @@ export class FolderSource implements ConfigSource {
     }
     this.#problems = lines;
   }
-}
-
-function* mergedOf(entries: ReadonlyMap<string, Entry>): Iterable<KubernetesObject> {
-  for (const entry of entries.values()) yield entry.merged;
 }

@@ -3,17 +3,26 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { formatInventory, INVENTORY_FILE, parseInventory } from "#common/kubernetes/inventory.ts";
+import {
+  formatInventory,
+  INVENTORY_FILE,
+  parseInventory,
+  takeInventory,
+} from "#common/kubernetes/inventory.ts";
 import { pod, policy, SourceFixture, shop } from "#istiod-lite/config/source-fixture.ts";
 import { findLoss } from "#istiod-lite/config/source-loss.ts";
 
 const PODS = ["Pod/shop/a", "Pod/shop/b", "Pod/shop/c", "Pod/shop/d"];
 const ALL = ["Namespace//shop", "AuthorizationPolicy/shop/p", ...PODS];
 
+function countKinds(keys: readonly string[]) {
+  return takeInventory(keys.map((key) => ({ kind: key.slice(0, key.indexOf("/")) as "Pod" })));
+}
+
 function judge(present: readonly string[], inventory?: Record<string, number>, broken = 0) {
   const loss = findLoss({
-    inForce: ALL,
-    present: new Set(present),
+    missing: ALL.filter((key) => !present.includes(key)),
+    present: countKinds(present),
     inventory: inventory && new Map(Object.entries(inventory)),
     hadInventory: inventory !== undefined,
     brokenFiles: broken,
@@ -53,8 +62,9 @@ describe("with an inventory", () => {
   });
 
   test("nothing is deleted once the inventory itself is gone", () => {
-    const present = new Set(ALL.slice(0, 5));
-    const content = { inForce: ALL, present, inventory: undefined, brokenFiles: 0 };
+    const present = countKinds(ALL.slice(0, 5));
+    const missing = ALL.slice(5);
+    const content = { missing, present, inventory: undefined, brokenFiles: 0 };
     const loss = findLoss({ ...content, hadInventory: true });
     assert.deepEqual([...(loss?.held ?? [])], ["Pod/shop/d"]);
     assert.equal(findLoss({ ...content, hadInventory: false }), undefined);

@@ -6,14 +6,11 @@
 import type { Inventory } from "#common/kubernetes/inventory.ts";
 import { LOST_KIND_OBJECTS } from "#istiod-lite/limits.ts";
 
-/** The keys of a Map, or a Set of them. */
-type ReadonlyKeys = Pick<ReadonlySet<string>, "has" | "size" | "keys">;
-
 export interface SourceContent {
-  /** The objects in force, `<kind>/<namespace>/<name>`; none before the first delivery. */
-  readonly inForce: Iterable<string>;
-  /** The objects that the source has now. */
-  readonly present: ReadonlyKeys;
+  /** Keys, `<kind>/<namespace>/<name>`, of objects in force that the source does not have now. */
+  readonly missing: readonly string[];
+  /** How many objects of each kind the source has now; none of a kind that is not there. */
+  readonly present: ReadonlyMap<string, number>;
   /** What should be there; undefined where nobody says. */
   readonly inventory: Inventory | undefined;
   /** There was an inventory before. */
@@ -31,15 +28,13 @@ export interface Loss {
 
 /** What the source has lost; undefined where everything that is missing was deleted. */
 export function findLoss(content: SourceContent): Loss | undefined {
-  const { inForce, present, inventory, hadInventory } = content;
-  const now = countByKind(present.keys());
-  const missing = [...inForce].filter((key) => !present.has(key));
-  if (inventory !== undefined) return shortOf(inventory, now, missing, content.brokenFiles);
+  const { missing, present, inventory, hadInventory } = content;
+  if (inventory !== undefined) return shortOf(inventory, present, missing, content.brokenFiles);
   if (missing.length === 0) return undefined;
   if (hadInventory) return { reason: "its inventory is gone", held: new Set(missing) };
   if (present.size === 0) return { reason: "it is empty", held: new Set(missing) };
   const gone = [...countByKind(missing)].filter(
-    ([kind, count]) => count > LOST_KIND_OBJECTS && !now.has(kind),
+    ([kind, count]) => count > LOST_KIND_OBJECTS && !present.has(kind),
   );
   if (gone.length === 0) return undefined;
   const reason = gone.map(([kind, count]) => `all ${count} of kind ${kind} are gone`).join(", ");
