@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { parseIp } from "#common/model/ip.ts";
 import { ISTIOD_DEBUG_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
 import { VERSION } from "#common/runtime/version.ts";
-import { LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
+import { LOG_LEVELS, type LogLevel } from "#common/telemetry/log-levels.ts";
 
 export interface IstiodOptions {
   /** `folder:PATH`. */

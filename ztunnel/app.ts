@@ -2,6 +2,7 @@
 import { Registry } from "prom-client";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
+import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
@@ -67,8 +68,8 @@ export class Ztunnel {
   private constructor(config: ZtunnelConfig, host: Host) {
     this.#config = config;
     this.#host = host;
-    const { logLevel, logFormat } = config;
-    this.#rootLogger = createLogger({ level: logLevel, format: logFormat, write: host.write });
+    const { logLevels: level, logFormat } = config;
+    this.#rootLogger = createLogger({ level, format: logFormat, write: host.write });
     this.#logger = this.#rootLogger.scope("ztunnel");
     this.#telemetry = this.#createTelemetry();
     this.#reporter = this.#createReporter();
@@ -199,12 +200,12 @@ export class Ztunnel {
   }
 
   #serve(): Promise<RunningServer[]> {
-    const { adminPort, metricsPort, readinessPort, logLevel } = this.#config;
+    const { adminPort, metricsPort, readinessPort, logLevels } = this.#config;
     return Promise.all([
       serveAdmin(adminPort, {
         configDump: () => this.#configDump(),
-        logLevel: this.#rootLogger,
-        defaultLogLevel: logLevel,
+        logger: this.#rootLogger,
+        initialLogLevels: logLevels,
         quit: () => void this.drain().then(() => this.#host.exit(0)),
       }),
       serveMetrics(metricsPort, this.#registry),
@@ -227,7 +228,7 @@ export class Ztunnel {
     return new TelemetrySink(this.#registry, {
       logFormat: this.#config.logFormat,
       write: this.#host.write,
-      accessLogEnabled: () => !["error", "warn"].includes(this.#rootLogger.level),
+      accessLogEnabled: (level) => this.#rootLogger.levels.enabled(ACCESS_TARGET, level),
     });
   }
 

@@ -45,7 +45,7 @@ export class CniAgent {
 
   private constructor(config: ZtunnelConfig, host: CniAgentHost) {
     this.#config = config;
-    const { logLevel: level, logFormat: format } = config;
+    const { logLevels: level, logFormat: format } = config;
     this.#logger = createLogger({ level, format, write: host.write }).scope("cni-agent");
     const channel = this.#channel();
     this.#reporter = new CaptureReporter(channel, config.nodeName, this.#logger.scope("capture"));

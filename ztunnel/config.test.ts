@@ -57,11 +57,12 @@ test("what Istio's charts write is understood", () => {
   });
   assert.equal(config.xds?.url, "https://istiod.istio-system.svc:15012");
   assert.equal(config.ca.url, "https://10.0.0.1:15012");
-  assert.equal(config.logLevel, "info");
+  assert.equal(String(config.logLevels), "xds=debug,info");
   assert.equal(config.certificateTtlSeconds, 86_400);
   assert.deepEqual(config.xds?.headers, { x_foo: "bar" });
   assert.deepEqual(config.ca.headers, { certsigner: "x" });
-  assert.equal(loadConfig({ ...NODE, RUST_LOG: "xds=debug", LOG_LEVEL: "warn" }).logLevel, "warn");
+  const { logLevels } = loadConfig({ ...NODE, RUST_LOG: "xds=debug", LOG_LEVEL: "warn" });
+  assert.equal(String(logLevels), "xds=debug,warn");
 });
 
 test("upstream 58511: aliases of the trust domain are names apart by commas", () => {

@@ -8,7 +8,7 @@ import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
+import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
 import {
   boolean,
   choice,
@@ -84,7 +84,7 @@ export interface ZtunnelConfig {
   readonly ipv6: boolean;
   /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
   readonly podSandboxesDir: string;
-  readonly logLevel: LogLevel;
+  readonly logLevels: LogLevels;
   readonly logFormat: "text" | "json";
   readonly adminPort: number;
   readonly metricsPort: number;
@@ -123,7 +123,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     ...dns(env, proxyConfig),
     inpodSocket: env.INPOD_UDS || undefined,
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
-    logLevel: rustLogLevel(env) ?? choice(env, "LOG_LEVEL", LOG_LEVELS, "info"),
+    logLevels: logLevels(env),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
     adminPort: port(env, "ADMIN_PORT", proxyConfig.proxyAdminPort ?? ADMIN_PORT),
     metricsPort: port(env, "STATS_PORT", proxyConfig.statsPort ?? METRICS_PORT),
@@ -237,15 +237,14 @@ function certificateTtlSeconds(env: Environment): number {
   return durationMs(env, "SECRET_TTL", DAY_MS, bounds) / 1000;
 }
 
-/**
- * RUST_LOG as Istio's charts set it: a level, or directives such as `info,xds=debug`. Levels of
- * single scopes are passed over: this logger has one level.
- */
-function rustLogLevel(env: Environment): LogLevel | undefined {
-  const value = env.RUST_LOG;
-  if (value === undefined || value === "") return undefined;
-  const plain = value.split(",").filter((directive) => !directive.includes("="));
-  const level = LOG_LEVELS.find((candidate) => candidate === plain.at(-1)?.trim());
-  if (level !== undefined || plain.length === 0) return level;
-  return invalid("RUST_LOG", value, LOG_LEVELS.join(", "));
+/** RUST_LOG as Istio's charts set it: a level, levels of single targets, or both. */
+function logLevels(env: Environment): LogLevels {
+  const levels = new LogLevels(choice(env, "LOG_LEVEL", LOG_LEVELS, "info"));
+  const { RUST_LOG } = env;
+  if (RUST_LOG === undefined || RUST_LOG === "") return levels;
+  const directives = parseLogDirectives(RUST_LOG);
+  const allowed = `${LOG_LEVELS.join(", ")}, and TARGET=LEVEL, apart by commas`;
+  return directives === undefined
+    ? invalid("RUST_LOG", RUST_LOG, allowed)
+    : levels.with(directives);
 }

@@ -3,7 +3,11 @@
  * thread.
  */
 import { Counter, type Registry } from "prom-client";
-import { formatAccessLog } from "#common/telemetry/access-log.ts";
+import {
+  type AccessLogLevel,
+  accessLogLevel,
+  formatAccessLog,
+} from "#common/telemetry/access-log.ts";
 import type { ConnectionBatch, RecordFailure } from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
 import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
@@ -11,8 +15,8 @@ import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
 
 export interface TelemetrySinkOptions {
   readonly logFormat: "text" | "json";
-  /** Whether finished connections are logged: the log level is info or more. */
-  readonly accessLogEnabled: () => boolean;
+  /** Whether connections that ended well (info) or not (error) are logged. */
+  readonly accessLogEnabled: (level: AccessLogLevel) => boolean;
   readonly write: (lines: string) => void;
 }
 
@@ -50,7 +54,8 @@ export class TelemetrySink {
   record(worker: number, batch: ConnectionBatch): void {
     if (batch.acceptFailures > 0) this.#acceptFailures.inc(batch.acceptFailures);
     this.#hostLookUps.inc(batch.hostLookUps ?? 0);
-    const log = this.#options.accessLogEnabled();
+    const { accessLogEnabled } = this.#options;
+    const logged = { info: accessLogEnabled("info"), error: accessLogEnabled("error") };
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {
       this.#traffic.record(record, labels);
@@ -58,7 +63,8 @@ export class TelemetrySink {
         this.#countRevocation(record.failure, labels.reporter);
       }
       this.#policies.record(record);
-      if (!log || (record.event !== "closed" && record.event !== "refused")) return;
+      if (record.event !== "closed" && record.event !== "refused") return;
+      if (!logged[accessLogLevel(record)]) return;
       lines.push(formatAccessLog(record, labels, this.#options.logFormat));
     });
     if (lines.length > 0) this.#options.write(lines.join(""));

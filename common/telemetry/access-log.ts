@@ -25,7 +25,7 @@ export function formatAccessLog(
   format: "text" | "json",
 ): string {
   const time = new Date(record.at).toISOString();
-  const level = isError(record) ? "error" : "info";
+  const level = accessLogLevel(record);
   const fields = fieldsOf(record, labels).filter(([, value]) => value !== undefined);
   if (format === "json") {
     const base = { level, time, scope: "access", message: MESSAGE };
@@ -39,6 +39,12 @@ export function formatAccessLog(
 }
 
 const MESSAGE = "connection complete";
+
+export type AccessLogLevel = "error" | "info";
+
+export function accessLogLevel(record: FinishedConnection): AccessLogLevel {
+  return isError(record) ? "error" : "info";
+}
 
 /** A reset by either application is how many connections end: it is told, but it is no error. */
 function isError({ event, failure }: FinishedConnection): boolean {

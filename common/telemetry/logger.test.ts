@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LogLevels } from "./log-levels.ts";
 import { createLogger, type LoggerOptions } from "./logger.ts";
 
 function capture(options: Partial<LoggerOptions> = {}) {
@@ -50,11 +51,11 @@ test("the level can be changed while the program runs, for loggers that exist al
   const { logger, lines } = capture();
   const scoped = logger.scope("xds");
   scoped.debug("unheard");
-  logger.level = "debug";
-  assert.equal(logger.level, "debug");
+  logger.levels = new LogLevels("debug");
+  assert.equal(String(logger.levels), "debug");
   scoped.debug("heard");
   logger.debug("heard");
-  logger.level = "error";
+  logger.levels = new LogLevels("error");
   scoped.warn("unheard");
   assert.equal(lines.length, 2);
 });

@@ -1,7 +1,6 @@
 /** Operational logs: one line per event on standard output, text (Istio's layout) or JSON. */
+import { type LogLevel, LogLevels } from "./log-levels.ts";
 
-export const LOG_LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Logger {
@@ -14,28 +13,31 @@ export interface Logger {
 }
 
 export interface LoggerOptions {
-  readonly level: LogLevel;
+  readonly level: LogLevel | LogLevels;
   readonly format: "text" | "json";
   /** Receives whole lines with their newline. */
   readonly write: (line: string) => void;
   readonly now?: () => Date;
 }
 
-/** The level can be changed while the program runs (`POST /logging?level=`). */
+/** Levels can be changed while the program runs (`POST /logging?level=`). */
 export interface LevelControl {
-  level: LogLevel;
+  levels: LogLevels;
 }
 
 export function createLogger(options: LoggerOptions, scope = "mesh"): Logger & LevelControl {
-  const control: LevelControl = { level: options.level };
+  const { level } = options;
+  const control: LevelControl = {
+    levels: typeof level === "string" ? new LogLevels(level) : level,
+  };
   const now = options.now ?? (() => new Date());
   return {
     ...scoped(options, control, now, scope),
-    get level(): LogLevel {
-      return control.level;
+    get levels(): LogLevels {
+      return control.levels;
     },
-    set level(level: LogLevel) {
-      control.level = level;
+    set levels(levels: LogLevels) {
+      control.levels = levels;
     },
   };
 }
@@ -47,7 +49,7 @@ function scoped(
   scope: string,
 ): Logger {
   const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
-    if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(control.level)) return;
+    if (!control.levels.enabled(scope, level)) return;
     const line = options.format === "json" ? jsonLine : textLine;
     options.write(line(now().toISOString(), level, scope, message, fields ?? {}));
   };

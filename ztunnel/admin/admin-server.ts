@@ -1,6 +1,8 @@
 /**
  * ztunnel's three HTTP servers: admin (loopback only), metrics, readiness. Apart because a big
  * answer on one must not delay a probe on another, and because only the first may change anything.
+ * Paths, ports and answers are those of Istio's ztunnel (istio/ztunnel src/admin.rs,
+ * src/metrics/server.rs, src/readiness/server.rs at 62d82653).
  */
 import { gzipSync } from "node:zlib";
 import type { Registry } from "prom-client";
@@ -10,53 +12,71 @@ import {
   type RunningServer,
   serveHttp,
 } from "#common/runtime/http-server.ts";
-import { type LevelControl, LOG_LEVELS, type LogLevel } from "#common/telemetry/logger.ts";
+import { formatIndexPage, type IndexEntry } from "./index-page.ts";
+import { type LoggingDeps, logging } from "./logging-page.ts";
+import { serveOnLoopback } from "./loopback-server.ts";
 
-export interface AdminDeps {
+export interface AdminDeps extends LoggingDeps {
   readonly configDump: () => Promise<AsyncIterable<string>>;
-  readonly logLevel: LevelControl;
-  /** The level to go back to on `reset`. */
-  readonly defaultLogLevel: LogLevel;
   /** Ends the process in order. */
   readonly quit: () => void;
 }
 
-const INDEX = `ambient-mesh ztunnel
+interface Page extends IndexEntry {
+  readonly answer: (query: Query, deps: AdminDeps) => Answer | Promise<Answer>;
+}
 
-GET  /config_dump        what this proxy knows: workloads, services, policies, certificates,
-                         connections
-POST /logging            the log level; ?level=debug sets it, ?reset= restores it
-POST /quitquitquit       drain and exit
-`;
+const PAGES: Readonly<Record<string, Page>> = {
+  "/config_dump": {
+    methods: ["GET", "HEAD"],
+    description: "what this proxy knows: workloads, services, policies, certificates, connections",
+    answer: (_, deps) => dump(deps),
+  },
+  "/logging": {
+    methods: ["POST"],
+    description: "log levels; ?level=debug or ?level=xds=debug,access=off sets, ?reset restores",
+    answer: logging,
+  },
+  "/quitquitquit": {
+    methods: ["POST"],
+    description: "drain and exit",
+    answer: (_, { quit }) => {
+      setImmediate(quit);
+      return { status: 200, body: "shutdown now\n" };
+    },
+  },
+};
 
-const LEVELS = LOG_LEVELS.join("|");
-const LOGGING_HELP = `usage: POST /logging?level=<${LEVELS}> or POST /logging?reset=\n`;
+const INDEX: Page = {
+  methods: ["GET", "HEAD"],
+  description: "this page",
+  answer: () => ({
+    status: 200,
+    contentType: "text/html; charset=utf-8",
+    body: formatIndexPage(new Map(Object.entries(PAGES))),
+  }),
+};
 
 export function serveAdmin(port: number, deps: AdminDeps): Promise<RunningServer> {
-  return serveHttp({ host: "127.0.0.1", port, reusePort: true }, async (query) => {
-    switch (query.path) {
-      case "/":
-        return { status: 200, body: INDEX };
-      case "/config_dump":
-        return dump(deps);
-      case "/logging":
-        return logging(query, deps);
-      case "/quitquitquit":
-        if (query.method !== "POST") return methodNotAllowed("use POST\n");
-        setImmediate(deps.quit);
-        return { status: 200, body: "shutdown now\n" };
-      default:
-        return { status: 404, body: `no such page\n\n${INDEX}` };
+  return serveOnLoopback(port, async (query) => {
+    const page = query.path === "/" ? INDEX : Object.hasOwn(PAGES, query.path) && PAGES[query.path];
+    if (!page) {
+      const known = Object.keys(PAGES).join(", ");
+      return { status: 404, body: `no such page; there are ${known}\n` };
     }
+    return page.methods.includes(query.method)
+      ? page.answer(query, deps)
+      : methodNotAllowed(page.methods);
   });
 }
 
 /** `/metrics` and `/stats/prometheus`, on every address: Prometheus is on another node. */
 export function serveMetrics(port: number, registry: Registry): Promise<RunningServer> {
-  return serveHttp({ port, reusePort: true }, async ({ path, acceptsGzip }) => {
+  return serveHttp({ port, reusePort: true }, async ({ path, method, acceptsGzip }) => {
     if (path !== "/metrics" && path !== "/stats/prometheus") {
       return { status: 404, body: "metrics are at /metrics\n" };
     }
+    if (!READING.includes(method)) return methodNotAllowed(READING);
     const text = await registry.metrics();
     const contentType = registry.contentType;
     if (!acceptsGzip) return { status: 200, contentType, body: text };
@@ -70,33 +90,23 @@ export function serveReadiness(
   port: number,
   pending: () => readonly string[],
 ): Promise<RunningServer> {
-  return serveHttp({ port, reusePort: true }, ({ path }) => {
+  return serveHttp({ port, reusePort: true }, ({ path, method }) => {
     if (path !== "/healthz/ready") return { status: 404, body: "readiness is at /healthz/ready\n" };
+    if (!READING.includes(method)) return methodNotAllowed(READING);
     const names = pending();
     if (names.length === 0) return { status: 200, body: "ready\n" };
-    return { status: 500, body: `not ready, pending: ${names.join(", ")}\n` };
+    return { status: 500, body: `not ready, pending: ${[...names].sort().join(", ")}\n` };
   });
 }
+
+const READING: readonly string[] = ["GET", "HEAD"];
 
 async function dump(deps: AdminDeps): Promise<Answer> {
   const body = await deps.configDump();
   return { status: 200, contentType: "application/json", body };
 }
 
-function logging(query: Query, deps: AdminDeps): Answer {
-  if (query.method !== "POST") return methodNotAllowed(LOGGING_HELP);
-  const level = query.parameters.get("level");
-  if (query.parameters.has("reset")) deps.logLevel.level = deps.defaultLogLevel;
-  if (level !== null && level !== "") {
-    const known = LOG_LEVELS.find((candidate) => candidate === level);
-    if (known === undefined) {
-      return { status: 400, body: `Invalid level provided: ${level}\n${LOGGING_HELP}` };
-    }
-    deps.logLevel.level = known;
-  }
-  return { status: 200, body: `current log level is ${deps.logLevel.level}\n` };
-}
-
-function methodNotAllowed(help: string): Answer {
-  return { status: 405, body: `Invalid HTTP method\n${help}` };
+function methodNotAllowed(methods: readonly string[]): Answer {
+  const allow = methods.join(", ");
+  return { status: 405, headers: { allow }, body: `Invalid HTTP method; use ${allow}\n` };
 }

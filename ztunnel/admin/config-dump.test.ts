@@ -69,7 +69,7 @@ test("a workload is dumped as istioctl reads it", async () => {
       authorizationPolicies: ["shop/p"],
       status: "Healthy",
       clusterId: "Kubernetes",
-      locality: { region: "eu", zone: "eu-1" },
+      locality: { region: "eu", zone: "eu-1", subzone: "" },
       services: ["shop/web"],
       capacity: 1,
     },
@@ -101,7 +101,7 @@ test("a service is dumped with its endpoints and their ports", async () => {
       namespace: "shop",
       hostname: "web",
       vips: ["/10.1.0.1"],
-      cidrVips: ["/10.2.0.0/16"],
+      cidrVips: [{ network: "", cidr: "10.2.0.0/16" }],
       ports: { "80": 8080 },
       endpoints: {
         "Kubernetes//Pod/shop/a": {

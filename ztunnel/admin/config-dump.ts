@@ -102,15 +102,15 @@ async function* writeList<Item>(
 }
 
 function dumpWorkload(workload: Workload): object {
-  return withoutDefaults({
-    workloadIps: workload.addresses,
+  const locality = Object.values(workload.locality).some((part) => part !== "");
+  const { name, namespace, clusterId, addresses: workloadIps } = workload;
+  const always = { workloadIps, name, namespace, clusterId };
+  const others = withoutDefaults({
     waypoint: workload.waypoint && dumpGateway(workload.waypoint),
     networkGateway: workload.networkGateway && dumpGateway(workload.networkGateway),
     protocol: workload.tunnelProtocol === "hbone" ? "HBONE" : "TCP",
     networkMode: workload.networkMode === "standard" ? "Standard" : "HostNetwork",
     uid: workload.uid,
-    name: workload.name,
-    namespace: workload.namespace,
     trustDomain: workload.trustDomain,
     serviceAccount: workload.serviceAccount,
     network: workload.network,
@@ -123,15 +123,15 @@ function dumpWorkload(workload: Workload): object {
     nativeTunnel: workload.nativeTunnel || undefined,
     applicationTunnel: workload.applicationTunnel && {
       protocol: workload.applicationTunnel.protocol.toUpperCase(),
-      port: workload.applicationTunnel.port,
+      port: workload.applicationTunnel.port ?? null,
     },
     authorizationPolicies: workload.authorizationPolicies,
     status: workload.status === "healthy" ? "Healthy" : "Unhealthy",
-    clusterId: workload.clusterId,
-    locality: withoutDefaults({ ...workload.locality }),
+    locality: locality ? workload.locality : undefined,
     services: [...workload.services.keys()],
     capacity: workload.capacity,
   });
+  return { ...always, ...others };
 }
 
 function dumpService(state: ProxyState, service: Service): object {
@@ -147,7 +147,7 @@ function dumpService(state: ProxyState, service: Service): object {
   return {
     ...withoutDefaults({
       waypoint: service.waypoint && dumpGateway(service.waypoint),
-      cidrVips: blocks.map(({ network, cidr }) => `${network}/${cidr && formatCidr(cidr)}`),
+      cidrVips: blocks.map(({ network, cidr }) => ({ network, cidr: cidr && formatCidr(cidr) })),
       loadBalancer: service.loadBalancing && dumpLoadBalancing(service.loadBalancing),
       ipFamilies: IP_FAMILIES[service.ipFamilies],
       weightedWaypoints: service.weightedWaypoints.map(({ destination, weight }) => ({

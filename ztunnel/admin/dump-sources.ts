@@ -30,21 +30,34 @@ export function podStates(
       state: state === "enabled" ? "Up" : "Pending",
       info: { name: pod.name, namespace: pod.namespace, serviceAccount: pod.serviceAccount },
       connections: {
-        inbound: own.filter(({ direction }) => direction === "inbound").map(dumpConnection),
-        outbound: own.filter(({ direction }) => direction === "outbound").map(dumpConnection),
+        inbound: own.filter(({ direction }) => direction === "inbound").map(dumpInbound),
+        outbound: own.filter(({ direction }) => direction === "outbound").map(dumpOutbound),
       },
     };
   });
 }
 
-/** The field names of istio/ztunnel src/proxy/connection_manager.rs. */
-function dumpConnection(connection: ConnectionSummary): object {
+// Names and meanings of istio/ztunnel src/proxy/connection_manager.rs.
+
+/** From what the client dialled to where that took it: the tunnel's address, if there is one. */
+function dumpOutbound({ source, dialled, destination, security }: ConnectionSummary): object {
+  const protocol = protocolOf(security);
+  return { src: source, originalDst: dialled, actualDst: destination, protocol };
+}
+
+/** From the service that the client says it wanted to the application's own address. */
+function dumpInbound(connection: ConnectionSummary): object {
   return {
     src: connection.source,
-    originalDst: connection.hboneAddress ?? connection.destination,
-    actualDst: connection.destination,
-    protocol: connection.security === "unknown" ? "TCP" : "HBONE",
+    originalDst: connection.service ?? null,
+    actualDst: connection.hboneAddress ?? connection.destination,
+    protocol: protocolOf(connection.security),
   };
+}
+
+/** What stays on one node is as good as in a tunnel: both identities are proven. */
+function protocolOf(security: ConnectionSummary["security"]): "TCP" | "HBONE" {
+  return security === "unknown" ? "TCP" : "HBONE";
 }
 
 function capital(text: string): string {

@@ -22,6 +22,8 @@ export interface ConnectionMeta {
   /** Known unless `security` is "unknown"; the pod's own on the source's side. */
   readonly sourceIdentity: Identity | undefined;
   readonly destinationAddress: SocketAddress | undefined;
+  /** What the client dialled; at the source only. */
+  readonly dialledAddress?: SocketAddress | undefined;
   /** What CONNECT asked for, `ip:port` or `host:port`. */
   readonly hboneAddress: string | undefined;
   readonly destination: Workload | undefined;

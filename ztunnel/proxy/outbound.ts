@@ -234,6 +234,7 @@ function outboundMeta(
     source,
     sourceIdentity: source && workloadIdentity(source),
     destinationAddress: tunnel === undefined ? (route?.address ?? original) : tunnel.address,
+    dialledAddress: original,
     hboneAddress: tunnel?.authority,
     destination: route?.destination ?? tunnel?.tunnelWorkload,
     destinationIdentity: tunnel && workloadIdentity(tunnel.tunnelWorkload),

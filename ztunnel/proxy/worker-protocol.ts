@@ -62,8 +62,13 @@ export interface AddressAnswers {
 export interface ConnectionSummary {
   readonly podUid: string;
   readonly direction: "inbound" | "outbound";
+  /** Addresses are `ip:port`, "" where not known. */
   readonly source: string;
   readonly destination: string;
+  /** What the client dialled; at the source only. */
+  readonly dialled: string;
   readonly hboneAddress: string | undefined;
+  /** The hostname of the service that was addressed, where that is known. */
+  readonly service: string | undefined;
   readonly security: ConnectionSecurity;
 }

@@ -1,7 +1,7 @@
 /** The entry point of a data worker thread: messages in, a `DataPlane`, messages out. */
 import { flushCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
-import { formatSocketAddress } from "#common/model/ip.ts";
+import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import { DataPlane } from "./data-plane.ts";
@@ -102,11 +102,17 @@ function listConnections(dataPlane: DataPlane): ConnectionSummary[] {
   return [...dataPlane.tracker.metas()].map(({ podUid, meta }) => ({
     podUid,
     direction: meta.reporter === "source" ? "outbound" : "inbound",
-    source: meta.sourceAddress ? formatSocketAddress(meta.sourceAddress) : "",
-    destination: meta.destinationAddress ? formatSocketAddress(meta.destinationAddress) : "",
+    source: formatKnown(meta.sourceAddress),
+    destination: formatKnown(meta.destinationAddress),
+    dialled: formatKnown(meta.dialledAddress),
     hboneAddress: meta.hboneAddress,
+    service: meta.service?.hostname,
     security: meta.security,
   }));
+}
+
+function formatKnown(address: SocketAddress | undefined): string {
+  return address === undefined ? "" : formatSocketAddress(address);
 }
 
 if (parentPort !== null) start(parentPort, workerData as WorkerOptions);
