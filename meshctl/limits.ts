@@ -101,3 +101,8 @@ export const TAKE_OVER_POLL_MS = 20;
 
 /** A replaced program ends by its own drain deadline; one that has not by then is killed. */
 export const REPLACED_GRACE_MS = 600_000;
+
+/** A ztunnel's admin port that does not begin to answer, or stops, counts as silent after this. */
+export const ADMIN_TIMEOUT_MS = 15_000;
+/** A dump above this is not read: 100,000 workloads with their services are a quarter of it. */
+export const DUMP_MAX_BYTES = 512 * 1024 * 1024;

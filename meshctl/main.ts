@@ -9,6 +9,7 @@ import { addGet } from "#meshctl/get.ts";
 import { addLogs } from "#meshctl/logs.ts";
 import { addRollout } from "#meshctl/rollout.ts";
 import { addUp } from "#meshctl/up.ts";
+import { addZtunnelConfig } from "#meshctl/ztunnel-config.ts";
 
 const program = new Command("meshctl")
   .description("Runs and looks into an ambient mesh.")
@@ -17,9 +18,8 @@ const program = new Command("meshctl")
   .showHelpAfterError("(add --help for what can be typed)")
   .enablePositionalOptions();
 
-for (const add of [addUp, addDown, addGet, addExec, addLogs, addDelete, addRollout]) {
-  add(program);
-}
+const looking = [addGet, addExec, addLogs, addZtunnelConfig];
+for (const add of [addUp, addDown, ...looking, addDelete, addRollout]) add(program);
 
 try {
   await program.parseAsync();

@@ -1,16 +1,19 @@
 /** Text in columns. */
 
-/**
- * Columns are as wide as their widest cell and three spaces apart; empty text for no rows at all.
- */
+const GAP = 3;
+
+/** Columns are as wide as their widest cell; `gap` is the number of spaces between them. */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
+  gap = GAP,
 ): string {
   const lines = [header, ...rows];
-  const widths = header.map((_, i) => Math.max(...lines.map((line) => (line[i] ?? "").length)));
+  const widths = header.map((_, i) =>
+    lines.reduce((widest, line) => Math.max(widest, (line[i] ?? "").length), 0),
+  );
   return lines
-    .map((line) => line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("   "))
+    .map((line) => line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(" ".repeat(gap)))
     .map((line) => `${line.trimEnd()}\n`)
     .join("");
 }
