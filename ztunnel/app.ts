@@ -2,12 +2,12 @@
 import { Registry } from "prom-client";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
-import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin/admin-server.ts";
+import { buildInfo } from "./admin/build-info.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
 import { registerUnreadablePolicies } from "./admin/policy-gauge.ts";
@@ -219,7 +219,7 @@ export class Ztunnel {
       state: this.#state,
       certificates: [...certificateStates(this.#certificates)],
       pods: podStates(this.#pods?.pods() ?? [], connections),
-      version: { version: this.#host.version },
+      version: buildInfo(this.#host.version, this.#host.env),
       config: this.#config,
     });
   }
@@ -228,7 +228,7 @@ export class Ztunnel {
     return new TelemetrySink(this.#registry, {
       logFormat: this.#config.logFormat,
       write: this.#host.write,
-      accessLogEnabled: (level) => this.#rootLogger.levels.enabled(ACCESS_TARGET, level),
+      logger: this.#rootLogger,
     });
   }
 

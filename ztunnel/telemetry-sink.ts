@@ -3,20 +3,18 @@
  * thread.
  */
 import { Counter, type Registry } from "prom-client";
-import {
-  type AccessLogLevel,
-  accessLogLevel,
-  formatAccessLog,
-} from "#common/telemetry/access-log.ts";
+import { accessLogLevel, formatAccessLog } from "#common/telemetry/access-log.ts";
 import type { ConnectionBatch, RecordFailure } from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
+import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
+import type { LevelControl } from "#common/telemetry/logger.ts";
 import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
 
 export interface TelemetrySinkOptions {
   readonly logFormat: "text" | "json";
-  /** Whether connections that ended well (info) or not (error) are logged. */
-  readonly accessLogEnabled: (level: AccessLogLevel) => boolean;
+  /** Says whether connections that ended well (info) or not (error) are logged. */
+  readonly logger: LevelControl;
   readonly write: (lines: string) => void;
 }
 
@@ -54,8 +52,11 @@ export class TelemetrySink {
   record(worker: number, batch: ConnectionBatch): void {
     if (batch.acceptFailures > 0) this.#acceptFailures.inc(batch.acceptFailures);
     this.#hostLookUps.inc(batch.hostLookUps ?? 0);
-    const { accessLogEnabled } = this.#options;
-    const logged = { info: accessLogEnabled("info"), error: accessLogEnabled("error") };
+    const { levels } = this.#options.logger;
+    const logged = {
+      info: levels.enabled(ACCESS_TARGET, "info"),
+      error: levels.enabled(ACCESS_TARGET, "error"),
+    };
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {
       this.#traffic.record(record, labels);

@@ -40,9 +40,7 @@ export function formatAccessLog(
 
 const MESSAGE = "connection complete";
 
-export type AccessLogLevel = "error" | "info";
-
-export function accessLogLevel(record: FinishedConnection): AccessLogLevel {
+export function accessLogLevel(record: FinishedConnection): "error" | "info" {
   return isError(record) ? "error" : "info";
 }
 

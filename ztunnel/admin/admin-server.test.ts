@@ -47,18 +47,41 @@ test("an empty dump has every key that istioctl reads", async () => {
   ]);
 });
 
-test("the log level is shown, set, refused and reset as ztunnel does", async () => {
+test("log levels are changed by POST only", async () => {
   const { url, logger } = await admin();
-  const post = async (path: string) => {
-    const response = await fetch(url(path), { method: "POST" });
-    return `${response.status} ${await response.text()}`;
-  };
-  assert.equal(await post("/logging"), "200 current log level is info\n");
-  assert.equal(await post("/logging?level=debug"), "200 current log level is debug\n");
+  assert.equal((await fetch(url("/logging?level=debug"))).status, 405);
+  assert.equal(String(logger.levels), "info");
+  const answer = await fetch(url("/logging?level=debug"), { method: "POST" });
+  assert.equal(await answer.text(), "current log level is debug\n");
   assert.equal(String(logger.levels), "debug");
-  assert.match(await post("/logging?level=loud"), /^400 Invalid level provided: loud/);
-  assert.equal(await post("/logging?reset="), "200 current log level is info\n");
-  assert.equal((await fetch(url("/logging"))).status, 405);
+});
+
+test("every other method is refused with those there are", async () => {
+  const { url } = await admin();
+  for (const [path, allow] of [
+    ["/", "GET, HEAD"],
+    ["/config_dump", "GET, HEAD"],
+    ["/logging", "POST"],
+    ["/quitquitquit", "POST"],
+  ] as const) {
+    const response = await fetch(url(path), { method: "DELETE" });
+    assert.equal(response.status, 405);
+    assert.equal(response.headers.get("allow"), allow);
+  }
+});
+
+test("pages that there are not are not found, also those that every object has", async () => {
+  const { url } = await admin();
+  for (const path of ["/config_dump/", "/CONFIG_DUMP", "/constructor", "/__proto__", "//"]) {
+    assert.equal((await fetch(url(path))).status, 404, path);
+  }
+});
+
+test("the first page names the others", async () => {
+  const { url } = await admin();
+  const response = await fetch(url("/"));
+  assert.match(response.headers.get("content-type") ?? "", /^text\/html/);
+  assert.match(await response.text(), /href="\/config_dump"[\s\S]*POST \/logging/);
 });
 
 test("only POST ends the process", async () => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { EMPTY_MATCH } from "#common/model/authorization.ts";
 import { parseCidr } from "#common/model/ip.ts";
 import { makeServerIdentity } from "#common/xds/delta-test-server.ts";
+import { assertIstioctlReads } from "#test/support/istioctl-dump.ts";
 import { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { ip, pod, policy, ports, service, update } from "#ztunnel/state/test-records.ts";
 import { type ConfigDumpSource, writeConfigDump } from "./config-dump.ts";
@@ -18,7 +19,9 @@ async function dump(source: Partial<ConfigDumpSource>): Promise<Record<string, u
     ...source,
   };
   for await (const chunk of writeConfigDump(whole)) chunks.push(chunk);
-  return JSON.parse(chunks.join(""));
+  const dumped = JSON.parse(chunks.join(""));
+  assertIstioctlReads(dumped);
+  return dumped;
 }
 
 const gateway = {

@@ -56,17 +56,19 @@ export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator
   const { state } = source;
   yield "{";
   const workloads = sorted(state.workloads(), ({ uid }) => uid);
-  const services = sorted(state.services(), serviceKey);
+  const byHostname = ({ hostname, namespace }: Service) => `${hostname} ${namespace}`;
+  const services = sorted(state.services(), byHostname);
   const policies = sorted(state.policies(), policyKey);
   yield* writeList("workloads", workloads, dumpWorkload);
   yield* writeList("services", services, (service) => dumpService(state, service));
   yield* writeList("policies", policies, dumpPolicy);
-  yield* writeList("certificates", source.certificates, dumpCertificates);
+  const certificates = sorted(source.certificates, ({ identity }) => identity);
+  yield* writeList("certificates", certificates, dumpCertificates);
   yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
-  const workloadState = source.pods.map(({ uid, ...rest }) => [uid, rest]);
-  yield `"workloadState":${JSON.stringify(Object.fromEntries(workloadState))},`;
+  yield* writePods(source.pods);
   yield `"version":${JSON.stringify(source.version)},`;
-  yield `"config":${JSON.stringify(source.config, hideHeaders)}}\n`;
+  yield `"config":${JSON.stringify(source.config, hideHeaders)}}
+`;
 }
 
 /** Headers for istiod may hold credentials: their names are told, not their values. */
@@ -75,7 +77,7 @@ function hideHeaders(key: string, value: unknown): unknown {
 }
 
 /**
- * A copy, since the state may change while the reader takes its time; by key, as ztunnel orders it.
+ * A copy, since the state may change while the reader takes its time; in ztunnel's order.
  */
 function sorted<Item>(items: Iterable<Item>, keyOf: (item: Item) => string): readonly Item[] {
   const keyed = Array.from(items, (item) => ({ key: keyOf(item), item }));
@@ -99,6 +101,18 @@ async function* writeList<Item>(
     await new Promise((resolve) => setImmediate(resolve));
   }
   yield `${chunk.join("")}],`;
+}
+
+/** A pod at a time: each has all its connections with it. */
+async function* writePods(pods: readonly PodState[]): AsyncGenerator<string> {
+  yield `"workloadState":{`;
+  let separator = "";
+  for (const { uid, ...state } of pods) {
+    yield `${separator}${JSON.stringify(uid)}:${JSON.stringify(state)}`;
+    separator = ",";
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  yield "},";
 }
 
 function dumpWorkload(workload: Workload): object {

@@ -23,8 +23,9 @@ export function podStates(
   pods: Iterable<{ readonly pod: CapturedPod; readonly state: CaptureState }>,
   connections: readonly ConnectionSummary[],
 ): PodState[] {
+  const byPod = Map.groupBy(connections, ({ podUid }) => podUid);
   return [...pods].map(({ pod, state }) => {
-    const own = connections.filter(({ podUid }) => podUid === pod.uid);
+    const own = byPod.get(pod.uid) ?? [];
     return {
       uid: pod.uid,
       state: state === "enabled" ? "Up" : "Pending",

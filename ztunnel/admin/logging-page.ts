@@ -13,10 +13,11 @@ export interface LoggingDeps {
 }
 
 const HELP = `
-usage: POST /logging                               shows the levels
-       POST /logging?level=<level>                 sets the level of all that have none of their own
-       POST /logging?level=<target>=<level>,...    sets the level of single targets
-       POST /logging?reset                         back to the levels of the start; with level: then sets
+usage: POST /logging                              shows the levels
+       POST /logging?level=<level>                sets that of all that have none of their own
+       POST /logging?level=<target>=<level>,...   sets those of single targets
+       POST /logging?reset                        goes back to the levels of the start
+       POST /logging?reset&level=...              ... and on from there
 
 levels: ${LOG_LEVELS.join(", ")}
 targets: access, capture, identity, inpod, xds, ztunnel
