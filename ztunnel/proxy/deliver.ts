@@ -8,14 +8,19 @@ import type { ConnectionFailure } from "./failure.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 
-/** Connects to the application that the permit names, inside the pod, from the client's address. */
+/**
+ * Connects to the application that the permit names, inside the pod, from the client's address.
+ * `onPending` is told how to give it up while it is under way.
+ */
 export async function deliver(
   context: PodContext,
   permit: Permit,
   clientIp: IpAddress,
+  onPending?: (giveUp: () => void) => void,
 ): Promise<TcpEnd | ConnectionFailure> {
   const { dialer, netns, keepSourceAddress } = context;
   const { destinationIp, destinationPort } = permit.connection;
   const address: SocketAddress = { ip: destinationIp, port: destinationPort };
-  return dialer.connectEnd({ netns, address, ...(keepSourceAddress && { source: clientIp }) });
+  const source = keepSourceAddress && { source: clientIp };
+  return dialer.connectEnd({ netns, address, ...source, ...(onPending && { onPending }) });
 }

@@ -7,7 +7,7 @@ import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { CONNECT_TIMEOUT_MS } from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { CLIENT_LEFT, type ConnectionFailure, failure } from "./failure.ts";
 import { adoptDescriptor } from "./node-internals.ts";
 import { type TcpContext, TcpEnd } from "./tcp-end.ts";
 
@@ -22,6 +22,8 @@ export interface DialRequest {
    * client.
    */
   readonly source?: IpAddress;
+  /** Called once while it is connecting, with what ends the attempt: it then fails at once. */
+  readonly onPending?: (giveUp: () => void) => void;
 }
 
 export class Dialer {
@@ -39,7 +41,8 @@ export class Dialer {
     if (typeof fd !== "number") return fd;
     const end = TcpEnd.connecting(fd, this.#tcp);
     const { address } = request;
-    const failed = await connected(address, (done) => end.connect(address.ip, address.port, done));
+    const connect: Connect = (done) => end.connect(address.ip, address.port, done);
+    const failed = await connected(request, connect);
     if (failed !== undefined) end.reset();
     return failed ?? end;
   }
@@ -50,7 +53,7 @@ export class Dialer {
     if (typeof fd !== "number") return fd;
     const socket = adoptDescriptor(fd);
     const { address } = request;
-    const failed = await connected(address, connectSocket(socket, address));
+    const failed = await connected(request, connectSocket(socket, address));
     if (failed !== undefined) socket.on("error", () => undefined).destroy();
     return failed ?? socket;
   }
@@ -78,15 +81,17 @@ type Connect = (done: (error: Error | undefined) => void) => void;
 
 /** Waits for the connection; undefined when it stands. */
 function connected(
-  address: SocketAddress,
+  { address, onPending }: DialRequest,
   connect: Connect,
 ): Promise<ConnectionFailure | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(notConnected(address, "timed out")), CONNECT_TIMEOUT_MS);
-    connect((error) => {
+    const settle = (failed: ConnectionFailure | undefined): void => {
       clearTimeout(timer);
-      resolve(error && notConnected(address, `failed: ${error.message}`));
-    });
+      resolve(failed);
+    };
+    connect((error) => settle(error && notConnected(address, `failed: ${error.message}`)));
+    onPending?.(() => settle(CLIENT_LEFT));
   });
 }
 

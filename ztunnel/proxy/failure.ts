@@ -31,3 +31,6 @@ export function failure(
     ...(options.policy !== undefined && { policy: options.policy }),
   };
 }
+
+/** Whoever asked for the connection is gone before there was one. */
+export const CLIENT_LEFT = failure("peer-reset", "the client left before the answer");

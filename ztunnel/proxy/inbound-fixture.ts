@@ -53,7 +53,10 @@ export class InboundFixture {
   readonly closures: (ConnectionFailure | undefined)[] = [];
   readonly #syscalls = createLinuxSyscalls();
   readonly #dataPlane: DataPlane;
+  readonly #appSockets = new Set<net.Socket>();
   readonly #app = net.createServer((socket) => {
+    this.#appSockets.add(socket);
+    socket.once("close", () => this.#appSockets.delete(socket));
     socket.on("error", () => undefined);
     socket.write(`hello ${socket.remoteAddress}\n`);
     socket.pipe(socket);
@@ -135,6 +138,11 @@ export class InboundFixture {
   dial(certificate: WorkloadCertificate = this.client): Promise<ClientHttp2Session> {
     const { hbonePort: port } = this;
     return connectHbone({ host: POD_IP, port, certificate, localAddress: CLIENT_IP });
+  }
+
+  /** How many connections the application has now. */
+  get appConnections(): number {
+    return this.#appSockets.size;
   }
 
   get lastRefusal(): ConnectionFailure | undefined {

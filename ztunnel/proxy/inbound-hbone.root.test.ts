@@ -4,8 +4,10 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Authorization, EMPTY_MATCH } from "#common/model/authorization.ts";
 import { connectTo, request } from "#test/support/hbone-peer.ts";
+import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import { CLIENT_IP, InboundFixture, POD_IP } from "./inbound-fixture.ts";
 
 let fixture: InboundFixture;
@@ -58,6 +60,26 @@ describe("a CONNECT", () => {
     assert.equal(status, 0);
     assert.notEqual(stream.rstCode, 0);
     session.destroy();
+  });
+
+  test("D4.39 of a client that leaves while the application is called ends that call", async () => {
+    const sys = createLinuxSyscalls();
+    const port = await unusedPort();
+    // An application that accepts nobody: its queue is full, further calls are not answered.
+    const fd = sys.listenTcp({ ip: POD_IP, port, backlog: 0, reusePort: false, mark: 0 });
+    const full = [net.connect(port, POD_IP), net.connect(port, POD_IP)];
+    const session = await fixture.dial();
+    const before = fixture.refusals.length;
+    const headers = { ":method": "CONNECT", ":authority": `${POD_IP}:${port}` };
+    const streams = Array.from({ length: 100 }, () => session.request(headers));
+    await new Promise((resolve) => session.ping(resolve));
+    for (const stream of streams) stream.on("error", () => undefined).close(8);
+    while (fixture.refusals.length < before + streams.length) await sleep(10);
+    const reasons = new Set(fixture.refusals.slice(before).map(({ why }) => why.reason));
+    assert.deepEqual([...reasons], ["peer-reset"]);
+    for (const socket of full) socket.destroy();
+    session.destroy();
+    sys.close(fd);
   });
 
   test("GET and POST are answered 400", async () => {
@@ -177,3 +199,12 @@ describe("policy", () => {
     fixture.put({});
   });
 });
+
+async function unusedPort(): Promise<number> {
+  const probe = net.createServer().listen(0, POD_IP);
+  await once(probe, "listening");
+  const { port } = probe.address() as net.AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  return port;
+}

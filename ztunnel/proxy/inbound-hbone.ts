@@ -13,7 +13,7 @@ import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { admit, type Permit } from "./admit.ts";
 import { deliver } from "./deliver.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { CLIENT_LEFT, type ConnectionFailure, failure } from "./failure.ts";
 import { HboneEnd } from "./hbone-end.ts";
 import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
 import { addressName } from "./look-ups.ts";
@@ -51,7 +51,7 @@ export class InboundHbone {
     const { tracker, pod, batcher } = this.#context;
     const startedAt = performance.now();
     const end = new HboneEnd(stream, batcher, peer.alive);
-    const outcome = await this.#connect(headers, peer);
+    const outcome = await this.#connect(headers, peer, stream);
     const { workload, target } = outcome;
     const service = this.#addressedService(headers, workload);
     const meta = identifiedMeta(this.#context.state, peer, { workload, target, service });
@@ -63,7 +63,7 @@ export class InboundHbone {
     }
     if (stream.destroyed || stream.closed) {
       result.reset();
-      tracker.refused(meta, startedAt, failure("peer-reset", "the client left before the answer"));
+      tracker.refused(meta, startedAt, CLIENT_LEFT);
       return;
     }
     answer(stream, 200, outcome.workload && makeBaggage(outcome.workload));
@@ -74,6 +74,7 @@ export class InboundHbone {
   async #connect(
     headers: IncomingHttpHeaders,
     peer: TunnelPeer,
+    stream: ServerHttp2Stream,
   ): Promise<{
     workload?: Workload;
     target?: SocketAddress;
@@ -99,7 +100,7 @@ export class InboundHbone {
     };
     const permit = await admit(waiter, workload, connection);
     if ("ok" in permit) return { workload, target, result: permit };
-    const result = await deliver(this.#context, permit, peer.address.ip);
+    const result = await this.#deliver(permit, peer, stream);
     return { workload, target, permit, result };
   }
 
@@ -120,6 +121,22 @@ export class InboundHbone {
         await lookUps.service(key);
       } else if (addressed === hostname) lookUps.mention(key);
     }
+  }
+
+  /** A client that resets its stream leaves no attempt behind: thousands would add up. */
+  async #deliver(
+    permit: Permit,
+    peer: TunnelPeer,
+    stream: ServerHttp2Stream,
+  ): Promise<TcpEnd | ConnectionFailure> {
+    if (stream.destroyed || stream.closed) return CLIENT_LEFT;
+    let onClosed = (): void => undefined;
+    const result = await deliver(this.#context, permit, peer.address.ip, (giveUp) => {
+      onClosed = giveUp;
+      stream.once("close", giveUp);
+    });
+    stream.off("close", onClosed);
+    return result;
   }
 
   /** What the authority asks for, if it may be asked for here. */
