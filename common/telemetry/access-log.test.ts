@@ -59,7 +59,7 @@ test("JSON has the same fields under the same names", () => {
   assert.equal(object.level, "error");
 });
 
-test("no name and no message forges a field or a line", () => {
+test("D4.78 no name and no message forges a field or a line", () => {
   const anyText = fc.string({ unit: "binary", minLength: 1 });
   fc.assert(
     fc.property(anyText, anyText, (name, message) => {

@@ -38,7 +38,7 @@ test("a JSON line is one object", () => {
   });
 });
 
-test("no value forges a field or a line", () => {
+test("D4.78 no value forges a field or a line", () => {
   const { logger, lines } = capture();
   logger.info("a\nb\u001b[31m", { user: "x\tlevel=error\n1970" });
   assert.equal(lines.length, 1);

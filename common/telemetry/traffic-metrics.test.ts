@@ -72,7 +72,7 @@ test("counters keep growing over scrapes", async () => {
   }
 });
 
-test("beyond the bound further label sets share one series, and that is counted", async () => {
+test("D4.77 beyond the bound further label sets share one series, and that is counted", async () => {
   const { traffic, total } = metrics();
   const extra = 25;
   for (let i = 0; i < TRAFFIC_SERIES + extra; i++) {

@@ -166,7 +166,7 @@ test("without impersonation everyone gets the identity of its own token", async 
   assert.equal(spiffeIdentityOf(ztunnel.raw).serviceAccount, "ztunnel");
 });
 
-test("names, subject and extensions of the request are ignored", async () => {
+test("D4.66 names, subject and extensions of the request are ignored", async () => {
   const { call, token } = await setUp();
   const { csrPem } = createSigningRequest(makeIdentity(TD, "kube-system", "admin"));
   const leaf = leafOf(await call({ csr: csrPem, ...impersonating(WEB) }, await token({})));
@@ -175,7 +175,7 @@ test("names, subject and extensions of the request are ignored", async () => {
   assert.equal(leaf.ca, false);
 });
 
-test("a ztunnel gets nothing that does not run on its own node", async () => {
+test("D4.66 a ztunnel gets nothing that does not run on its own node", async () => {
   const { call, token, lines } = await setUp();
   refusedWith(
     await call(impersonating(DB), await token({})),

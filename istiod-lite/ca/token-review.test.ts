@@ -100,7 +100,7 @@ test("an oversized token is refused unread", async () => {
   await refuses(await tokenWith({ padding: "x".repeat(TOKEN_BYTES) }), "16 KiB");
 });
 
-test("another issuer, another audience and missing claims are refused", async () => {
+test("D4.66 another issuer, another audience and missing claims are refused", async () => {
   const { refuses } = await setUp();
   const wrong: Record<string, Record<string, unknown>> = {
     issuer: { iss: "https://evil.example" },
@@ -148,7 +148,7 @@ test("a subject that contradicts the claims, or is malformed, is refused", async
   }
 });
 
-test("expired and early tokens are refused, but for a little leeway", async () => {
+test("D4.66 expired and early tokens are refused, but for a little leeway", async () => {
   const { review, refuses, clock } = await setUp();
   const token = await signServiceAccountToken(key, POD, HOUR_S, clock.now);
   const issued = clock.now;

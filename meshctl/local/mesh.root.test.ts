@@ -82,7 +82,7 @@ describe("a cluster with the mesh", () => {
     await cluster.until("the call succeeds", succeeds, { timeoutMs: 40_000 });
   });
 
-  test("does not begin a pod whose traffic nobody captures", async () => {
+  test("does not begin a pod whose traffic nobody captures (D4.8)", async () => {
     await cluster.ztunnel("node1").stop();
     await cluster.apply(podOn("node1", "late"));
     await cluster.waitFor("shop/late", (pod) => {

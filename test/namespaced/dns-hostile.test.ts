@@ -67,7 +67,7 @@ function reader(socket: Awaited<ReturnType<typeof dial>>): () => Promise<Buffer>
   };
 }
 
-describe("answers of a hostile name server", () => {
+describe("answers of a hostile name server (D4.19)", () => {
   const query = makeQuery({ name: "example.com" });
   const loop = Buffer.from("c00c", "hex");
   const bad: Readonly<Record<string, (query: Buffer) => Buffer>> = {

@@ -70,7 +70,7 @@ describe("rules that somebody removes in a pod", () => {
 });
 
 describe("a ztunnel without descriptors", () => {
-  test("refuses what it cannot carry, keeps its pods announced, and recovers", async () => {
+  test("refuses what it cannot carry, keeps its pods announced, and recovers (D4.17)", async () => {
     const limited = `ulimit -n ${DESCRIPTORS}; exec "$0" "$@"`;
     const command = ["bash", "-c", limited, process.execPath, ZTUNNEL];
     await using cluster = await startCluster({ objects: OBJECTS, ztunnel: { command } });

@@ -6,6 +6,7 @@ import type net from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { waitForRecord } from "#test/support/access-log.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { connectHbone, connectTo, issueLeaf } from "#test/support/hbone-peer.ts";
 import { namespace, pod } from "#test/support/objects.ts";
@@ -22,6 +23,12 @@ const OBJECTS = [
 ];
 /** A TLS record that begins a ClientHello of 512 bytes, as far as a patient peer gets. */
 const CLIENT_HELLO = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+/** Has a network take these ports for its connections. */
+const portRange = (range: string) => [
+  "sh",
+  "-c",
+  `echo ${range} > /proc/sys/net/ipv4/ip_local_port_range`,
+];
 /** What a ztunnel may hold more than before: pooled tunnels, readers of its metrics. */
 const SPARE_DESCRIPTORS = 12;
 
@@ -78,7 +85,7 @@ describe("the mesh, against peers without manners", () => {
     return issueLeaf({ certificate, privateKey, rootPem }, identity);
   }
 
-  test("connections that are reset at once end as resets, and leave no descriptor behind", async () => {
+  test("D4.16 connections that are reset at once end as resets, and leave no descriptor behind", async () => {
     await assertServed();
     await cluster.until("the first client has left", () => endings.length > 0);
     const before = { node1: await descriptors("node1"), node2: await descriptors("node2") };
@@ -100,6 +107,29 @@ describe("the mesh, against peers without manners", () => {
       [],
     );
     await assertServed();
+  });
+
+  test("D4.18 without a free port a connection fails at once, and others go through later", async () => {
+    const target = { ip: await cluster.podIp("outside/peer"), port: ECHO };
+    await sockets.serve("outside/peer", ECHO, (socket) => void socket.pipe(socket));
+    // What goes outside the mesh takes a port of ztunnel's for each connection: two are free.
+    await cluster.inPodNetns("shop/client", portRange("40000 40001"));
+    const open: net.Socket[] = [];
+    for (const localPort of [50_001, 50_002]) {
+      const socket = await sockets.dial("shop/client", { ...target, localPort });
+      socket.write("ping");
+      assert.equal(String(await readBytes(socket, 4)), "ping");
+      open.push(socket);
+    }
+    const third = { ...target, localPort: 50_003 };
+    assert.equal((await sockets.call("shop/client", third, "ping")).how, "reset");
+    const source = `${await cluster.podIp("shop/client")}:50003`;
+    const { reason } = await waitForRecord(cluster, "node1", { "src.addr": source });
+    assert.equal(reason, "connect-failed");
+    await cluster.inPodNetns("shop/client", portRange("32768 60999"));
+    const { received } = await sockets.call("shop/client", target, "ping");
+    assert.equal(String(received), "ping");
+    for (const socket of open) socket.destroy();
   });
 
   test("an application that goes on talking to a client that left is told by a reset", async () => {

@@ -238,5 +238,5 @@ describe("a client with a certificate of the mesh", () => {
   });
 });
 
-test("afterwards ztunnel is the same process, ready, and serves its pods", () =>
+test("D4.76 afterwards ztunnel is the same process, ready, and serves its pods", () =>
   mesh.assertUnharmed());

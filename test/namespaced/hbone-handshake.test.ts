@@ -85,5 +85,5 @@ describe("a client is refused in its handshake, and that is logged,", () => {
   });
 });
 
-test("afterwards ztunnel is the same process, ready, and serves its pods", () =>
+test("D4.76 afterwards ztunnel is the same process, ready, and serves its pods", () =>
   mesh.assertUnharmed());

@@ -17,7 +17,7 @@ after(() => mesh?.[Symbol.asyncDispose]());
 
 beforeEach(() => mesh.reset());
 
-describe("a server that is not the destination gets no byte of the application:", () => {
+describe("a server that is not the destination gets no byte of the application (D4.32):", () => {
   const hours = (count: number) => new Date(Date.now() + count * 3_600_000);
   const uri = (account: string) => `${SPIFFE}/ns/shop/sa/${account}`;
   const web = { namespace: "shop", serviceAccount: "web" };

@@ -159,7 +159,7 @@ describe("while a ztunnel is down after kill -9", () => {
     assert.equal(await newConnection(CLIENT), "served");
   });
 
-  test("its supervisor brings it back by itself", async () => {
+  test("its supervisor brings it back by itself (D4.74)", async () => {
     const pid = await node2().pid();
     await node2().kill("SIGKILL");
     await untilReplaced(pid);

@@ -26,7 +26,7 @@ describe("an address", () => {
   }
 
   for (const client of ["frontend", "outsider"] as const) {
-    test(`of IPv4 in IPv6 notation gets the verdict of IPv4: ${client}`, async () => {
+    test(`of IPv4 in IPv6 notation gets the verdict of IPv4: ${client} (D4.6)`, async () => {
       const ipBlocks = [mesh.ip(client, "ipv4")];
       await mesh.enforce(deny([rule({ source: { ipBlocks } })]));
       assert.equal(await answerByMappedAddress(client), "");

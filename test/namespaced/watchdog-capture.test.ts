@@ -72,7 +72,7 @@ describe("a captured pod whose rules are taken away", () => {
       { timeoutMs: DETECTED_WITHIN_MS },
     );
 
-  test("is refused by STRICT meanwhile, and keeps its connections; the pod says so", async () => {
+  test("is refused by STRICT meanwhile, and keeps its connections; the pod says so (D4.7)", async () => {
     const standing = await dial("shop/web");
     assert.equal(await echo(standing), "ping");
     for (let flush = 1; flush <= 3; flush++) {
@@ -139,7 +139,7 @@ describe("a captured pod whose rules are taken away", () => {
     await cluster.until("it is served", async () => (await call("shop/web")) === "ping");
   });
 
-  test("has its rules once, and others' still, after its ztunnel was replaced", async () => {
+  test("has its rules once, and others' still, after its ztunnel was replaced (D4.9)", async () => {
     const rules = async () => {
       const { stdout } = await cluster.inPodNetns(CLIENT, ["nft", "-s", "list", "ruleset"]);
       const policy = await cluster.inPodNetns(CLIENT, ["ip", "rule"]);

@@ -46,7 +46,7 @@ describe("a ztunnel that is replaced", () => {
     await cluster?.stop();
   });
 
-  test("fails no new connection, and lets those that stand go on", async () => {
+  test("fails no new connection, and lets those that stand go on (D4.73)", async () => {
     const held = await sockets.dialMany("shop/client", vip, HELD);
     for (const socket of held) assert.equal(await echo(socket, "before"), "before");
     const call = await sockets.caller("shop/client");

@@ -16,6 +16,8 @@ const BACKLOG = 4_096;
 export interface Target {
   readonly ip: string;
   readonly port: number;
+  /** The client's own; absent: any that is free. */
+  readonly localPort?: number;
 }
 
 /** How a connection ended, seen from one side, and what arrived before. */
@@ -125,7 +127,7 @@ export class PodSockets implements Disposable {
   }
 
   /** A socket of that namespace, on its way to the target. */
-  #connect(netnsPath: string, { ip, port }: Target): net.Socket {
+  #connect(netnsPath: string, { ip, port, localPort }: Target): net.Socket {
     const family = ip.includes(":") ? "ipv6" : "ipv4";
     const netns = this.#sys.openNetns(netnsPath);
     let fd: number;
@@ -137,7 +139,11 @@ export class PodSockets implements Disposable {
     // manualStart keeps Node from reading a socket that is not connected; it has no type of its
     // own.
     const options = { fd, manualStart: true, allowHalfOpen: true } as net.SocketConstructorOpts;
-    const socket = new net.Socket(options).connect({ host: ip, port });
+    const socket = new net.Socket(options).connect({
+      host: ip,
+      port,
+      ...(localPort !== undefined && { localPort }),
+    });
     this.#keep(socket);
     return socket;
   }

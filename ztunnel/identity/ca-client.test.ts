@@ -192,7 +192,7 @@ test("a missing token or root file is named", async () => {
   await client.fetch(WEB);
 });
 
-test("a CA that comes back is found again, without a restart", async () => {
+test("D4.34 a CA that comes back is found again, without a restart", async () => {
   const first = await startCa(ca, (request) => issue(ca, request));
   const { client } = clientOf(first.url, ca.rootsPem, 2_000);
   await client.fetch(WEB);

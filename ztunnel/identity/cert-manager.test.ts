@@ -26,7 +26,7 @@ test("a certificate is renewed at half its life, again and again", async () => {
   assert.equal(fetches.length, 3);
 });
 
-test("a valid certificate keeps serving while the CA is away, until it expires", async () => {
+test("D4.34 a valid certificate keeps serving while the CA is away, until it expires", async () => {
   let away = false;
   const { manager, clock, fetches } = setUp(async () => {
     if (away) throw new Error("connection refused");

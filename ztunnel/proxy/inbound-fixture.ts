@@ -8,10 +8,12 @@ import net from "node:net";
 import type { Authorization } from "#common/model/authorization.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
+import { MeshError } from "#common/runtime/errors.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import type { ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { ConnectionFailure } from "./failure.ts";
@@ -51,7 +53,7 @@ export class InboundFixture {
   readonly refusals: { readonly meta: ConnectionMeta; readonly why: ConnectionFailure }[] = [];
   /** Why connections ended; undefined for those that ended properly. */
   readonly closures: (ConnectionFailure | undefined)[] = [];
-  readonly #syscalls = createLinuxSyscalls();
+  readonly #syscalls = withoutOriginalDestinations(createLinuxSyscalls());
   readonly #dataPlane: DataPlane;
   readonly #appSockets = new Set<net.Socket>();
   readonly #app = net.createServer((socket) => {
@@ -62,6 +64,8 @@ export class InboundFixture {
     socket.pipe(socket);
   });
   hbonePort = 0;
+  /** Where redirected connections would come out; nothing redirects any here. */
+  capturedPorts: readonly number[] = [];
   appPort = 0;
 
   private constructor() {
@@ -156,6 +160,7 @@ export class InboundFixture {
       this.#listenFd(),
     ]);
     this.hbonePort = hbone.port;
+    this.capturedPorts = [outbound.port, inboundPlaintext.port];
     const pod = {
       uid: "pod-uid",
       name: SERVER.name,
@@ -182,4 +187,13 @@ export class InboundFixture {
     const options = { ip: POD_IP, port, backlog: 128, reusePort: true, mark: 0 };
     return { fd: this.#syscalls.listenTcp(options), port };
   }
+}
+
+/** As where nothing is redirected: conntrack, where this machine's network has it, is not asked. */
+function withoutOriginalDestinations(sys: Syscalls): Syscalls {
+  return Object.assign(sys, {
+    originalDestination: () => {
+      throw new MeshError("ENOENT", "no connection was redirected");
+    },
+  });
 }

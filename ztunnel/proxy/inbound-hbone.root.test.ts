@@ -122,6 +122,16 @@ describe("a CONNECT", () => {
   });
 });
 
+test("D4.5 a connection whose original destination is not known goes nowhere", async () => {
+  for (const port of fixture.capturedPorts) {
+    const before = fixture.appConnections;
+    const socket = net.connect(port, POD_IP).on("error", () => undefined);
+    await new Promise((resolve) => socket.resume().once("close", resolve));
+    assert.equal(fixture.lastRefusal?.reason, "original-destination-missing");
+    assert.equal(fixture.appConnections, before);
+  }
+});
+
 describe("policy", () => {
   const policy = (action: "allow" | "deny", account: string): Authorization => ({
     name: "p",
