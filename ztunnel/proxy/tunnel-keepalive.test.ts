@@ -5,7 +5,7 @@ import http2, { type ClientHttp2Session } from "node:http2";
 import net, { type AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { FRAME, frame } from "#test/support/h2-frames.ts";
+import { frame, TYPE } from "#test/support/h2-frames.ts";
 import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "../limits.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
@@ -29,7 +29,7 @@ async function connect(server: net.Server): Promise<ClientHttp2Session> {
 function mute(): net.Server {
   return net.createServer((socket) => {
     socket.on("error", () => undefined).resume();
-    socket.write(frame(FRAME.settings, 0, 0));
+    socket.write(frame(TYPE.settings, 0, 0, Buffer.alloc(0)));
   });
 }
 
