@@ -44,6 +44,8 @@ export interface DeltaDiscoveryResponse {
   readonly systemVersionInfo: string;
   readonly resources: readonly DiscoveryResource[];
   readonly removedResources: readonly string[];
+  /** The list of resources goes to many: its encoding is kept as long as the list is. */
+  readonly shared?: true;
 }
 
 function serializeRequest(request: DeltaDiscoveryRequest): Buffer {
@@ -85,10 +87,21 @@ function serializeResponse(response: DeltaDiscoveryResponse): Buffer {
     nonce: response.nonce,
     removedResources: [...response.removedResources],
   });
-  return Buffer.concat([
-    toBinary(wire.DeltaDiscoveryResponseSchema, rest),
-    ...response.resources.map(encodedResource),
-  ]);
+  const head = toBinary(wire.DeltaDiscoveryResponseSchema, rest);
+  const { resources, shared } = response;
+  if (shared === true) return Buffer.concat([head, encodedList(resources)]);
+  return Buffer.concat([head, ...resources.map(encodedResource)]);
+}
+
+/** Kept as long as the list itself is. */
+const encodedLists = new WeakMap<readonly DiscoveryResource[], Buffer>();
+
+function encodedList(resources: readonly DiscoveryResource[]): Buffer {
+  const known = encodedLists.get(resources);
+  if (known !== undefined) return known;
+  const bytes = Buffer.concat(resources.map(encodedResource));
+  encodedLists.set(resources, bytes);
+  return bytes;
 }
 
 /** Kept as long as the resource itself is. */

@@ -18,6 +18,11 @@ export interface ResourceView {
    */
   lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[];
   all(typeUrl: TypeUrl): Iterable<PublishedResource>;
+  /**
+   * All as one list, the same (`===`) until one of them changes; undefined for a type with resources
+   * that only some nodes may see.
+   */
+  everything(typeUrl: TypeUrl): readonly PublishedResource[] | undefined;
   count(typeUrl: TypeUrl): number;
 }
 
@@ -40,6 +45,8 @@ export class ResourceTable implements ResourceView {
     [AUTHORIZATION_TYPE]: new Map(),
     [CAPTURED_POD_TYPE]: new Map(),
   };
+  /** What `everything` has answered since the last change. */
+  readonly #lists = new Map<TypeUrl, readonly PublishedResource[] | undefined>();
   /** Names of addresses by alias; only this type has aliases. */
   readonly #byAlias = new Map<string, Set<string>>();
   /** Names of the workloads of each service. */
@@ -65,6 +72,14 @@ export class ResourceTable implements ResourceView {
     return this.#byName[typeUrl].values();
   }
 
+  everything(typeUrl: TypeUrl): readonly PublishedResource[] | undefined {
+    if (!this.#lists.has(typeUrl)) {
+      const all = [...this.all(typeUrl)];
+      this.#lists.set(typeUrl, all.some(({ node }) => node !== undefined) ? undefined : all);
+    }
+    return this.#lists.get(typeUrl);
+  }
+
   count(typeUrl: TypeUrl): number {
     return this.#byName[typeUrl].size;
   }
@@ -77,6 +92,7 @@ export class ResourceTable implements ResourceView {
     if (previous?.version === version && previous.node === node) return;
     if (previous !== undefined) this.#unlink(previous);
     const resource = { ...publication, version };
+    this.#lists.delete(typeUrl);
     this.#byName[typeUrl].set(name, resource);
     this.#link(resource);
     this.#note(resource, previous);
@@ -87,6 +103,7 @@ export class ResourceTable implements ResourceView {
     const previous = this.get(typeUrl, name);
     if (previous === undefined) return;
     this.#unlink(previous);
+    this.#lists.delete(typeUrl);
     this.#byName[typeUrl].delete(name);
     this.#changed.delete(changeKey(previous));
     this.#removed.set(changeKey(previous), previous);

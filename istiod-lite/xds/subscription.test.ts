@@ -213,6 +213,38 @@ test("what a node may not see is never sent, and removed when it no longer may",
   assert.deepEqual(take("2"), [[], ["mine"]]);
 });
 
+test("streams that want everything share one list, until something changes", () => {
+  const table = tableOf("a", "b");
+  const [one, two] = [open(ask(), table), open(ask(), table)];
+  const first = one.subscription.take("1");
+  assert.equal(first?.resources, two.subscription.take("1")?.resources);
+  one.publish("c");
+  const three = open(ask(), table);
+  assert.deepEqual(three.take("1"), [["a", "b", "c"], []]);
+  const filtered = open(ask(), tableOf("a", ["b", [], "n2"]));
+  assert.equal(filtered.subscription.ready, 1);
+  assert.equal(filtered.subscription.take("1")?.shared, undefined);
+});
+
+test("what changes before the first answer is in it, and what goes is named as removed", () => {
+  const { publish, withdraw, take, ack, subscription } = open(ask(), tableOf("a", "b"));
+  assert.equal(subscription.state.pending, 2);
+  publish("a", "A");
+  publish("c");
+  withdraw("b");
+  assert.deepEqual(take("1"), [["a", "c"], ["b"]]);
+  ack("1");
+  assert.equal(take("2"), undefined);
+});
+
+test("names asked for beside everything are answered once", () => {
+  const { take, ack, subscription } = open(ask({ subscribe: ["*", "a", "x"] }), tableOf("a", "b"));
+  assert.deepEqual([...(take("1")?.[0] ?? [])].sort(), ["a", "b"]);
+  ack("1", { unsubscribe: ["*"] });
+  ack("1", { subscribe: ["*"] });
+  assert.equal(subscription.ready, 3, "everything again, and the name that is not there");
+});
+
 test("too many names are noticed", () => {
   const names = Array.from({ length: SUBSCRIPTIONS_PER_STREAM + 1 }, (_, i) => `r${i}`);
   const { subscription } = open(ask({ subscribe: names.slice(1) }));

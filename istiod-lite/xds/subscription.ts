@@ -19,6 +19,8 @@ const WILDCARD = "*";
 export interface PendingResponse {
   readonly resources: readonly PublishedResource[];
   readonly removedResources: readonly string[];
+  /** The list of resources is that of other streams, too. */
+  readonly shared?: true;
 }
 
 export interface RequestOutcome {
@@ -37,6 +39,8 @@ export class Subscription {
   readonly #held = new Set<string>();
   /** Names to tell about: what is there now is sent, what is not is removed. */
   readonly #pending = new Set<string>();
+  /** Everything is to be told of, beside what is pending: no names are kept for that. */
+  #everything = false;
   #outstanding: string | undefined;
   #started = false;
   #answered = false;
@@ -56,9 +60,9 @@ export class Subscription {
   /** For /debug/syncz. */
   get state(): { readonly synced: boolean; readonly wildcard: boolean; readonly pending: number } {
     return {
-      synced: this.#answered && this.#outstanding === undefined && this.#pending.size === 0,
+      synced: this.#answered && this.#outstanding === undefined && this.#size === 0,
       wildcard: this.#wildcard,
-      pending: this.#pending.size,
+      pending: this.#size,
     };
   }
 
@@ -102,13 +106,15 @@ export class Subscription {
    */
   get ready(): number | undefined {
     if (!this.#started || this.#outstanding !== undefined) return undefined;
-    return this.#pending.size === 0 && this.#answered ? undefined : this.#pending.size;
+    return this.#size === 0 && this.#answered ? undefined : this.#size;
   }
 
   /** The next response, or undefined where nothing is `ready`. */
   take(nonce: string): PendingResponse | undefined {
     if (this.ready === undefined) return undefined;
-    const response = this.#build(this.#answered ? RESPONSE_BYTES : Number.POSITIVE_INFINITY);
+    const response = this.#answered
+      ? this.#build(RESPONSE_BYTES)
+      : (this.#buildEverything() ?? this.#build(Number.POSITIVE_INFINITY));
     this.#answered = true;
     this.#outstanding = nonce;
     return response;
@@ -127,6 +133,7 @@ export class Subscription {
     const wanted = subscribe.length === 0 ? [WILDCARD] : subscribe;
     const onDemand = unsubscribe.includes(WILDCARD);
     this.#subscribe(wanted.filter((name) => name !== WILDCARD || !onDemand));
+    if (initialResourceVersions.size > 0) this.#listEverything(initialResourceVersions);
     for (const [name, version] of initialResourceVersions) {
       if (this.#visible(name)?.version === version) this.#pending.delete(name);
       else this.#pending.add(name);
@@ -139,10 +146,21 @@ export class Subscription {
       if (name !== WILDCARD) this.#subscribeTo(name);
       else if (!this.#wildcard) {
         this.#wildcard = true;
-        for (const resource of this.#view.all(this.#typeUrl)) {
-          if (this.#isVisible(resource)) this.#pending.add(resource.name);
+        this.#everything = true;
+        if (this.#answered || this.#view.everything(this.#typeUrl) === undefined) {
+          this.#listEverything();
         }
       }
+    }
+  }
+
+  /** Name by name, but for what is `held` as it is now. */
+  #listEverything(held?: ReadonlyMap<string, string>): void {
+    if (!this.#everything) return;
+    this.#everything = false;
+    for (const resource of this.#view.all(this.#typeUrl)) {
+      if (held?.get(resource.name) === resource.version) continue;
+      if (this.#isVisible(resource)) this.#pending.add(resource.name);
     }
   }
 
@@ -173,6 +191,7 @@ export class Subscription {
   #unsubscribeWildcard(): void {
     if (!this.#wildcard) return;
     this.#wildcard = false;
+    this.#everything = false;
     this.#pending.clear();
     for (const name of this.#names) this.#subscribeTo(name);
   }
@@ -184,6 +203,24 @@ export class Subscription {
   #visible(name: string): PublishedResource | undefined {
     const resource = this.#view.get(this.#typeUrl, name);
     return resource !== undefined && this.#isVisible(resource) ? resource : undefined;
+  }
+
+  get #size(): number {
+    return this.#pending.size + (this.#everything ? this.#view.count(this.#typeUrl) : 0);
+  }
+
+  /** One list for all who want just everything: it is made and encoded once. */
+  #buildEverything(): PendingResponse | undefined {
+    if (!this.#everything) return undefined;
+    const resources = this.#names.size > 0 ? undefined : this.#view.everything(this.#typeUrl);
+    if (resources === undefined) {
+      this.#listEverything();
+      return undefined;
+    }
+    const removedResources = [...this.#pending].filter((name) => !this.#visible(name));
+    this.#everything = false;
+    this.#pending.clear();
+    return { resources, removedResources, shared: true };
   }
 
   #build(maxBytes: number): PendingResponse {
