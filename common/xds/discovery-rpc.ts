@@ -89,19 +89,28 @@ function serializeResponse(response: DeltaDiscoveryResponse): Buffer {
   });
   const head = toBinary(wire.DeltaDiscoveryResponseSchema, rest);
   const { resources, shared } = response;
-  if (shared === true) return Buffer.concat([head, encodedList(resources)]);
-  return Buffer.concat([head, ...resources.map(encodedResource)]);
+  return shared === true
+    ? encodedList(head, resources)
+    : Buffer.concat([head, ...resources.map(encodedResource)]);
 }
 
-/** Kept as long as the list itself is. */
-const encodedLists = new WeakMap<readonly DiscoveryResource[], Buffer>();
+/** The last message with a list, kept as long as the list itself is. */
+const encodedLists = new WeakMap<
+  readonly DiscoveryResource[],
+  { readonly head: Uint8Array; readonly message: Buffer }
+>();
 
-function encodedList(resources: readonly DiscoveryResource[]): Buffer {
+/** First responses have the same head, too: then it is the same message for all. */
+function encodedList(head: Uint8Array, resources: readonly DiscoveryResource[]): Buffer {
   const known = encodedLists.get(resources);
-  if (known !== undefined) return known;
-  const bytes = Buffer.concat(resources.map(encodedResource));
-  encodedLists.set(resources, bytes);
-  return bytes;
+  if (known !== undefined && Buffer.compare(known.head, head) === 0) return known.message;
+  const body =
+    known === undefined
+      ? resources.map(encodedResource)
+      : [known.message.subarray(known.head.length)];
+  const message = Buffer.concat([head, ...body]);
+  encodedLists.set(resources, { head, message });
+  return message;
 }
 
 /** Kept as long as the resource itself is. */

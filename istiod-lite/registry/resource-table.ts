@@ -19,8 +19,8 @@ export interface ResourceView {
   lookup(typeUrl: TypeUrl, nameOrAlias: string): readonly PublishedResource[];
   all(typeUrl: TypeUrl): Iterable<PublishedResource>;
   /**
-   * All as one list, the same (`===`) until one of them changes; undefined for a type with resources
-   * that only some nodes may see.
+   * All as one list, the same (`===`) until one of them changes; undefined for a type with
+   * resources that only some nodes may see.
    */
   everything(typeUrl: TypeUrl): readonly PublishedResource[] | undefined;
   count(typeUrl: TypeUrl): number;

@@ -49,6 +49,11 @@ export interface ProxyStatus {
 
 interface Subscribed {
   readonly subscription: Subscription;
+  /**
+   * Of the last response, counted per type: the first response of a type is then the same message
+   * for every proxy that is told the same.
+   */
+  nonce: number;
   lastRejection: string;
 }
 
@@ -62,7 +67,6 @@ export class ProxyStream {
   #node = "";
   /** Responses that the proxy has not taken yet, and what ends the wait. */
   readonly #sending = new Set<() => void>();
-  #nonce = 0;
   #ended = false;
 
   constructor(call: ProxyCall, caller: Caller, deps: ProxyStreamDeps) {
@@ -95,7 +99,7 @@ export class ProxyStream {
 
   /** Sends what is to be said in each type that has no response under way. */
   push(): void {
-    for (const [typeUrl, { subscription }] of this.#types) this.#push(typeUrl, subscription);
+    for (const [typeUrl, subscribed] of this.#types) this.#push(typeUrl, subscribed);
   }
 
   end(code: status, details: string): void {
@@ -145,7 +149,7 @@ export class ProxyStream {
     if (subscription.overLimit) {
       this.end(status.RESOURCE_EXHAUSTED, "too many resources subscribed by name");
     } else {
-      this.#push(typeUrl, subscription);
+      this.#push(typeUrl, subscribed);
     }
   }
 
@@ -174,26 +178,27 @@ export class ProxyStream {
       return undefined;
     }
     const subscription = new Subscription(resources, typeUrl, this.#node);
-    const subscribed = { subscription, lastRejection: "" };
+    const subscribed = { subscription, nonce: 0, lastRejection: "" };
     this.#types.set(typeUrl, subscribed);
     return subscribed;
   }
 
-  #push(typeUrl: TypeUrl, subscription: Subscription): void {
+  #push(typeUrl: TypeUrl, subscribed: Subscribed): void {
     if (this.#ended) return;
+    const { subscription } = subscribed;
     const { metrics, turns } = this.#deps;
     const size = subscription.ready;
     if (size === undefined) return;
-    const release = turns.take(subscription, size, () => this.#push(typeUrl, subscription));
+    const release = turns.take(subscription, size, () => this.#push(typeUrl, subscribed));
     if (release === undefined) return;
     const startedAt = performance.now();
-    const nonce = String(this.#nonce + 1);
+    const nonce = String(subscribed.nonce + 1);
     const response = subscription.take(nonce);
     if (response === undefined) {
       release();
       return;
     }
-    this.#nonce++;
+    subscribed.nonce++;
     this.#send({ typeUrl, nonce, systemVersionInfo: "", ...response }, release);
     const count = response.resources.length + response.removedResources.length;
     metrics.pushed(typeUrl, count, (performance.now() - startedAt) / 1000);
