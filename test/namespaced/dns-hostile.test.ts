@@ -189,8 +189,11 @@ describe("an application's TCP connection", () => {
 
 test("queries beyond the pod's number of them are SERVFAIL at once, and then there is room", async () => {
   const waiting: (() => void)[] = [];
+  let patient = true;
   await dns.serve("outside/nameserver", (message, send) => {
-    waiting.push(() => send(makeAnswer(message, "192.0.2.7")));
+    const answer = (): void => send(makeAnswer(message, "192.0.2.7"));
+    if (patient) waiting.push(answer);
+    else answer();
   });
   const bound = { bound: "pod-queries" };
   const before = await metric("ambient_dns_limited_total", bound);
@@ -208,10 +211,9 @@ test("queries beyond the pod's number of them are SERVFAIL at once, and then the
   const codes = (await answers).map((answer) => decode(answer).rcode);
   assert.equal(codes.filter((code) => code === "SERVFAIL").length, 20);
   assert.equal(codes.filter((code) => code === "NOERROR").length, DNS_QUERIES_PER_POD);
-  const later = dns.ask("shop/client", server, makeQuery({ name: "later.example.com" }));
-  await cluster.until("the server has it", () => waiting.length > 0);
-  for (const answer of waiting.splice(0)) answer();
-  assert.equal(decode(await later).rcode, "NOERROR");
+  patient = false;
+  const later = await dns.ask("shop/client", server, makeQuery({ name: "later.example.com" }));
+  assert.equal(decode(later).rcode, "NOERROR");
 });
 
 test("datagrams that are no queries are counted and not answered", async () => {

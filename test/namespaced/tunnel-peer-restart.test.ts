@@ -32,7 +32,7 @@ after(() => cluster.stop());
 test("the first call after the other node's ztunnel was killed and is back succeeds", async () => {
   const url = `http://${await cluster.podIp("shop/server")}:8080/`;
   const call = () => cluster.exec("shop/client", ["curl", "-sS", "-m", "5", url]);
-  assert.equal((await call()).stdout, "ok");
+  await cluster.until("the server serves", async () => (await call()).stdout === "ok");
   const old = await cluster.ztunnel("node2").pid();
   await cluster.ztunnel("node2").kill("SIGKILL");
   await cluster.until("node 2 has another ztunnel, which serves the pod", async () => {
