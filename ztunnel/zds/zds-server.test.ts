@@ -63,6 +63,18 @@ test("a ztunnel is given every pod with its namespace, then told that that was a
   assert.deepEqual(agent.answers, [["u1", ""]]);
 });
 
+test("upstream 56738: a pod that went before a ztunnel came is in no snapshot", async () => {
+  using socket = socketPath();
+  using agent = serve(socket.path);
+  agent.server.add(pod("u1"));
+  agent.server.add(pod("u2"));
+  await agent.server.remove("u1");
+  agent.server.listen();
+  const ztunnel = await Ztunnel.connect(socket.path);
+  assert.equal((await ztunnel.next())?.kind, "add");
+  assert.deepEqual(await ztunnel.next(), { kind: "snapshot-sent" });
+});
+
 test("what changes while a snapshot is under way comes after it", async () => {
   using socket = socketPath();
   using agent = serve(socket.path);
