@@ -49,7 +49,7 @@ export class RuleReader {
     if (!this.#unreadable.unknownFields(rule, "a rule")) {
       return this.#deny ? [{ clauses: [] }] : [];
     }
-    return [{ clauses: rule.clauses.flatMap((clause) => this.#clause(clause)) }];
+    return [{ clauses: exactly(rule.clauses.flatMap((clause) => this.#clause(clause))) }];
   }
 
   /** None for a clause that counts as met. */
@@ -62,7 +62,7 @@ export class RuleReader {
       if (match === "always") return [];
       if (match !== "never") matches.push(match);
     }
-    return matches.length === 0 ? [NEVER] : [{ matches }];
+    return matches.length === 0 ? [NEVER] : [{ matches: exactly(matches) }];
   }
 
   #match(message: wire.Match): Match | "always" | "never" {
@@ -73,8 +73,12 @@ export class RuleReader {
     }
     const fields: Record<string, readonly unknown[]> = {};
     const take = <V, W>(field: keyof Match, list: readonly V[], read: (value: V) => W | Bad) => {
+      // Lists that are empty are one and the same for all policies, and others just long enough:
+      // there are many of them.
+      if (list.length === 0) return;
       const values = list.map(read);
-      const good = values.filter((value) => !(value instanceof Bad));
+      const hasBad = values.some((value) => value instanceof Bad);
+      const good = hasBad ? values.filter((value) => !(value instanceof Bad)) : values;
       for (const bad of values) if (bad instanceof Bad) this.#unreadable.note(bad.problem);
       const complete = good.length === values.length;
       whole &&= complete;
@@ -87,6 +91,11 @@ export class RuleReader {
     if (!this.#deny) return "never";
     return Object.values(match).some((values) => values.length > 0) ? match : "always";
   }
+}
+
+/** Without the room that a list that grew keeps for 16 more. */
+function exactly<Value>(list: readonly Value[]): readonly Value[] {
+  return list.slice();
 }
 
 type Take = <V, W>(field: keyof Match, list: readonly V[], read: (value: V) => W | Bad) => void;
