@@ -120,11 +120,36 @@ describe("a captured pod whose rules are taken away", () => {
     });
   }
 
-  test("has a listener back that dies", async () => {
+  test("has a listener back that dies, and keeps its connections", async () => {
+    const standing = await dial("shop/web");
+    assert.equal(await echo(standing), "ping");
     const argv = ["ss", "-K", "-t", "-l", "-n", "sport = :15008"];
     await cluster.inPodNetns("shop/web", argv);
     await repaired("listener-lost", 1, "node2");
     assert.equal(await call("shop/web"), "ping");
+    assert.equal(await echo(standing), "ping");
+    standing.destroy();
+  });
+
+  test("has its DNS captured no more, and again, as its annotation says, and keeps its connections", async () => {
+    const standing = await dial("shop/web");
+    const rules = async () => (await cluster.inPodNetns(CLIENT, ["nft", "list", "ruleset"])).stdout;
+    for (const dns of ["false", "true"]) {
+      for (const object of pod({ namespace: "shop", name: "client", node: "node1" })) {
+        const { kind, metadata } = object as { kind: string; metadata: object };
+        const annotations = { "ambient.istio.io/dns-capture": dns };
+        if (kind === "Pod") {
+          await cluster.apply({ ...object, metadata: { ...metadata, annotations } });
+        }
+      }
+      const isWanted = dns === "true";
+      await cluster.until("the rules are these", async () => {
+        return (await rules()).includes("15053") === isWanted;
+      });
+      assert.equal(await echo(standing), "ping");
+      assert.equal(await call("shop/web"), "ping");
+    }
+    standing.destroy();
   });
 
   test("comes back under the same name with all of it", async () => {

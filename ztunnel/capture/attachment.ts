@@ -10,6 +10,7 @@ import { migrateWaitingConnections } from "./listener-handover.ts";
 import type { ListenerSink } from "./listener-sink.ts";
 import { openPodListeners, socketInodes } from "./pod-listeners.ts";
 import type { InstalledRules } from "./pod-rules.ts";
+import type { PodRuleOptions } from "./rules.ts";
 
 export interface AttachmentDeps {
   readonly sys: Syscalls;
@@ -57,6 +58,25 @@ export async function attach(
   return { ...place, inodes, monitor: listen(deps, place, onChange), rules: undefined };
 }
 
+/**
+ * Where `attachment` is, with other listeners and this record of the pod: connections that stand go
+ * on. Throws what opening or handing over the listeners threw; the pod is to be detached then.
+ */
+export async function renew(
+  deps: AttachmentDeps,
+  attachment: Attachment,
+  pod: CapturedPod,
+): Promise<Attachment> {
+  const { sys, sink, workers, log } = deps;
+  const { netns, ipv6 } = attachment;
+  if (workers === 0) return { ...attachment, pod };
+  migrateWaitingConnections(sys, netns, log);
+  const listeners = openPodListeners(sys, netns, ipv6, workers);
+  const inodes = socketInodes(listeners);
+  await sink.add(pod, netns, listeners);
+  return { ...attachment, pod, inodes };
+}
+
 export async function detach(
   { sys, sink }: Pick<AttachmentDeps, "sys" | "sink">,
   { pod, netns, monitor }: Attachment,
@@ -80,4 +100,27 @@ function listen(
     log.warn("no events of a pod's network: it is looked at every few seconds", fields);
     return undefined;
   }
+}
+
+/** Whether what stands in one can go on in the other. */
+export function isSamePlace(a: Place, b: Place): boolean {
+  return (
+    a.netns.id === b.netns.id &&
+    a.ipv6 === b.ipv6 &&
+    a.pod.serviceAccount === b.pod.serviceAccount &&
+    a.pod.workloadUid === b.pod.workloadUid &&
+    a.pod.ips.join() === b.pod.ips.join()
+  );
+}
+
+type RuleSettings = Pick<PodRuleOptions, "bypassInboundCapture" | "dnsCapture">;
+
+/** Whether these records of a pod ask for the same rules. */
+export function hasSameRules(a: RuleSettings, b: RuleSettings): boolean {
+  return a.bypassInboundCapture === b.bypassInboundCapture && a.dnsCapture === b.dnsCapture;
+}
+
+/** Installed for this pod as it is now; whether they still are what they were is another matter. */
+export function areRulesInPlace({ rules, pod }: Attachment): boolean {
+  return rules !== undefined && hasSameRules(rules.options, pod);
 }

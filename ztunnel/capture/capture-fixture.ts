@@ -44,6 +44,7 @@ export class AnsweringSink implements ListenerSink {
   async add(pod: CapturedPod, _netns: unknown, listeners: PodListeners): Promise<void> {
     const ports = { outbound: 15001, inboundPlaintext: 15006, hbone: 15008 } as const;
     const servers: net.Server[] = [];
+    const before = this.#servers.get(pod.uid) ?? [];
     this.#servers.set(pod.uid, servers);
     for (const kind of ["outbound", "inboundPlaintext", "hbone"] as const) {
       for (const fd of listeners[kind]) {
@@ -59,6 +60,7 @@ export class AnsweringSink implements ListenerSink {
       this.failNextAdd = false;
       throw new Error("no worker");
     }
+    for (const server of before) server.close();
     this.events.push(`add ${servers.length}`);
   }
 

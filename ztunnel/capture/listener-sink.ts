@@ -16,7 +16,8 @@ export interface PodListeners {
 export interface ListenerSink {
   /**
    * Starts to serve a pod. The descriptors are the sink's from this call on, even if it rejects;
-   * the namespace stays open until `remove` has resolved.
+   * the namespace stays open until `remove` has resolved. A pod that is served in this very
+   * namespace gets these listeners in place of those it has, and keeps its connections.
    */
   add(pod: CapturedPod, netns: Netns, listeners: PodListeners): Promise<void>;
   /**

@@ -14,7 +14,17 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
-import { type Attachment, type AttachmentDeps, attach, detach, type Place } from "./attachment.ts";
+import {
+  type Attachment,
+  type AttachmentDeps,
+  areRulesInPlace,
+  attach,
+  detach,
+  hasSameRules,
+  isSamePlace,
+  type Place,
+  renew,
+} from "./attachment.ts";
 import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY } from "./limits.ts";
 import type { ProbeAdmission } from "./listener-sink.ts";
 import { hasIpv6 } from "./netns-ipv6.ts";
@@ -136,7 +146,7 @@ export class PodCapture {
     const { attachment, foreign } = await this.#attach(pod, search.netns, full);
     await probes.admit(pod.uid, pod.ips);
     this.#checkRules(attachment, full);
-    if (attachment.rules !== undefined && this.#problems.length === 0) return CAPTURED;
+    if (areRulesInPlace(attachment) && this.#problems.length === 0) return CAPTURED;
     const retryInMs = this.#problems.length === 0 ? 0 : this.#budget.take();
     if (retryInMs > 0) return { kind: "unstable", problems: this.#problems, retryInMs };
     try {
@@ -174,9 +184,11 @@ export class PodCapture {
       const place = { pod, netns, ipv6 };
       const same = current !== undefined && isSamePlace(current, place);
       const { lost, foreign } = this.#checkListeners(same ? current : undefined);
-      if (same && !lost) {
+      if (same) {
+        const isAsBefore = !lost && hasSameRules(current.pod, pod);
+        const attachment = isAsBefore ? current : await this.#renew(current, pod);
         sys.closeNetns(netns);
-        return { attachment: current, foreign };
+        return { attachment, foreign };
       }
       this.#noticeMove(place);
       await this.#detach();
@@ -186,6 +198,17 @@ export class PodCapture {
       return { attachment, foreign };
     } catch (error) {
       sys.closeNetns(netns);
+      throw error;
+    }
+  }
+
+  /** Listeners that died, and another record of the pod, end no connection. */
+  async #renew(attachment: Attachment, pod: CapturedPod): Promise<Attachment> {
+    try {
+      this.#attachment = await renew(this.#deps, attachment, pod);
+      return this.#attachment;
+    } catch (error) {
+      await this.#detach();
       throw error;
     }
   }
@@ -272,16 +295,4 @@ export class PodCapture {
     await detach(this.#deps, attachment);
     this.#attachment = undefined;
   }
-}
-
-function isSamePlace(a: Place, b: Place): boolean {
-  return (
-    a.netns.id === b.netns.id &&
-    a.ipv6 === b.ipv6 &&
-    a.pod.serviceAccount === b.pod.serviceAccount &&
-    a.pod.workloadUid === b.pod.workloadUid &&
-    a.pod.bypassInboundCapture === b.pod.bypassInboundCapture &&
-    a.pod.dnsCapture === b.pod.dnsCapture &&
-    a.pod.ips.join() === b.pod.ips.join()
-  );
 }

@@ -141,8 +141,15 @@ export class DataPlane {
     this.#context.peers.setLists(lists);
   }
 
-  /** Serves a pod on its listeners. A pod that is served already is replaced. */
+  /**
+   * Serves a pod on its listeners. One that is served in this very namespace gets them in place of
+   * those it has; in another one it is replaced, with all its connections.
+   */
   async addPod(pod: CapturedPod, netns: Netns, listeners: PodListeners): Promise<void> {
+    const served = this.#pods.get(pod.uid);
+    if (served?.context.netns.fd === netns.fd && served.context.netns.id === netns.id) {
+      return served.relisten(listeners);
+    }
     await this.removePod(pod.uid);
     const proxy = new PodProxy({ ...this.#context, pod, netns }, this.#deps.syscalls);
     this.#pods.set(pod.uid, proxy);

@@ -62,6 +62,16 @@ export class PodProxy {
     ]);
   }
 
+  /** Takes these listeners in place of those it has; connections go on. */
+  async relisten(listeners: PodListeners): Promise<void> {
+    const before = this.#servers.splice(0);
+    try {
+      await this.listen(listeners);
+    } finally {
+      for (const server of before) server.close();
+    }
+  }
+
   setCertificate(certificate: WorkloadCertificate): void {
     this.hbone.setCertificate(certificate);
     this.pool.retireAll();
