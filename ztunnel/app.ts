@@ -2,7 +2,7 @@
 import { Registry } from "prom-client";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
-import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
+import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
@@ -23,20 +23,21 @@ import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
 import type { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds } from "./local-xds/load-local-xds.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import { MeshSubscription } from "./mesh-subscription.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { notifyWhenReady } from "./readiness-notice.ts";
 import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
 import { splitUpdate } from "./state/state-update.ts";
-import { TelemetrySink } from "./telemetry-sink.ts";
+import type { TelemetrySink } from "./telemetry-sink.ts";
+import { createTelemetry, type Output, watchMemory } from "./telemetry-wiring.ts";
 import { watchTrust } from "./trust-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */
-export interface Host {
+export interface Host extends Output {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
-  readonly write: (lines: string) => void;
   readonly exit: (code: number) => void;
 }
 
@@ -46,6 +47,7 @@ export class Ztunnel {
   readonly #rootLogger: Logger & LevelControl;
   readonly #logger: Logger;
   readonly #registry = new Registry();
+  readonly #memory: MemoryWatch;
   readonly #telemetry: TelemetrySink;
   /** Undefined where a CNI agent captures the pods: then it also says what became of them. */
   readonly #reporter: CaptureReporter | undefined;
@@ -68,10 +70,11 @@ export class Ztunnel {
   private constructor(config: ZtunnelConfig, host: Host) {
     this.#config = config;
     this.#host = host;
-    const { logLevels: level, logFormat } = config;
-    this.#rootLogger = createLogger({ level, format: logFormat, write: host.write });
-    this.#logger = this.#rootLogger.scope("ztunnel");
-    this.#telemetry = this.#createTelemetry();
+    const { logger, connections } = createTelemetry(config, host, this.#registry);
+    this.#rootLogger = logger;
+    this.#telemetry = connections;
+    this.#logger = logger.scope("ztunnel");
+    this.#memory = watchMemory(config.memoryCgroupDir, () => this.#workers, this.#logger);
     this.#reporter = this.#createReporter();
     this.#certificates = this.#createCertificates();
     this.#enrolment = new Enrolment({
@@ -121,7 +124,11 @@ export class Ztunnel {
     this.#pods = pods;
     this.#servers = await this.#serve();
     const { signal } = this.#stopping;
-    this.#running = Promise.all([this.#mesh?.client.run(signal), pods.run(signal)]);
+    this.#running = Promise.all([
+      this.#mesh?.client.run(signal),
+      pods.run(signal),
+      this.#memory.run(signal),
+    ]);
     this.#notifySupervisor();
     this.#logger.info("ztunnel started", { node: nodeName, workers: workers.count });
   }
@@ -224,14 +231,6 @@ export class Ztunnel {
     });
   }
 
-  #createTelemetry(): TelemetrySink {
-    return new TelemetrySink(this.#registry, {
-      logFormat: this.#config.logFormat,
-      write: this.#host.write,
-      logger: this.#rootLogger,
-    });
-  }
-
   #createReporter(): CaptureReporter | undefined {
     const { xds, inpodSocket, nodeName } = this.#config;
     if (xds === undefined || inpodSocket !== undefined) return undefined;
@@ -284,7 +283,12 @@ export class Ztunnel {
 
   /** What keeps this node from being ready: types never answered, pods never tried. */
   #pending(): readonly string[] {
-    return [...(this.#mesh?.client.pending ?? []), ...(this.#pods?.pending() ?? ["its start"])];
+    const memory = this.#memory.isShort ? ["its memory is short"] : [];
+    return [
+      ...memory,
+      ...(this.#mesh?.client.pending ?? []),
+      ...(this.#pods?.pending() ?? ["its start"]),
+    ];
   }
 
   #channel(endpoint: Endpoint): ControlPlaneChannel {

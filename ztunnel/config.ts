@@ -3,6 +3,7 @@
  * ztunnel for what both have. docs/configuration.md lists all of them with units and defaults.
  * Every error names the variable, the value and what is allowed.
  */
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
@@ -84,6 +85,8 @@ export interface ZtunnelConfig {
   readonly ipv6: boolean;
   /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
   readonly podSandboxesDir: string;
+  /** The files of this process's memory cgroup; of a container they are where they always are. */
+  readonly memoryCgroupDir: string;
   readonly logLevels: LogLevels;
   readonly logFormat: "text" | "json";
   readonly adminPort: number;
@@ -122,6 +125,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
     ...dns(env, proxyConfig),
     inpodSocket: env.INPOD_UDS || undefined,
+    memoryCgroupDir: env.MEMORY_CGROUP_DIR || defaultMemoryCgroup(),
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
     logLevels: logLevels(env),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
@@ -247,4 +251,10 @@ function logLevels(env: Environment): LogLevels {
   return directives === undefined
     ? invalid("RUST_LOG", RUST_LOG, allowed)
     : levels.with(directives);
+}
+
+/** Version 1 has a directory per controller, version 2 one for all. */
+function defaultMemoryCgroup(): string {
+  const v1 = "/sys/fs/cgroup/memory";
+  return existsSync(v1) ? v1 : "/sys/fs/cgroup";
 }

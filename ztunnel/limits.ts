@@ -31,12 +31,6 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
 // --- connections
 // -----------------------------------------------------------------------------------
 
-/**
- * Established connections of one worker; beyond it new ones are closed and counted as accept
- * failures.
- */
-export const CONNECTIONS_PER_WORKER = 16_000;
-
 /** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
 export const LISTENER_BACKLOG = 1_024;
 
@@ -93,17 +87,6 @@ export const STATE_CHECKS_PER_SLICE = 64;
  */
 export const REAUTHORIZE_SLICE = 128;
 export const REAUTHORIZE_SLICE_MS = 2;
-
-/**
- * How long a new connection waits for the control plane to say who is at an address
- * (XDS_ON_DEMAND), and connections of one worker that wait for that. At either bound the connection
- * is refused: an address that nobody has spoken for is not sent to in the clear.
- */
-export const LOOK_UP_WAIT_MS = 5_000;
-export const LOOK_UPS_WAITING = 4_096;
-
-/** That nobody is at an address is asked again after this; until then it is taken as said. */
-export const LOOK_UP_ABSENT_MS = 30_000;
 
 /** How long a new connection waits for its identity's first certificate. */
 export const CERTIFICATE_WAIT_MS = 5_000;
@@ -295,3 +278,17 @@ export const WORKER_THREADS_MAX = 64;
  * short-lived.
  */
 export const WORKER_YOUNG_GENERATION_MB = 6;
+
+/**
+ * Shares of the cgroup's memory limit: from the first on no new connection is taken and this
+ * ztunnel is not ready, until use falls under the second; how often it is looked at.
+ */
+export const MEMORY_SHORT_SHARE = 0.9;
+export const MEMORY_ENOUGH_SHARE = 0.85;
+export const MEMORY_CHECK_MS = 250;
+
+/**
+ * Output that waits for whoever reads it; beyond it access log lines are left out, beyond twice as
+ * much everything is. Both are counted.
+ */
+export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;

@@ -10,6 +10,7 @@ try {
     env: process.env,
     version: VERSION,
     write: (lines) => void process.stdout.write(lines),
+    unreadBytes: () => process.stdout.writableLength,
     exit: (code) => process.exit(code),
   });
   const stop = (): void => {

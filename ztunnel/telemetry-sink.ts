@@ -3,19 +3,26 @@
  * thread.
  */
 import { Counter, type Registry } from "prom-client";
+import type { BoundedOutput } from "#common/runtime/bounded-output.ts";
 import { accessLogLevel, formatAccessLog } from "#common/telemetry/access-log.ts";
-import type { ConnectionBatch, RecordFailure } from "#common/telemetry/connection-record.ts";
+import type {
+  ConnectionBatch,
+  LimitName,
+  RecordFailure,
+} from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
 import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import type { LevelControl } from "#common/telemetry/logger.ts";
 import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
+import type { LimitCounter } from "./limit-counter.ts";
 
 export interface TelemetrySinkOptions {
   readonly logFormat: "text" | "json";
   /** Says whether connections that ended well (info) or not (error) are logged. */
   readonly logger: LevelControl;
-  readonly write: (lines: string) => void;
+  readonly output: Pick<BoundedOutput, "writeOptional">;
+  readonly limits: LimitCounter;
 }
 
 export class TelemetrySink {
@@ -57,21 +64,25 @@ export class TelemetrySink {
       info: levels.enabled(ACCESS_TARGET, "info"),
       error: levels.enabled(ACCESS_TARGET, "error"),
     };
+    for (const [limit, times] of Object.entries(batch.limitsReached ?? {})) {
+      this.#options.limits.reached(limit as LimitName, times);
+    }
     const lines: string[] = [];
     this.#table(worker).read(batch, (record, labels) => {
       this.#traffic.record(record, labels);
       if (record.event === "closed" || record.event === "refused") {
-        this.#countRevocation(record.failure, labels.reporter);
+        this.#countFailure(record.failure, labels.reporter);
       }
       this.#policies.record(record);
       if (record.event !== "closed" && record.event !== "refused") return;
       if (!logged[accessLogLevel(record)]) return;
       lines.push(formatAccessLog(record, labels, this.#options.logFormat));
     });
-    if (lines.length > 0) this.#options.write(lines.join(""));
+    if (lines.length > 0) this.#options.output.writeOptional(lines.join(""), lines.length);
   }
 
-  #countRevocation(failure: RecordFailure | undefined, reporter: string): void {
+  #countFailure(failure: RecordFailure | undefined, reporter: string): void {
+    if (failure?.limit !== undefined) this.#options.limits.reached(failure.limit);
     if (failure?.reason === "certificate-revoked") this.#revocations.inc({ reporter });
   }
 

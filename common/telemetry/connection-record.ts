@@ -51,12 +51,26 @@ export interface CarriedBytes {
   readonly fromServer: number;
 }
 
+/** The bounds whose reaching is counted: the `limit` label of ambient_limit_reached_total. */
+export type LimitName =
+  | "connections-per-worker"
+  | "connections-per-pod"
+  | "pending-handshakes"
+  | "tunnel-waiters"
+  | "look-ups"
+  | "descriptors"
+  | "stalled-bytes"
+  | "memory"
+  | "log-queue";
+
 /** Why a connection did not end well. */
 export interface RecordFailure {
   readonly reason: Reason;
   readonly message: string;
   /** `<namespace>/<name>` of the policy that decided. */
   readonly policy?: string;
+  /** The bound that was reached, where that is why. */
+  readonly limit?: LimitName;
 }
 
 /** What policies said of a connection that do not decide: dry runs and AUDIT. */
@@ -103,6 +117,8 @@ export interface ConnectionBatch {
   readonly records: readonly ConnectionRecord[];
   /** Connections dropped at accept: no descriptor left, or a bound reached. */
   readonly acceptFailures: number;
+  /** Bounds that were reached by what has no record. @default none */
+  readonly limitsReached?: Partial<Record<LimitName, number>>;
   /** Host names of endpoints that were looked up. @default 0 */
   readonly hostLookUps?: number;
 }

@@ -6,13 +6,14 @@ import type { Identity } from "#common/model/identity.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
+import type { ConnectionSecurity, LimitName } from "#common/telemetry/connection-record.ts";
 import type { Permit } from "./admit.ts";
 import type { End } from "./end.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { PEER_REVOKED } from "./peer-watch.ts";
 import type { Reauthorizer, StandingConnection } from "./reauthorizer.ts";
 import { type Relay, type RelayOutcome, relay } from "./relay.ts";
+import { STREAM_SHED } from "./stalled-streams.ts";
 
 /** Everything known of a connection when its fate was decided. */
 export interface ConnectionMeta {
@@ -58,6 +59,8 @@ export interface ConnectionReporter {
   acceptFailed(): void;
   /** A name server was asked for the addresses of an endpoint's host name. */
   hostLookedUp(): void;
+  /** A bound was reached by what has no record of its own. */
+  limitReached(limit: LimitName): void;
   /** Something that cannot happen did, to one connection. */
   internalError(error: unknown): void;
 }
@@ -83,6 +86,8 @@ export class ConnectionTracker {
   readonly #reporter: ConnectionReporter;
   readonly #standing: StandingConnections;
   readonly #connections = new Map<number, Tracked>();
+  /** How many of them each pod has; no entry for none. */
+  readonly #sizes = new Map<string, number>();
   readonly #idleWaiters: (() => void)[] = [];
   #nextId = 1;
   /** Accepted, and neither relayed nor refused yet. */
@@ -93,8 +98,14 @@ export class ConnectionTracker {
     this.#standing = standing;
   }
 
-  get size(): number {
-    return this.#connections.size;
+  /** Connections that stand, and those whose fate is not decided. */
+  get load(): number {
+    return this.#connections.size + this.#undecided;
+  }
+
+  /** Established connections of one pod. */
+  sizeOf(podUid: string): number {
+    return this.#sizes.get(podUid) ?? 0;
   }
 
   /** Carries the connection until it is over, and reports it. */
@@ -119,6 +130,7 @@ export class ConnectionTracker {
       reported: { fromClient: 0, fromServer: 0 },
     };
     this.#connections.set(id, tracked);
+    this.#sizes.set(podUid, this.sizeOf(podUid) + 1);
     this.#reporter.opened(meta);
     tracked.relay = relay(downstream, upstream, (outcome) => this.#done(tracked, outcome));
     const { permit } = meta;
@@ -131,8 +143,10 @@ export class ConnectionTracker {
     this.#reporter.refused(meta, performance.now() - startedAt, why);
   }
 
-  acceptFailed(): void {
+  /** `limit` is the bound that was reached, where that is why. */
+  acceptFailed(limit?: LimitName): void {
     this.#reporter.acceptFailed();
+    if (limit !== undefined) this.#reporter.limitReached(limit);
   }
 
   /** One connection met a bug of ours: it is closed and told of, the others go on. */
@@ -187,6 +201,9 @@ export class ConnectionTracker {
 
   #done(tracked: Tracked, outcome: RelayOutcome): void {
     this.#connections.delete(tracked.id);
+    const left = this.sizeOf(tracked.podUid) - 1;
+    if (left > 0) this.#sizes.set(tracked.podUid, left);
+    else this.#sizes.delete(tracked.podUid);
     if (tracked.standing !== undefined) this.#standing.delete(tracked.standing);
     const why = tracked.cause ?? (outcome.error && describeBreak(outcome, outcome.error));
     const durationMs = performance.now() - tracked.startedAt;
@@ -227,6 +244,7 @@ function takeDelta(tracked: Tracked): ByteCounts {
 
 function describeBreak(outcome: RelayOutcome, error: Error): ConnectionFailure {
   const code = "code" in error ? error.code : undefined;
+  if (code === STREAM_SHED) return limitReached("stalled-bytes", error.message);
   if (code === PEER_REVOKED) return failure("certificate-revoked", error.message);
   const reason = code === "ECONNRESET" || code === "EPIPE" ? "peer-reset" : "io-error";
   const side = outcome.brokenBy ?? "proxy";

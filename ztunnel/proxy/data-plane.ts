@@ -9,6 +9,7 @@ import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { DEFAULT_TUNING, type Tuning } from "#ztunnel/tuning.ts";
 import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LIVE_BYTES_INTERVAL_MS } from "../limits.ts";
+import { Capacity, type CapacityBounds } from "./capacity.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import { type ConnectionReporter, ConnectionTracker } from "./connection-tracker.ts";
 import { Dialer } from "./dial.ts";
@@ -23,6 +24,7 @@ import { bestRawTcp } from "./raw-tcp.ts";
 import { SlabPool } from "./read-buffers.ts";
 import { Reauthorizer } from "./reauthorizer.ts";
 import { LocalPods } from "./same-node.ts";
+import { type StalledBounds, StalledStreams } from "./stalled-streams.ts";
 import { StateQueue } from "./state-queue.ts";
 import { StateWaiter } from "./state-waiter.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
@@ -44,6 +46,9 @@ export interface DataPlaneOptions {
   readonly sameNodeFastPath: boolean;
   /** @default false: all of the mesh is known, and nothing is looked up */
   readonly onDemand?: boolean;
+  /** @default those of limits.ts */
+  readonly capacity?: CapacityBounds;
+  readonly stalled?: StalledBounds;
 }
 
 export interface DataPlaneDeps {
@@ -72,13 +77,7 @@ export class DataPlane {
     this.#deps = deps;
     const state = new ProxyState(options);
     this.#reauthorizer = new Reauthorizer({ state });
-    const batcher = new FlushBatcher();
-    const tcp = {
-      batcher,
-      slabs: new SlabPool(),
-      syscalls: deps.syscalls,
-      rawTcp: bestRawTcp(),
-    };
+    const tracker = new ConnectionTracker(deps.reporter, this.#reauthorizer);
     this.#context = {
       state,
       waiter: new StateWaiter(state),
@@ -87,15 +86,15 @@ export class DataPlane {
       ),
       lookUps: options.onDemand ? new LookUps({ state, ask: deps.askAddress, now }) : undefined,
       peers: new PeerWatch(),
-      dialer: new Dialer(deps.syscalls, tcp),
       hosts: new HostResolver({
         lookUp: deps.lookUpHost ?? nodeLookUp(),
         now,
         onLookUp: () => deps.reporter.hostLookedUp(),
       }),
-      tcp,
-      batcher,
-      tracker: new ConnectionTracker(deps.reporter, this.#reauthorizer),
+      ...carriers(deps.syscalls),
+      tracker,
+      capacity: new Capacity(tracker, options.capacity),
+      stalled: new StalledStreams(options.stalled),
       trustDomains: options.trustDomains,
       random: deps.random,
       tuning: options.tuning ?? DEFAULT_TUNING,
@@ -130,6 +129,11 @@ export class DataPlane {
   /** What the control plane says of names that were asked for. */
   addressesAnswered(answers: AddressAnswers): void {
     this.#context.lookUps?.answered(answers);
+  }
+
+  /** Memory is short, or no longer: new connections are refused meanwhile. */
+  setMemoryIsShort(short: boolean): void {
+    this.#context.capacity.memoryIsShort = short;
   }
 
   putCertificate(certificate: WorkloadCertificate): void {
@@ -214,6 +218,13 @@ export class DataPlane {
       for (const tunnel of proxy.pool.tunnels()) yield tunnel.session;
     }
   }
+}
+
+/** What all connections are carried by. */
+function carriers(syscalls: Syscalls): Pick<WorkerContext, "batcher" | "tcp" | "dialer"> {
+  const batcher = new FlushBatcher();
+  const tcp = { batcher, slabs: new SlabPool(), syscalls, rawTcp: bestRawTcp() };
+  return { batcher, tcp, dialer: new Dialer(syscalls, tcp) };
 }
 
 function now(): number {

@@ -89,6 +89,10 @@ export class DataWorkers {
     this.#broadcast({ type: "addresses-answered", answers });
   }
 
+  setMemoryIsShort(short: boolean): void {
+    this.#broadcast({ type: "memory", short });
+  }
+
   setRevocations(lists: readonly RevocationList[]): void {
     this.#broadcast({ type: "revocations", lists });
   }

@@ -7,7 +7,7 @@ import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { CONNECT_TIMEOUT_MS } from "../limits.ts";
-import { CLIENT_LEFT, type ConnectionFailure, failure } from "./failure.ts";
+import { CLIENT_LEFT, type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { adoptDescriptor } from "./node-internals.ts";
 import { type TcpContext, TcpEnd } from "./tcp-end.ts";
 
@@ -71,8 +71,10 @@ export class Dialer {
       );
     } catch (error) {
       if (!(error instanceof MeshError)) throw error;
-      const reason = error.code === "EMFILE" ? "limit-reached" : "connect-failed";
-      return failure(reason, `no socket for ${formatSocketAddress(address)}: ${error.message}`);
+      const message = `no socket for ${formatSocketAddress(address)}: ${error.message}`;
+      return error.code === "EMFILE"
+        ? limitReached("descriptors", message)
+        : failure("connect-failed", message);
     }
   }
 }

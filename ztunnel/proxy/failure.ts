@@ -3,7 +3,7 @@
  * message.
  */
 import type { Reason } from "#common/model/reason.ts";
-import type { PolicyReport } from "#common/telemetry/connection-record.ts";
+import type { LimitName, PolicyReport } from "#common/telemetry/connection-record.ts";
 
 export interface ConnectionFailure {
   readonly ok: false;
@@ -14,6 +14,8 @@ export interface ConnectionFailure {
   readonly policy?: string;
   /** Whether another attempt could do better: nothing of the application's has been sent. */
   readonly retriable: boolean;
+  /** The bound that was reached, where that is why. */
+  readonly limit?: LimitName;
   /** What policies said that do not decide. */
   readonly report?: PolicyReport;
 }
@@ -34,3 +36,8 @@ export function failure(
 
 /** Whoever asked for the connection is gone before there was one. */
 export const CLIENT_LEFT = failure("peer-reset", "the client left before the answer");
+
+/** Refused at a bound, which is counted with the connection's record. */
+export function limitReached(limit: LimitName, message: string): ConnectionFailure {
+  return { ...failure("limit-reached", message), limit };
+}

@@ -1,27 +1,46 @@
 /** An HBONE stream (one HTTP/2 CONNECT) as one end of a relay. */
 import http2, { type Http2Stream } from "node:http2";
 import type { End, EndEvents } from "./end.ts";
+import { type ConnectionFailure, limitReached } from "./failure.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
+import type { StalledStream, StalledStreams } from "./stalled-streams.ts";
 
-const { NGHTTP2_CANCEL, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_CONNECT_ERROR, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } =
+  http2.constants;
 
-export class HboneEnd implements End {
+/** What the ends of one data worker share. */
+export interface HboneEndContext {
+  readonly batcher: FlushBatcher;
+  readonly stalled: StalledStreams;
+}
+
+export class HboneEnd implements End, StalledStream {
   bytesRead = 0;
   readonly #stream: Http2Stream;
   readonly #batcher: FlushBatcher;
+  readonly #stalled: StalledStreams;
   /**
    * Whether the connection under the stream still lives: a stream that dies with it was cut, not
    * ended.
    */
   readonly #transportAlive: () => boolean;
   #error: Error | undefined;
+  #shedding: ConnectionFailure | undefined;
   #corked = false;
   #ended = false;
   #closed = false;
 
-  constructor(stream: Http2Stream, batcher: FlushBatcher, transportAlive: () => boolean) {
+  /** Nothing is read before `start`. */
+  constructor(
+    stream: Http2Stream,
+    { batcher, stalled }: HboneEndContext,
+    transportAlive: () => boolean,
+  ) {
     this.#stream = stream;
     this.#batcher = batcher;
+    this.#stalled = stalled;
+    stalled.add(this);
+    stream.once("close", () => stalled.delete(this));
     this.#transportAlive = transportAlive;
     stream.on("error", (error: Error) => {
       this.#error ??= error;
@@ -30,6 +49,7 @@ export class HboneEnd implements End {
 
   start(events: EndEvents): void {
     const stream = this.#stream;
+    this.#stalled.delete(this);
     stream.on("close", () => this.#onClose(events));
     if (stream.closed || stream.destroyed) {
       setImmediate(() => this.#onClose(events));
@@ -39,7 +59,9 @@ export class HboneEnd implements End {
     stream.on("drain", () => events.onDrain());
     stream.on("data", (chunk: Buffer) => {
       this.bytesRead += chunk.length;
-      if (!events.onData(chunk, undefined)) stream.pause();
+      if (events.onData(chunk, undefined)) return;
+      stream.pause();
+      this.#stalled.add(this);
     });
   }
 
@@ -62,12 +84,32 @@ export class HboneEnd implements End {
   }
 
   resume(): void {
+    this.#stalled.delete(this);
     this.#stream.resume();
   }
 
   /** Why the stream failed, if it did. */
   get error(): Error | undefined {
     return this.#error;
+  }
+
+  get session(): object | undefined {
+    return this.#stream.session;
+  }
+
+  get bufferedBytes(): number {
+    return this.#stream.readableLength;
+  }
+
+  /** Why it was ended before it began, if it was shed. */
+  get shedding(): ConnectionFailure | undefined {
+    return this.#shedding;
+  }
+
+  shed(error: Error): void {
+    this.#error ??= error;
+    this.#shedding = limitReached("stalled-bytes", error.message);
+    this.#stream.close(NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   /** Its connection is read and pinged whatever becomes of the stream. */

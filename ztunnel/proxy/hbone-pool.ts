@@ -5,7 +5,7 @@
  */
 import type { OutgoingHttpHeaders } from "node:http2";
 import { PENDING_STREAMS_PER_TUNNEL } from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { HboneTunnel, OpenStream, TunnelTarget } from "./hbone-tunnel.ts";
 
 interface Entry {
@@ -109,7 +109,8 @@ export class HbonePool {
     target: TunnelTarget,
   ): Promise<HboneTunnel | ConnectionFailure> {
     if (entry.waiting >= PENDING_STREAMS_PER_TUNNEL) {
-      return failure("limit-reached", `${entry.waiting} connections already wait for a tunnel`);
+      const message = `${entry.waiting} connections already wait for a tunnel`;
+      return limitReached("tunnel-waiters", message);
     }
     entry.opening ??= this.#openInto(entry, key, target);
     entry.waiting++;

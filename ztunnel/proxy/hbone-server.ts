@@ -19,7 +19,7 @@ import {
   STREAM_RESET_BURST,
   STREAM_RESET_RATE_PER_S,
 } from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { InboundHbone, TunnelPeer } from "./inbound-hbone.ts";
 import { rawSocketOf } from "./node-internals.ts";
 import type { PodContext } from "./pod-context.ts";
@@ -69,10 +69,16 @@ export class HboneServer {
   /** A connection on 15008. */
   accept(socket: net.Socket): void {
     socket.on("error", IGNORE_REPORTED_ELSEWHERE);
+    const { capacity, tracker } = this.#context;
+    if (capacity.memoryIsShort) {
+      socket.resetAndDestroy();
+      tracker.acceptFailed("memory");
+      return;
+    }
     const peer = peerOf(socket);
     if (this.#handshakes.size >= PENDING_HANDSHAKES_PER_POD) this.#dropOldestHandshake();
     this.#handshakes.set(socket, peer);
-    this.#context.tracker.accepted();
+    tracker.accepted();
     socket.once("close", () => {
       this.#waiting.delete(socket);
       // 'tlsClientError' may come after 'close'; what it has not reported by then is reported here.
@@ -139,7 +145,7 @@ export class HboneServer {
       this.#forget(socket);
       const pending = `${PENDING_HANDSHAKES_PER_POD} TLS handshakes are pending`;
       const message = `${pending}, and this is the oldest`;
-      this.#refused(peer, failure("limit-reached", message));
+      this.#refused(peer, limitReached("pending-handshakes", message));
       socket.resetAndDestroy();
       return;
     }
@@ -230,7 +236,7 @@ export class HboneServer {
 
   #refused(
     { address, localIp }: PeerAddresses,
-    why: { reason: ConnectionFailure["reason"]; message: string },
+    why: Pick<ConnectionFailure, "reason" | "message" | "limit">,
   ): void {
     this.#context.tracker.refused(
       {
@@ -246,7 +252,7 @@ export class HboneServer {
         security: "unknown",
       },
       performance.now(),
-      failure(why.reason, why.message),
+      { ...failure(why.reason, why.message), ...(why.limit && { limit: why.limit }) },
     );
   }
 }

@@ -16,8 +16,7 @@ import {
   TLS_HANDSHAKE_TIMEOUT_MS,
 } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
-import type { FlushBatcher } from "./flush-batcher.ts";
-import { HboneEnd } from "./hbone-end.ts";
+import { HboneEnd, type HboneEndContext } from "./hbone-end.ts";
 
 /**
  * Everything by which tunnels are told apart: two connections share one only if all of it is equal.
@@ -44,8 +43,7 @@ export interface SecuredSocket {
 }
 
 /** What a tunnel has from its worker. */
-export interface TunnelContext {
-  readonly batcher: FlushBatcher;
+export interface TunnelContext extends HboneEndContext {
   readonly tuning: Tuning;
 }
 
@@ -60,19 +58,20 @@ export class HboneTunnel {
   readonly session: ClientHttp2Session;
   readonly #socket: TLSSocket;
   readonly #notAfter: number;
-  readonly #batcher: FlushBatcher;
+  readonly #context: HboneEndContext;
   readonly #streamsMax: number;
 
   constructor(
     target: TunnelTarget,
     { socket, notAfter }: SecuredSocket,
-    { batcher, tuning }: TunnelContext,
+    context: TunnelContext,
     onClosed: (tunnel: HboneTunnel) => void,
   ) {
     this.target = target;
     this.#socket = socket;
     this.#notAfter = notAfter;
-    this.#batcher = batcher;
+    this.#context = context;
+    const { tuning } = context;
     this.#streamsMax = tuning.streamsPerTunnel;
     this.session = http2.connect("https://hbone", {
       createConnection: () => socket,
@@ -140,7 +139,7 @@ export class HboneTunnel {
 
   #answered(stream: ClientHttp2Stream): Promise<OpenStream | ConnectionFailure> {
     return new Promise((resolve) => {
-      const end = new HboneEnd(stream, this.#batcher, () => this.alive);
+      const end = new HboneEnd(stream, this.#context, () => this.alive);
       let pending = true;
       const give = (result: OpenStream | ConnectionFailure): void => {
         pending = false;

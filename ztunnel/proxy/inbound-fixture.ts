@@ -15,7 +15,7 @@ import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import type { ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
-import { DataPlane } from "./data-plane.ts";
+import { DataPlane, type DataPlaneOptions } from "./data-plane.ts";
 import type { ConnectionFailure } from "./failure.ts";
 
 export const POD_IP = "127.0.0.71" as IpAddress;
@@ -47,6 +47,9 @@ const SERVER: Workload = {
   capacity: 1,
 };
 
+/** In place of those of limits.ts. */
+type FixtureBounds = Pick<DataPlaneOptions, "capacity" | "stalled">;
+
 export class InboundFixture {
   readonly ca = createTestCa();
   readonly client = issueLeaf(this.ca, { namespace: "shop", serviceAccount: "client" });
@@ -68,7 +71,7 @@ export class InboundFixture {
   capturedPorts: readonly number[] = [];
   appPort = 0;
 
-  private constructor() {
+  private constructor(bounds: FixtureBounds) {
     const reporter: ConnectionReporter = {
       opened: () => undefined,
       progressed: () => undefined,
@@ -76,6 +79,7 @@ export class InboundFixture {
       refused: (meta, _duration, why) => this.refusals.push({ meta, why }),
       acceptFailed: () => undefined,
       hostLookedUp: () => undefined,
+      limitReached: () => undefined,
       internalError: (error) => {
         throw error;
       },
@@ -86,6 +90,7 @@ export class InboundFixture {
         network: "",
         keepSourceAddress: true,
         sameNodeFastPath: true,
+        ...bounds,
       },
       {
         syscalls: this.#syscalls,
@@ -97,8 +102,8 @@ export class InboundFixture {
     );
   }
 
-  static async start(): Promise<InboundFixture> {
-    const fixture = new InboundFixture();
+  static async start(bounds: FixtureBounds = {}): Promise<InboundFixture> {
+    const fixture = new InboundFixture(bounds);
     fixture.put({});
     const server = { namespace: "shop", serviceAccount: "web" };
     fixture.#dataPlane.putCertificate(issueLeaf(fixture.ca, server));
@@ -137,6 +142,11 @@ export class InboundFixture {
   /** Puts these revocation lists in force, in place of any before. */
   setRevocations(...lists: readonly RevocationList[]): void {
     this.#dataPlane.setRevocations(lists);
+  }
+
+  /** As when the process's memory is about to run out. */
+  setMemoryIsShort(short: boolean): void {
+    this.#dataPlane.setMemoryIsShort(short);
   }
 
   dial(certificate: WorkloadCertificate = this.client): Promise<ClientHttp2Session> {

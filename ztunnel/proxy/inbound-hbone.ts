@@ -13,7 +13,7 @@ import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { admit, type Permit } from "./admit.ts";
 import { deliver } from "./deliver.ts";
-import { CLIENT_LEFT, type ConnectionFailure, failure } from "./failure.ts";
+import { CLIENT_LEFT, type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { HboneEnd } from "./hbone-end.ts";
 import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
 import { addressName } from "./look-ups.ts";
@@ -48,9 +48,9 @@ export class InboundHbone {
     headers: IncomingHttpHeaders,
     peer: TunnelPeer,
   ): Promise<void> {
-    const { tracker, pod, batcher } = this.#context;
+    const { tracker, pod } = this.#context;
     const startedAt = performance.now();
-    const end = new HboneEnd(stream, batcher, peer.alive);
+    const end = new HboneEnd(stream, this.#context, peer.alive);
     const outcome = await this.#connect(headers, peer, stream);
     const { workload, target } = outcome;
     const service = this.#addressedService(headers, workload);
@@ -63,7 +63,7 @@ export class InboundHbone {
     }
     if (stream.destroyed || stream.closed) {
       result.reset();
-      tracker.refused(meta, startedAt, CLIENT_LEFT);
+      tracker.refused(meta, startedAt, end.shedding ?? CLIENT_LEFT);
       return;
     }
     answer(stream, 200, outcome.workload && makeBaggage(outcome.workload));
@@ -81,7 +81,9 @@ export class InboundHbone {
     permit?: Permit;
     result: TcpEnd | ConnectionFailure;
   }> {
-    const { waiter, pod } = this.#context;
+    const { waiter, capacity, pod } = this.#context;
+    const limit = capacity.reached(pod.uid);
+    if (limit !== undefined) return { result: limitReached(limit, "no room for one more") };
     if (headers[":method"] !== "CONNECT") {
       const message = `HBONE takes CONNECT only, not ${headers[":method"]}`;
       return { result: failure("bad-request", message) };

@@ -3,7 +3,7 @@ import { beforeEach, describe, mock, test } from "node:test";
 import { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { EMPTY_UPDATE } from "#ztunnel/state/state-update.ts";
 import { ip, pod, service } from "#ztunnel/state/test-records.ts";
-import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "../limits.ts";
+import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "./limits.ts";
 import { LookUps } from "./look-ups.ts";
 
 const SOURCE = { network: "" };

@@ -8,8 +8,8 @@ import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/mode
 import { type IpAddress, isLoopback, type SocketAddress } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
+import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "./limits.ts";
 import type { AddressAnswers } from "./worker-protocol.ts";
 
 export interface LookUpsDeps {
@@ -96,7 +96,7 @@ export class LookUps {
     const stands = look() !== undefined || last?.found === false;
     if (answer === "absent" || (stands && answer !== "limit")) return undefined;
     return answer === "limit"
-      ? failure("limit-reached", `${name} is not asked for: too much is asked for already`)
+      ? limitReached("look-ups", `${name} is not asked for: too much is asked for already`)
       : failure("unknown-destination", `${name}: ${WHY_UNKNOWN[answer]}; nothing is sent there`);
   }
 

@@ -4,6 +4,7 @@ import type { TrustDomains } from "#common/model/identity.ts";
 import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { Tuning } from "#ztunnel/tuning.ts";
+import type { Capacity } from "./capacity.ts";
 import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
@@ -12,6 +13,7 @@ import type { HostResolver } from "./host-resolver.ts";
 import type { LookUps } from "./look-ups.ts";
 import type { PeerWatch } from "./peer-watch.ts";
 import type { LocalPods } from "./same-node.ts";
+import type { StalledStreams } from "./stalled-streams.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 import type { TcpContext } from "./tcp-end.ts";
 
@@ -29,6 +31,10 @@ export interface WorkerContext {
   readonly hosts: HostResolver;
   readonly tcp: TcpContext;
   readonly batcher: FlushBatcher;
+  /** HBONE streams that nobody reads. */
+  readonly stalled: StalledStreams;
+  /** Whether one more connection is taken. */
+  readonly capacity: Capacity;
   readonly tracker: ConnectionTracker;
   /** The mesh's own trust domain and its aliases: peers of another are refused. */
   readonly trustDomains: TrustDomains;

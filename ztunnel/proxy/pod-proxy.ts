@@ -5,7 +5,7 @@ import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
-import { CONNECTIONS_PER_WORKER, LISTENER_BACKLOG, UNDECIDED_WAIT_MS } from "../limits.ts";
+import { LISTENER_BACKLOG, UNDECIDED_WAIT_MS } from "../limits.ts";
 import { failure } from "./failure.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { HboneServer } from "./hbone-server.ts";
@@ -112,10 +112,12 @@ export class PodProxy {
   }
 
   #captured(handle: TcpHandle, handler: CapturedHandler): void {
-    const { tracker, tcp } = this.context;
-    if (tracker.size >= CONNECTIONS_PER_WORKER) {
+    const { tracker, tcp, capacity, pod } = this.context;
+    const limit = capacity.reached(pod.uid);
+    if (limit !== undefined) {
+      this.#syscalls.resetOnClose(handle.fd);
       handle.close();
-      this.#acceptFailed();
+      tracker.acceptFailed(limit);
       return;
     }
     const peer = peerOf(handle);

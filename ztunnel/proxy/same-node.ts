@@ -14,7 +14,7 @@ import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import { admit, type Permit } from "./admit.ts";
 import { deliver } from "./deliver.ts";
 import type { End } from "./end.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { statusFailure } from "./hbone-tunnel.ts";
 import { statusOf } from "./inbound-hbone.ts";
 import { identifiedMeta } from "./inbound-meta.ts";
@@ -61,11 +61,15 @@ export async function connectSameNode(
   destination: PodContext,
   request: LocalRequest,
 ): Promise<End | ConnectionFailure> {
-  const { tracker, waiter, pod, state } = destination;
+  const { tracker, waiter, capacity, pod, state } = destination;
   const startedAt = performance.now();
   const workload = await waiter.localWorkload(pod.workloadUid);
   if ("ok" in workload) return statusFailure(statusOf(workload));
-  const { permit, result } = await admitAndDeliver(destination, workload, request);
+  const limit = capacity.reached(pod.uid);
+  const { permit, result } =
+    limit === undefined
+      ? await admitAndDeliver(destination, workload, request)
+      : { result: limitReached(limit, "no room for one more") };
   const peer = {
     identity: workloadIdentity(request.source),
     address: request.clientAddress,

@@ -9,6 +9,7 @@ import type {
   ConnectionLabels,
   ConnectionRecord,
   EndpointLabels,
+  LimitName,
   RecordFailure,
 } from "#common/telemetry/connection-record.ts";
 import { LabelInterner } from "#common/telemetry/label-table.ts";
@@ -27,6 +28,7 @@ export class TelemetryBatcher implements ConnectionReporter {
   #records: ConnectionRecord[] = [];
   #acceptFailures = 0;
   #hostLookUps = 0;
+  #limitsReached: Partial<Record<LimitName, number>> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(send: (batch: ConnectionBatch) => void, onInternalError: (error: unknown) => void) {
@@ -67,6 +69,12 @@ export class TelemetryBatcher implements ConnectionReporter {
     this.#schedule();
   }
 
+  limitReached(limit: LimitName): void {
+    this.#limitsReached ??= {};
+    this.#limitsReached[limit] = (this.#limitsReached[limit] ?? 0) + 1;
+    this.#schedule();
+  }
+
   internalError(error: unknown): void {
     this.#onInternalError(error);
   }
@@ -78,11 +86,20 @@ export class TelemetryBatcher implements ConnectionReporter {
     const records = this.#records;
     const acceptFailures = this.#acceptFailures;
     const hostLookUps = this.#hostLookUps;
-    if (records.length === 0 && acceptFailures === 0 && hostLookUps === 0) return;
+    const limitsReached = this.#limitsReached;
+    const counted = acceptFailures + hostLookUps > 0 || limitsReached !== undefined;
+    if (records.length === 0 && !counted) return;
     this.#records = [];
     this.#acceptFailures = 0;
     this.#hostLookUps = 0;
-    this.#send({ ...this.#labels.takeFresh(), records, acceptFailures, hostLookUps });
+    this.#limitsReached = undefined;
+    this.#send({
+      ...this.#labels.takeFresh(),
+      records,
+      acceptFailures,
+      hostLookUps,
+      ...(limitsReached && { limitsReached }),
+    });
   }
 
   #finish(
@@ -130,8 +147,13 @@ export class TelemetryBatcher implements ConnectionReporter {
   }
 }
 
-function recordFailure({ reason, message, policy }: ConnectionFailure): RecordFailure {
-  return { reason, message, ...(policy !== undefined && { policy }) };
+function recordFailure({ reason, message, policy, limit }: ConnectionFailure): RecordFailure {
+  return {
+    reason,
+    message,
+    ...(policy !== undefined && { policy }),
+    ...(limit !== undefined && { limit }),
+  };
 }
 
 /**

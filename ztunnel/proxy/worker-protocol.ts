@@ -19,6 +19,7 @@ export type ToWorker =
   | { readonly type: "certificate"; readonly certificate: WorkloadCertificate }
   /** What the control plane said of names that were wanted; the state before it says the rest. */
   | { readonly type: "addresses-answered"; readonly answers: AddressAnswers }
+  | { readonly type: "memory"; readonly short: boolean }
   /** All lists in force; the bytes are shared, not copied. */
   | { readonly type: "revocations"; readonly lists: readonly RevocationList[] }
   | {

@@ -34,20 +34,6 @@ async function handle(
   telemetry: TelemetryBatcher,
 ): Promise<void> {
   switch (message.type) {
-    case "state":
-      dataPlane.applyState(message.update);
-      return;
-    case "addresses-answered":
-      // In the order of the messages: what was found has been taken in.
-      await dataPlane.whenApplied();
-      dataPlane.addressesAnswered(message.answers);
-      return;
-    case "certificate":
-      dataPlane.putCertificate(message.certificate);
-      return;
-    case "revocations":
-      dataPlane.setRevocations(message.lists);
-      return;
     case "add-pod":
       send(await addPod(dataPlane, message));
       return;
@@ -65,8 +51,38 @@ async function handle(
       telemetry.flush();
       send({ type: "drained" });
       return;
+    default:
+      await inform(dataPlane, message);
   }
 }
+
+/** What only has to be known. */
+async function inform(dataPlane: DataPlane, message: News): Promise<void> {
+  switch (message.type) {
+    case "state":
+      dataPlane.applyState(message.update);
+      return;
+    case "addresses-answered":
+      // In the order of the messages: what was found has been taken in.
+      await dataPlane.whenApplied();
+      dataPlane.addressesAnswered(message.answers);
+      return;
+    case "memory":
+      dataPlane.setMemoryIsShort(message.short);
+      return;
+    case "certificate":
+      dataPlane.putCertificate(message.certificate);
+      return;
+    case "revocations":
+      dataPlane.setRevocations(message.lists);
+      return;
+  }
+}
+
+type News = Extract<
+  ToWorker,
+  { type: "state" | "addresses-answered" | "memory" | "certificate" | "revocations" }
+>;
 
 async function addPod(
   dataPlane: DataPlane,
