@@ -42,13 +42,20 @@ async function get(kindName: string, name: string | undefined, options: GetOptio
   const client = await connect(options);
   const { items } = await client.objects(kind, namespace);
   const found = name === undefined ? items : items.filter((item) => item.metadata.name === name);
-  if (found.length === 0) {
+  if (found.length === 0 && (name !== undefined || !isDocument(options))) {
     const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
-    throw new MeshError("NOTHING_FOUND", `there is no ${kind}${name ? ` ${name}` : ""}${where}`, {
-      hint: `meshctl get ${kindName}${namespaced && !all ? " -A" : ""}`,
-    });
+    const text = `there is no ${kind}${name === undefined ? "" : ` ${name}`}${where}`;
+    const hint = `meshctl get ${kindName}${namespaced ? " -A" : ""}`;
+    if (name !== undefined) throw new MeshError("NOTHING_FOUND", text, { hint });
+    // As kubectl: an empty list is an answer, not a failure.
+    process.stderr.write(`${text}${all ? "" : `\nnext: ${hint}`}\n`);
+    return;
   }
   process.stdout.write(format(found, namespaced, name !== undefined, options));
+}
+
+function isDocument({ output }: GetOptions): boolean {
+  return output === "json" || output === "yaml";
 }
 
 function format(

@@ -230,6 +230,9 @@ test("two clusters run side by side with the same addresses, and a name is taken
   const wide = (name: string) => meshctl("get", "nodes", "--name", name).stdout;
   assert.match(wide(named("twin-one")), /node1 +172\.18\.0\.2/);
   assert.match(wide(named("twin-two")), /node1 +172\.18\.0\.2/);
+  const none = meshctl("get", "se", "--name", named("twin-one"));
+  assert.deepEqual([none.code, none.stdout], [0, ""]);
+  assert.match(none.stderr, /there is no ServiceEntry in namespace default\nnext: .* se -A/);
   const ambiguous = meshctl("get", "pods");
   assert.equal(ambiguous.code, 1);
   assert.match(ambiguous.stderr, /several clusters are running: .*\nnext: say which one: --name/);
@@ -277,6 +280,8 @@ test("says what to type when there is no folder, no cluster, no pod", async () =
   const nobody = meshctl("exec", "pod", "--name", "nobody", "--", "true");
   assert.equal(nobody.code, 1);
   assert.match(nobody.stderr, /there is no cluster nobody\nnext: /);
+  const badVariable = meshctl("up", folder, "--ztunnel-env", "XDS_ON_DEMAND");
+  assert.match(badVariable.stderr, /give NAME=VALUE/);
   const badName = meshctl("up", folder, "--name", "No Such Name");
   assert.match(badName.stderr, /is no name for a cluster\nnext: .*--name/);
 });

@@ -1,6 +1,7 @@
 /** `meshctl up`: makes a cluster out of namespaces and stays with it. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
+import { addVariable, type Env } from "#meshctl/env-option.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
 import { parseStockZtunnels } from "#meshctl/stock-ztunnel-option.ts";
@@ -9,7 +10,9 @@ interface UpOptions {
   readonly name: string;
   readonly detach?: boolean;
   readonly mesh: boolean;
-  readonly ztunnel: readonly string[];
+  readonly ztunnel?: readonly string[];
+  readonly ztunnelEnv?: Env;
+  readonly istiodEnv?: Env;
 }
 
 /** A shell's status for a program that Ctrl-C ended. */
@@ -22,16 +25,25 @@ export function addUp(program: Command): void {
       "Make a cluster on this machine from a folder of Kubernetes YAML, and follow the folder.",
     )
     .argument("[folder]", "the YAML; edit it while the cluster runs", ".")
-    .option("--name <cluster>", "tells clusters on one machine apart", "ambient")
+    .addOption(
+      new Option("--name <cluster>", "tells clusters on one machine apart")
+        .default("ambient")
+        .env("MESHCTL_CLUSTER"),
+    )
     .option("-d, --detach", "return when the cluster is ready; it runs until `meshctl down`")
     .option("--no-mesh", "only nodes, pods and services: no istiod-lite, no ztunnel")
     .option(
       "--ztunnel <[node=]path>",
       "run this ztunnel binary (Istio's own, say) on every node, or on one; may be repeated",
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
+      (value: string, before: readonly string[] = []) => [...before, value],
     )
+    .option("--ztunnel-env <name=value>", "a variable for the ztunnels; may be repeated", variable)
+    .option("--istiod-env <name=value>", "a variable for istiod-lite; may be repeated", variable)
     .action(up);
+}
+
+function variable(text: string, before: Env = {}): Env {
+  return addVariable(text, before);
 }
 
 async function up(folder: string, options: UpOptions): Promise<void> {
@@ -41,9 +53,11 @@ async function up(folder: string, options: UpOptions): Promise<void> {
       hint: "use lower-case letters, digits and dashes: --name my-cluster",
     });
   }
-  const stockZtunnel = parseStockZtunnels(options.ztunnel);
+  const stockZtunnel = parseStockZtunnels(options.ztunnel ?? []);
   const interrupted = untilInterrupted();
-  const settings = { name, folder, mesh, detached: detach, stockZtunnel };
+  const { ztunnelEnv = {}, istiodEnv = {} } = options;
+  const programs = { ztunnel: { env: ztunnelEnv }, istiod: { env: istiodEnv } };
+  const settings = { name, folder, mesh, detached: detach, stockZtunnel, ...programs };
   const starting = startClusterProcess(settings, printEvent);
   const cluster = await Promise.race([starting, interrupted]);
   // What there is of it goes with this process.

@@ -51,6 +51,9 @@ test("parts of paths choose the files, and none is an error", (t) => {
   const none = runTests(folder, ["z/"]);
   assert.equal(none.status, 2);
   assert.match(none.output, /no test file has z\/ in its path/);
+  const unknown = runTests(folder, ["--help"]);
+  assert.equal(unknown.status, 2);
+  assert.match(unknown.output, /^usage: npm test -- \[PART-OF-A-PATH/);
 });
 
 test("dependencies' tests are not ours", (t) => {

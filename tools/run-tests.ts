@@ -20,6 +20,11 @@ import { namespaceObstacles } from "./system-check.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
+const USAGE = `usage: npm test -- [PART-OF-A-PATH ...]
+       npm run test:unit -- [PART-OF-A-PATH ...]
+       npm run test:namespaced -- [PART-OF-A-PATH ...]
+       npm run test:interop -- --ztunnel PATH [PART-OF-A-PATH ...]`;
+
 type TestsStream = ReturnType<typeof run>;
 
 interface Suite {
@@ -136,17 +141,20 @@ function usageError(message: string): never {
   process.exit(2);
 }
 
+function parseCommandLine() {
+  const flag = { type: "boolean" } as const;
+  const path = { type: "string" } as const;
+  const options = { unit: flag, namespaced: flag, interop: flag, ztunnel: path };
+  try {
+    return parseArgs({ allowPositionals: true, options });
+  } catch {
+    return usageError(USAGE);
+  }
+}
+
 /** What to run here, by the arguments and by what this machine can do. */
 function plan(): Suite[] {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      unit: { type: "boolean" },
-      namespaced: { type: "boolean" },
-      interop: { type: "boolean" },
-      ztunnel: { type: "string" },
-    },
-  });
+  const { values, positionals } = parseCommandLine();
   const all = findTests(positionals);
   const files = all.filter((file) => needsPeer(file) === (values.interop ?? false));
   if (files.length === 0) usageError(nothingFound(positionals, all.length > 0));

@@ -1,8 +1,6 @@
 /**
  * Why a connection was refused, reset or closed early: one closed list that feeds the access log,
- * the
- * `response_flags` label, tap, `meshctl why` and the tests. Each has its anchor in
- * docs/troubleshooting.md.
+ * the `response_flags` label and the tests. Each has its heading in docs/troubleshooting.md.
  */
 
 /** Istio's `response_flags` label values. */

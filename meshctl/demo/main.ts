@@ -48,7 +48,7 @@ async function stayUp(stage: Stage): Promise<void> {
   terminal.close();
   if (!/^y/i.test(answer)) return;
   print(`It follows the folder ${stage.folder}. In another terminal:\n`);
-  print(`   export MESHCTL_CLUSTER=${stage.name}\n   npx meshctl get pods -A\n`);
+  print(`   export MESHCTL_CLUSTER=${stage.name}\n   ./tools/meshctl get pods -A\n`);
   print("Ctrl-C here ends it.\n");
   await stage.ended;
 }

@@ -79,15 +79,17 @@ export class Narrator {
   }
 
   #command(argv: readonly string[]): void {
-    const words = argv.map((word) => (/^[\w@%+=:,./()-]+( .*)?$/.test(word) ? word : `'${word}'`));
+    const words = argv.map((word) => (/^[\w@%+=:,./()…-]+( .*)?$/.test(word) ? word : `'${word}'`));
     this.#print(`   $ ${words.join(" ")}\n`);
   }
 
   #show(result: CommandResult): CommandResult {
     if (result.output.trim() === "") return result;
     const lines = result.output.trimEnd().split("\n");
-    for (const line of lines.slice(0, MAX_LINES).flatMap(wrap)) this.#print(`     ${line}\n`);
-    if (lines.length > MAX_LINES) this.#print(`     … ${lines.length - MAX_LINES} more lines\n`);
+    const shown = lines.length > MAX_LINES + 1 ? lines.slice(0, MAX_LINES) : lines;
+    for (const line of shown.flatMap(wrap)) this.#print(`     ${line}\n`);
+    const left = lines.length - shown.length;
+    if (left > 0) this.#print(`     … ${left} more lines\n`);
     return result;
   }
 }

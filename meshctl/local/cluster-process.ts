@@ -79,7 +79,7 @@ async function checkPreconditions(settings: ClusterSettings): Promise<void> {
   }
   if (process.getuid?.() !== 0) {
     throw new MeshError("NOT_ROOT", "making network namespaces takes root", {
-      hint: `sudo ${process.argv.slice(0, 2).join(" ")} up`,
+      hint: `sudo ${process.argv.join(" ")}`,
     });
   }
   if (settings.folder !== undefined && !existsSync(settings.folder)) {

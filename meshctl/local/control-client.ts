@@ -94,8 +94,9 @@ export class ControlClient {
     return new Promise((resolve, reject) => {
       const optional = signal === undefined ? {} : { signal };
       const outgoing = request({ socketPath, method, path, agent: false, ...optional }, resolve);
-      outgoing.on("error", (cause) => {
-        const hint = "meshctl down, then meshctl up";
+      outgoing.on("error", (cause: NodeJS.ErrnoException) => {
+        const denied = cause.code === "EACCES" || cause.code === "EPERM";
+        const hint = denied ? "it is root's: sudo meshctl ..." : "meshctl down, then meshctl up";
         reject(new MeshError("CLUSTER_SILENT", "the cluster does not answer", { cause, hint }));
       });
       outgoing.end(body);
