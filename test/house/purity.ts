@@ -19,7 +19,7 @@ const PURE_FOLDERS = [
 
 const REASON =
   "pure cores do no I/O and read no clock or dice (they come in as arguments), so that tables " +
-  "and fuzzers test them and `meshctl why` runs the very code that enforces";
+  "and fuzzers test them, and what explains a decision can run the code that enforces it";
 
 /** Node's modules that compute and touch nothing. All others are I/O, time or chance. */
 const PURE_MODULES = new Set([
