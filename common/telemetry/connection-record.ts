@@ -93,6 +93,8 @@ export type ConnectionRecord =
   | {
       /** `closed` follows `opened`; `refused` stands alone. */
       readonly event: "closed" | "refused";
+      /** Stands for the `opened` of this connection too, which was not sent. @default false */
+      readonly opened?: boolean;
       readonly labels: number;
       /** Milliseconds since the epoch. */
       readonly at: number;

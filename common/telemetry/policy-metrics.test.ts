@@ -34,6 +34,14 @@ test("a connection counts once for its verdict, and once for each policy that ma
   ]);
 });
 
+test("a connection that was over before it was told of counts its verdict as well", async () => {
+  const registry = new Registry();
+  const metrics = new PolicyMetrics(registry);
+  metrics.record({ ...finished({ opened: true }), report: DRY });
+  const [verdict] = await counted(registry);
+  assert.match(verdict ?? "", /verdicts_total\{enforced="allow",result="deny"\} 1$/);
+});
+
 test("beyond the bound policies share a series", async () => {
   const registry = new Registry();
   const metrics = new PolicyMetrics(registry);

@@ -31,10 +31,10 @@ export class PolicyMetrics {
 
   /** Counts a connection once, when its fate is decided. */
   record(record: ConnectionRecord): void {
-    if (record.event !== "opened" && record.event !== "refused") return;
+    if (record.event === "bytes" || record.report === undefined) return;
+    if (record.event === "closed" && record.opened !== true) return;
     const { report } = record;
-    if (report === undefined) return;
-    const enforced = record.event === "opened" ? "allow" : "deny";
+    const enforced = record.event === "refused" ? "deny" : "allow";
     if (report.dryRun !== undefined) {
       const { allowed, matched } = report.dryRun;
       this.#verdicts.inc({ enforced, result: allowed ? "allow" : "deny" });

@@ -55,6 +55,13 @@ test("received is what the client sent, for both reporters", async () => {
   }
 });
 
+test("a connection that was over before it was told of counts as opened and closed", async () => {
+  const { traffic, total } = metrics();
+  traffic.record(finished({ opened: true }), connectionLabels());
+  assert.equal(await total("istio_tcp_connections_opened_total"), 1);
+  assert.equal(await total("istio_tcp_connections_closed_total"), 1);
+});
+
 test("a refused connection counts as opened, closed and failed, with its flag", async () => {
   const { traffic, total } = metrics();
   const failure = { reason: "explicit-deny", message: "no" } as const;

@@ -92,7 +92,7 @@ export class TrafficMetrics {
     const begun = this.#seriesOf(labels, "-");
     this.#carried(begun, record.delta);
     // As Istio counts: whatever is closed was opened, so the difference is what is open now.
-    if (record.event === "refused") begun.opened++;
+    if (record.event === "refused" || record.opened === true) begun.opened++;
     series.closed++;
     if (record.event === "refused" || flag !== "-") series.failed++;
   }

@@ -35,7 +35,8 @@ export async function admit(
   const early = waiter.policiesNow(workload);
   const known = early.missing.length > 0 ? evaluate(connection, early.compiled) : undefined;
   if (known?.allowed === false && known.reason === "explicit-deny") return refusal(known);
-  const policies = await waiter.policiesOf(workload);
+  const found = waiter.policiesOf(workload);
+  const policies = found instanceof Promise ? await found : found;
   if ("ok" in policies) return policies;
   const verdict = evaluate(connection, policies.compiled);
   if (!verdict.allowed) return refusal(verdict);

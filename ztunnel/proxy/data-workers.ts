@@ -187,7 +187,7 @@ export class DataWorkers {
         this.#events.onInternalError(message.details);
         return;
       case "telemetry":
-        this.#events.onTelemetry(index, message.batch);
+        this.#events.onTelemetry(index, JSON.parse(message.batch));
         return;
       case "done":
       case "connections":

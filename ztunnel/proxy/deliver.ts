@@ -12,7 +12,7 @@ import type { TcpEnd } from "./tcp-end.ts";
  * Connects to the application that the permit names, inside the pod, from the client's address.
  * `onPending` is told how to give it up while it is under way.
  */
-export async function deliver(
+export function deliver(
   context: PodContext,
   permit: Permit,
   clientIp: IpAddress,

@@ -35,9 +35,9 @@ export class Dialer {
     this.#tcp = tcp;
   }
 
-  /** A connected end that reads nothing yet. */
+  /** A connected end that reads nothing yet; keepalive is set once it has proved to last. */
   async connectEnd(request: DialRequest): Promise<TcpEnd | ConnectionFailure> {
-    const fd = this.#open(request);
+    const fd = this.#open(request, false);
     if (typeof fd !== "number") return fd;
     const end = TcpEnd.connecting(fd, this.#tcp);
     const { address } = request;
@@ -49,7 +49,7 @@ export class Dialer {
 
   /** A connected plain Socket, for TLS on top. */
   async connectSocket(request: DialRequest): Promise<net.Socket | ConnectionFailure> {
-    const fd = this.#open(request);
+    const fd = this.#open(request, true);
     if (typeof fd !== "number") return fd;
     const socket = adoptDescriptor(fd);
     const { address } = request;
@@ -58,7 +58,7 @@ export class Dialer {
     return failed ?? socket;
   }
 
-  #open({ netns, address, source }: DialRequest): number | ConnectionFailure {
+  #open({ netns, address, source }: DialRequest, keepalive: boolean): number | ConnectionFailure {
     const family = address.ip.includes(":") ? "ipv6" : "ipv4";
     const sameFamily = source !== undefined && source.includes(":") === (family === "ipv6");
     try {
@@ -66,6 +66,7 @@ export class Dialer {
         this.#syscalls.openTcpSocket({
           family,
           mark: ZTUNNEL_MARK,
+          keepalive,
           ...(sameFamily && { source }),
         }),
       );

@@ -3,7 +3,6 @@
  * use them; within the pod they are told apart by the whole `TunnelTarget`, workload UID included:
  * an address that now belongs to another pod never inherits a tunnel.
  */
-import type { OutgoingHttpHeaders } from "node:http2";
 import { PENDING_STREAMS_PER_TUNNEL } from "../limits.ts";
 import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { HboneTunnel, OpenStream, TunnelTarget } from "./hbone-tunnel.ts";
@@ -43,7 +42,7 @@ export class HbonePool {
    */
   async connect(
     target: TunnelTarget,
-    headers: OutgoingHttpHeaders,
+    headers: readonly string[],
     openedSince = 0,
   ): Promise<PoolAnswer> {
     const key = targetKey(target);

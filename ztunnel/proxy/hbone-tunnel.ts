@@ -106,11 +106,11 @@ export class HboneTunnel {
     return this.activeStreams < Math.min(this.#streamsMax, peerLimit);
   }
 
-  /** Sends CONNECT and waits for its answer. */
-  connect(headers: http2.OutgoingHttpHeaders): Promise<OpenStream | ConnectionFailure> {
+  /** Sends CONNECT, with these names and values in turn, and waits for its answer. */
+  connect(headers: readonly string[]): Promise<OpenStream | ConnectionFailure> {
     let stream: ClientHttp2Stream;
     try {
-      stream = this.session.request(headers, { endStream: false });
+      stream = this.session.request(headers, STAYS_OPEN);
     } catch (error) {
       return Promise.resolve(lost(error instanceof Error ? error.message : String(error)));
     }
@@ -175,6 +175,8 @@ export class HboneTunnel {
     return formatSocketAddress(this.target.address);
   }
 }
+
+const STAYS_OPEN = { endStream: false };
 
 /**
  * Completes the TLS handshake over a connected socket; the peer is who it should be when this

@@ -88,7 +88,8 @@ export class InboundHbone {
       const message = `HBONE takes CONNECT only, not ${headers[":method"]}`;
       return { result: failure("bad-request", message) };
     }
-    const workload = await waiter.localWorkload(pod.workloadUid);
+    const known = waiter.localWorkload(pod.workloadUid);
+    const workload = known instanceof Promise ? await known : known;
     if ("ok" in workload) return { result: workload };
     await this.#lookUp(headers, peer, workload);
     const target = this.#target(headers[":authority"], peer, workload);
@@ -200,16 +201,20 @@ export function statusOf({ reason }: ConnectionFailure): number {
   return STATUS[reason] ?? 503;
 }
 
+/** Istio's ztunnel sends no date either. */
+const UNDATED = { endStream: false, sendDate: false };
+
 function answer(stream: ServerHttp2Stream, status: number, baggage: string | undefined): void {
   if (stream.destroyed || stream.closed) return;
-  const headers = { ":status": status, ...(baggage !== undefined && { baggage }) };
+  const headers = [":status", `${status}`];
+  if (baggage !== undefined) headers.push("baggage", baggage);
   if (status === 200) {
-    stream.respond(headers);
+    stream.respond(headers, UNDATED);
     return;
   }
   // Refused in both directions: once the answer is out, what the client still sends is not read.
   stream.once("finish", () => {
     setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR));
   });
-  stream.respond(headers, { endStream: true });
+  stream.respond(headers, { ...UNDATED, endStream: true });
 }

@@ -1,6 +1,7 @@
 /**
  * Connections that a captured pod makes: redirected to 15001, carried on by HBONE or as they are.
  */
+import http2 from "node:http2";
 import { makeBaggage } from "#common/hbone/baggage.ts";
 import { formatForwarded } from "#common/hbone/forwarded.ts";
 import { makeTraceparent } from "#common/hbone/traceparent.ts";
@@ -52,7 +53,8 @@ export class Outbound {
     if (original === undefined) {
       return this.#refuse(client, clientAddress, undefined, startedAt, MISSING_DESTINATION);
     }
-    const source = await waiter.localWorkload(pod.workloadUid);
+    const known = waiter.localWorkload(pod.workloadUid);
+    const source = known instanceof Promise ? await known : known;
     if ("ok" in source) return this.#refuse(client, clientAddress, original, startedAt, source);
     const unknown = lookUps && (await lookUps.route(source, original));
     if (unknown) return this.#refuse(client, clientAddress, original, startedAt, unknown);
@@ -190,14 +192,16 @@ export class Outbound {
     }
   }
 
-  #headers(source: Workload, clientAddress: SocketAddress, route: HboneRoute) {
-    return {
-      ":method": "CONNECT",
-      ":authority": route.authority,
-      baggage: makeBaggage(source),
-      forwarded: formatForwarded(clientAddress, route.service?.hostname),
-      traceparent: makeTraceparent(this.#context.random),
-    };
+  /** Names and values in turn, which costs Node less than an object. */
+  #headers(source: Workload, clientAddress: SocketAddress, route: HboneRoute): readonly string[] {
+    const headers = [
+      ...[":method", "CONNECT"],
+      ...[":authority", route.authority],
+      ...["baggage", makeBaggage(source)],
+      ...["forwarded", formatForwarded(clientAddress, route.service?.hostname)],
+      ...["traceparent", makeTraceparent(this.#context.random)],
+    ];
+    return Object.assign(headers, NEVER_TWICE);
   }
 
   #refuse(
@@ -213,6 +217,9 @@ export class Outbound {
     tracker.refused(outboundMeta(source, clientAddress, original, NO_ROUTE), startedAt, why);
   }
 }
+
+/** What no other connection sends again has no place in the tunnel's table of known headers. */
+const NEVER_TWICE = { [http2.sensitiveHeaders]: ["forwarded", "traceparent"] };
 
 const MISSING_DESTINATION = failure(
   "original-destination-missing",

@@ -92,7 +92,7 @@ export class PodProxy {
     // What is not decided yet ends here too: soon its reset would no longer reach its client.
     const late = new AbortController();
     const waited = sleep(UNDECIDED_WAIT_MS, undefined, late).catch(() => undefined);
-    await Promise.race([Promise.all(this.#undecided), waited]);
+    await Promise.race([Promise.allSettled(this.#undecided), waited]);
     late.abort();
     this.#abort();
   }
@@ -129,17 +129,21 @@ export class PodProxy {
     const original = this.#originalDestination(handle, peer);
     const client = TcpEnd.accepted(handle, tcp);
     tracker.accepted();
-    const decided = handler
-      .handle(client, peer, original)
-      .catch((error) => {
-        client.reset();
-        tracker.internalError(error);
-      })
-      .finally(() => {
-        tracker.decided();
-        this.#undecided.delete(decided);
-      });
-    this.#undecided.add(decided);
+    const handled = handler.handle(client, peer, original);
+    this.#undecided.add(handled);
+    void this.#whenDecided(handled, client);
+  }
+
+  async #whenDecided(handled: Promise<void>, client: TcpEnd): Promise<void> {
+    const { tracker } = this.context;
+    try {
+      await handled;
+    } catch (error) {
+      client.reset();
+      tracker.internalError(error);
+    }
+    tracker.decided();
+    this.#undecided.delete(handled);
   }
 
   #originalDestination({ fd }: TcpHandle, { ip }: SocketAddress): SocketAddress | undefined {

@@ -12,6 +12,9 @@ import {
 } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 
+/** Without a promise where nothing has to be waited for: most connections never wait. */
+export type Awaitable<Value> = Value | Promise<Value>;
+
 export class StateWaiter {
   readonly #state: Pick<ProxyState, "findWorkloadByUid" | "policiesFor">;
   readonly #schedule: (slice: () => void) => void;
@@ -40,18 +43,12 @@ export class StateWaiter {
   }
 
   /** The record of a pod on this node. */
-  async localWorkload(uid: string): Promise<Workload | ConnectionFailure> {
-    const workload = await this.#until(
-      () => this.#state.findWorkloadByUid(uid),
-      LOCAL_WORKLOAD_WAIT_MS,
-    );
-    if (workload?.unusable !== undefined) {
-      return failure("unknown-source", `${uid} is not served: ${workload.unusable}`);
-    }
-    return (
-      workload ??
-      failure("unknown-source", `failed to fetch information about local workload: ${uid}`)
-    );
+  localWorkload(uid: string): Awaitable<Workload | ConnectionFailure> {
+    const known = this.#state.findWorkloadByUid(uid);
+    if (known !== undefined) return usable(uid, known);
+    const found = this.#until(() => this.#state.findWorkloadByUid(uid), LOCAL_WORKLOAD_WAIT_MS);
+    if (!(found instanceof Promise)) return usable(uid, found);
+    return found.then((workload) => usable(uid, workload));
   }
 
   /** The policies of a workload as they are known now, complete or not. */
@@ -60,7 +57,12 @@ export class StateWaiter {
   }
 
   /** The policies of a workload, once all that it names are here: until then nobody is let in. */
-  async policiesOf(workload: Workload): Promise<WorkloadPolicies | ConnectionFailure> {
+  policiesOf(workload: Workload): Awaitable<WorkloadPolicies | ConnectionFailure> {
+    const now = this.#state.policiesFor(workload);
+    return now.missing.length === 0 ? now : this.#awaitPolicies(workload);
+  }
+
+  async #awaitPolicies(workload: Workload): Promise<WorkloadPolicies | ConnectionFailure> {
     const policies = await this.#until(() => {
       const now = this.#state.policiesFor(workload);
       return now.missing.length === 0 ? now : undefined;
@@ -73,10 +75,7 @@ export class StateWaiter {
   }
 
   /** Synchronous in effect where the value is there: most connections never wait. */
-  #until<Value>(
-    look: () => Value | undefined,
-    timeoutMs: number,
-  ): Value | undefined | Promise<Value | undefined> {
+  #until<Value>(look: () => Value | undefined, timeoutMs: number): Awaitable<Value | undefined> {
     const now = look();
     if (now !== undefined || this.#checks.size >= STATE_WAITERS) return now;
     return new Promise((resolve) => {
@@ -114,4 +113,14 @@ export class StateWaiter {
     this.#pass = undefined;
     if (this.#changedSince && this.#checks.size > 0) this.#schedule(() => this.#startPass());
   }
+}
+
+function usable(uid: string, workload: Workload | undefined): Workload | ConnectionFailure {
+  if (workload?.unusable !== undefined) {
+    return failure("unknown-source", `${uid} is not served: ${workload.unusable}`);
+  }
+  return (
+    workload ??
+    failure("unknown-source", `failed to fetch information about local workload: ${uid}`)
+  );
 }

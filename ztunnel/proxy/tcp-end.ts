@@ -14,7 +14,7 @@ const NOTHING = new Uint8Array(0);
 export interface TcpContext {
   readonly batcher: FlushBatcher;
   readonly slabs: SlabPool;
-  readonly syscalls: Pick<Syscalls, "resetOnClose" | "shutdownWrites">;
+  readonly syscalls: Pick<Syscalls, "keepAlive" | "resetOnClose" | "shutdownWrites">;
   readonly rawTcp: RawTcpFactory;
 }
 
@@ -32,6 +32,8 @@ export class TcpEnd implements End, RawTcpOwner {
   /** No more writes; what is queued still leaves, then the peer is told. */
   #writesEnd: "open" | "wanted" | "told" = "open";
   #closed = false;
+  /** An accepted connection has it from its listener. */
+  #wantsKeepalive = false;
   #error: Error | undefined;
 
   private constructor(make: (owner: RawTcpOwner) => RawTcp, context: TcpContext) {
@@ -47,7 +49,9 @@ export class TcpEnd implements End, RawTcpOwner {
 
   /** A connection yet to be made with `connect`. Nothing is read before `start`. */
   static connecting(fd: number, context: TcpContext): TcpEnd {
-    return new TcpEnd((owner) => context.rawTcp.connecting(fd, owner), context);
+    const end = new TcpEnd((owner) => context.rawTcp.connecting(fd, owner), context);
+    end.#wantsKeepalive = true;
+    return end;
   }
 
   /** `done` gets the error if there is one; a failed end is to be closed with `reset`. */
@@ -99,6 +103,8 @@ export class TcpEnd implements End, RawTcpOwner {
    * as the other side takes no more. A write of nothing sends nothing, but brings the error.
    */
   probe(): void {
+    if (this.#wantsKeepalive) this.#context.syscalls.keepAlive(this.#tcp.descriptor);
+    this.#wantsKeepalive = false;
     const unread = this.#paused || this.#readEnded;
     if (!unread || this.#closed || this.#writesEnd !== "open" || !this.#queue.empty) return;
     this.#queue.push(NOTHING, undefined);

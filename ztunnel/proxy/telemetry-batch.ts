@@ -23,9 +23,10 @@ export class TelemetryBatcher implements ConnectionReporter {
   readonly #send: (batch: ConnectionBatch) => void;
   readonly #onInternalError: (error: unknown) => void;
   readonly #labels = new LabelInterner();
-  /** A connection has two records at least. */
-  readonly #keys = new WeakMap<ConnectionMeta, string>();
-  #records: ConnectionRecord[] = [];
+  /** Where among the records that wait a connection's `opened` is. */
+  readonly #opened = new Map<ConnectionMeta, number>();
+  /** Undefined where the record was taken into a later one. */
+  #records: (ConnectionRecord | undefined)[] = [];
   #acceptFailures = 0;
   #hostLookUps = 0;
   #limitsReached: Partial<Record<LimitName, number>> | undefined;
@@ -38,6 +39,7 @@ export class TelemetryBatcher implements ConnectionReporter {
 
   opened(meta: ConnectionMeta): void {
     const report = meta.permit?.report;
+    this.#opened.set(meta, this.#records.length);
     this.#add({ event: "opened", labels: this.#intern(meta), ...(report && { report }) });
   }
 
@@ -83,13 +85,14 @@ export class TelemetryBatcher implements ConnectionReporter {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const records = this.#records;
+    const records = this.#records.filter((record) => record !== undefined);
     const acceptFailures = this.#acceptFailures;
     const hostLookUps = this.#hostLookUps;
     const limitsReached = this.#limitsReached;
     const counted = acceptFailures + hostLookUps > 0 || limitsReached !== undefined;
     if (records.length === 0 && !counted) return;
     this.#records = [];
+    this.#opened.clear();
     this.#acceptFailures = 0;
     this.#hostLookUps = 0;
     this.#limitsReached = undefined;
@@ -111,9 +114,13 @@ export class TelemetryBatcher implements ConnectionReporter {
     why: ConnectionFailure | undefined,
   ): void {
     const report = meta.permit?.report ?? why?.report;
+    const place = this.#opened.get(meta) ?? -1;
+    const begun = this.#records[place];
+    if (begun !== undefined) this.#records[place] = undefined;
     this.#add({
       event,
-      labels: this.#intern(meta),
+      ...(begun && { opened: true }),
+      labels: begun?.labels ?? this.#intern(meta),
       at: Date.now(),
       durationMs,
       sourceAddress: meta.sourceAddress ? formatSocketAddress(meta.sourceAddress) : "",
@@ -129,12 +136,7 @@ export class TelemetryBatcher implements ConnectionReporter {
   }
 
   #intern(meta: ConnectionMeta): number {
-    let key = this.#keys.get(meta);
-    if (key === undefined) {
-      key = labelKey(meta);
-      this.#keys.set(meta, key);
-    }
-    return this.#labels.intern(key, () => connectionLabels(meta));
+    return this.#labels.intern(labelKey(meta), () => connectionLabels(meta));
   }
 
   #add(record: ConnectionRecord): void {
@@ -173,10 +175,17 @@ function labelKey(meta: ConnectionMeta): string {
   ].join("|");
 }
 
+const workloadKeys = new WeakMap<Workload, string>();
+
 function workloadKey(workload: Workload | undefined): string {
   if (workload === undefined) return "";
-  const { uid, workloadName, canonicalName, canonicalRevision } = workload;
-  return `${uid},${workloadName},${canonicalName},${canonicalRevision}`;
+  let key = workloadKeys.get(workload);
+  if (key === undefined) {
+    const { uid, workloadName, canonicalName, canonicalRevision } = workload;
+    key = `${uid},${workloadName},${canonicalName},${canonicalRevision}`;
+    workloadKeys.set(workload, key);
+  }
+  return key;
 }
 
 function connectionLabels(meta: ConnectionMeta): ConnectionLabels {

@@ -11,7 +11,7 @@ import type { ConnectionSummary, FromWorker, ToWorker, WorkerOptions } from "./w
 function start(port: NonNullable<typeof parentPort>, options: WorkerOptions): void {
   const send = (message: FromWorker): void => port.postMessage(message);
   const telemetry = new TelemetryBatcher(
-    (batch) => send({ type: "telemetry", batch }),
+    (batch) => send({ type: "telemetry", batch: JSON.stringify(batch) }),
     (error) => send({ type: "internal-error", details: detailsOf(error) }),
   );
   const dataPlane = new DataPlane(options, {

@@ -114,8 +114,10 @@ class LinuxSyscalls implements Syscalls {
       this.#setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
       if (options.reusePort) this.#setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
-      // Accepted sockets inherit these: no system call per connection.
-      this.#setTcpOptions(fd);
+      // Accepted sockets inherit these: no system call per connection. Without Nagle, or a small
+      // message would wait 40 ms for an acknowledgement.
+      this.#setOption(fd, SOL_TCP, TCP_NODELAY, 1);
+      this.#setKeepalive(fd);
       const length = writeSocketAddress(this.#address, ip, port);
       if (this.#libc.bind(fd, this.#address, length) < 0) throwErrno(`bind ${ip} port ${port}`);
       if (this.#libc.listen(fd, backlog) < 0) throwErrno(`listen on ${ip} port ${port}`);
@@ -127,7 +129,8 @@ class LinuxSyscalls implements Syscalls {
     const fd = this.#socket(isIpv6 ? AF_INET6 : AF_INET);
     return this.#orClose(fd, () => {
       if (options.mark !== 0) this.#setOption(fd, SOL_SOCKET, SO_MARK, options.mark);
-      this.#setTcpOptions(fd);
+      this.#setOption(fd, SOL_TCP, TCP_NODELAY, 1);
+      if (options.keepalive !== false) this.#setKeepalive(fd);
       if (options.source === undefined) return;
       // IP_TRANSPARENT alone also lets the socket bind to a foreign address: IP_FREEBIND adds
       // nothing.
@@ -165,6 +168,10 @@ class LinuxSyscalls implements Syscalls {
     return this.#originalDestinationAt(fd, SOL_IPV6) ?? this.#originalDestinationAt(fd, SOL_IP);
   }
 
+  keepAlive(fd: number): void {
+    if (fd >= 0) this.#setKeepalive(fd);
+  }
+
   resetOnClose(fd: number): void {
     const length = LINGER_ZERO.byteLength;
     if (this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_ZERO, length) < 0) {
@@ -197,9 +204,7 @@ class LinuxSyscalls implements Syscalls {
     return readSocketAddress(this.#address);
   }
 
-  /** No Nagle (a small message would wait 40 ms for an acknowledgement), and keepalive. */
-  #setTcpOptions(fd: number): void {
-    this.#setOption(fd, SOL_TCP, TCP_NODELAY, 1);
+  #setKeepalive(fd: number): void {
     const { enabled, idleS, intervalS, probes, userTimeout } = this.#keepalive;
     if (!enabled) return;
     this.#setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -52,6 +52,8 @@ export interface ClientSocketOptions {
    * Bind to this address before connecting, even if it is not local (IP_TRANSPARENT, IP_FREEBIND).
    */
   readonly source?: IpAddress;
+  /** False where `keepAlive` follows, should the connection last. @default true */
+  readonly keepalive?: boolean;
 }
 
 export interface UdpSocketOptions {
@@ -90,6 +92,8 @@ export interface Syscalls {
   originalUdpDestination(client: SocketAddress, local: SocketAddress): SocketAddress | undefined;
   /** SO_ORIGINAL_DST of an accepted socket; undefined where conntrack knows none. */
   originalDestination(fd: number, family: "ipv4" | "ipv6"): SocketAddress | undefined;
+  /** Sets keepalive on a TCP socket that was opened without; nothing where it is gone already. */
+  keepAlive(fd: number): void;
   /** Closing this TCP socket will reset its connection, whatever is still queued (SO_LINGER 0). */
   resetOnClose(fd: number): void;
   /** Tells the peer of a TCP socket that no more follows; nothing where it is gone already. */
