@@ -36,9 +36,13 @@ after(async () => {
 });
 
 /** The client's tunnels, one line each, as the kernel knows them. */
-async function tunnels(): Promise<readonly string[]> {
-  const argv = ["ss", "-Htno", "state", "established", "dport", "=", ":15008"];
-  const { stdout } = await cluster.inPodNetns("shop/client", argv);
+function tunnels(): Promise<readonly string[]> {
+  return connectionsTo("shop/client", 15008);
+}
+
+async function connectionsTo(pod: string, port: number): Promise<readonly string[]> {
+  const argv = ["ss", "-Htno", "state", "established", "dport", "=", `:${port}`];
+  const { stdout } = await cluster.inPodNetns(pod, argv);
   return stdout.split("\n").filter((line) => line !== "");
 }
 
@@ -55,6 +59,11 @@ test("tunnels take as many streams as is said, keep alive when it is said, and g
   const lines = await tunnels();
   assert.equal(lines.length, 3, lines.join("\n"));
   for (const line of lines) assert.match(line, /timer:\(keepalive,(50|4\d)(\.\d+)?sec,0\)/);
+  // Those to the application get theirs when they have proved to last.
+  await cluster.until("connections to the application are kept alive", async () => {
+    const served = await connectionsTo("shop/web", PORT);
+    return served.length === 6 && served.every((line) => line.includes("timer:(keepalive,"));
+  });
   for (const socket of open) socket.destroy();
   await cluster.until("unused tunnels are closed", async () => (await tunnels()).length === 0, {
     timeoutMs: 30_000,
