@@ -5,6 +5,7 @@ import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { ageOf, columnsOf } from "#meshctl/columns.ts";
 import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
+import { EVENT_NAMES, getEvents } from "#meshctl/get-events.ts";
 import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
 import { resolveKind } from "#meshctl/resource-kinds.ts";
 import { formatTable } from "#meshctl/table.ts";
@@ -20,7 +21,7 @@ export function addGet(program: Command): void {
     .description(
       "List objects: pods with node, address, mesh state and identity, and everything else.",
     )
-    .argument("<kind>", "pods, services, nodes, namespaces, authorizationpolicies, …")
+    .argument("<kind>", "pods, services, nodes, namespaces, authorizationpolicies, events, …")
     .argument("[name]", "only this one")
     .option("-n, --namespace <namespace>", `of this namespace (${DEFAULT_NAMESPACE})`)
     .option("-A, --all-namespaces", "of all namespaces")
@@ -36,6 +37,10 @@ export function addGet(program: Command): void {
 }
 
 async function get(kindName: string, name: string | undefined, options: GetOptions): Promise<void> {
+  if (name === undefined && EVENT_NAMES.includes(kindName.toLowerCase())) {
+    const namespace = options.allNamespaces ? undefined : (options.namespace ?? DEFAULT_NAMESPACE);
+    return getEvents(await connect(options), namespace, options.output);
+  }
   const { kind, namespaced } = resolveKind(kindName);
   const all = !namespaced || options.allNamespaces === true;
   const namespace = all ? undefined : (options.namespace ?? DEFAULT_NAMESPACE);

@@ -36,7 +36,7 @@ export function resolveKind(name: string): ResourceKind {
   const wanted = name.toLowerCase();
   const found = RESOURCE_KINDS.find(({ names }) => names.includes(wanted));
   if (found !== undefined) return found;
-  const known = RESOURCE_KINDS.map(({ names }) => names[0]).join(", ");
+  const known = [...RESOURCE_KINDS.map(({ names }) => names[0]), "events"].join(", ");
   throw new MeshError("NO_SUCH_KIND", `the cluster has no ${name}`, {
     hint: `meshctl get KIND, where KIND is one of ${known}`,
   });

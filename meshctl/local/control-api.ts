@@ -1,5 +1,6 @@
 /** What a cluster's control socket answers; both ends of it use these types. */
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
+import type { OverlayEvent } from "#common/kubernetes/overlay.ts";
 
 export interface ClusterInfo {
   readonly name: string;
@@ -58,4 +59,11 @@ export interface ControlError {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
+}
+
+/** An Event that istiod-lite recorded, and the object that it is about. */
+export interface ObjectEvent extends OverlayEvent {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
 }

@@ -7,6 +7,7 @@ import type {
   ClusterInfo,
   ControlError,
   MeshProcessAction,
+  ObjectEvent,
   ObjectList,
   PodAccess,
 } from "#meshctl/local/control-api.ts";
@@ -32,6 +33,13 @@ export class ControlClient {
   objects(kind: string, namespace?: string): Promise<ObjectList> {
     const query = namespace === undefined ? "" : `?namespace=${encodeURIComponent(namespace)}`;
     return this.#call("GET", `/v1/objects/${encodeURIComponent(kind)}${query}`);
+  }
+
+  /** What istiod-lite recorded about objects. All namespaces if none is given. */
+  async objectEvents(namespace?: string): Promise<readonly ObjectEvent[]> {
+    const query = namespace === undefined ? "" : `?namespace=${encodeURIComponent(namespace)}`;
+    const path = `/v1/object-events${query}`;
+    return (await this.#call<{ items: readonly ObjectEvent[] }>("GET", path)).items;
   }
 
   pod(namespace: string, name: string): Promise<PodAccess> {

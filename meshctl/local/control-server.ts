@@ -15,7 +15,7 @@ import type {
 } from "#meshctl/local/control-api.ts";
 import type { EventLog } from "#meshctl/local/events.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
-import { listObjects } from "#meshctl/local/object-views.ts";
+import { listEvents, listObjects } from "#meshctl/local/object-views.ts";
 import type { ClusterPaths } from "#meshctl/local/paths.ts";
 import { meshPodAccess, podAccess } from "#meshctl/local/pod-access.ts";
 import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
@@ -60,6 +60,9 @@ export class ControlServer {
     return {
       "GET /v1/cluster": () => this.#info(),
       "GET /v1/objects/*": ({ parts, query }) => this.#objects(parts[0] ?? "", query),
+      "GET /v1/object-events": async ({ query }) => ({
+        items: await listEvents(this.#deps.cluster.publisher, query.get("namespace") ?? undefined),
+      }),
       "GET /v1/pods/*/*": ({ parts }) => this.#podAccess(parts[0] ?? "", parts[1] ?? ""),
       "DELETE /v1/pods/*/*": ({ parts, query }) => this.#deletePod(parts, query),
       "POST /v1/mesh/*": ({ parts, body }) => this.#actOnMesh(parts[0] ?? "", JSON.parse(body)),

@@ -3,6 +3,7 @@
  */
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { applyOverlay } from "#common/kubernetes/overlay.ts";
+import type { ObjectEvent } from "#meshctl/local/control-api.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
 import type { Publisher } from "#meshctl/local/publisher.ts";
 
@@ -29,4 +30,24 @@ export async function listObjects(
   const place = (object: KubernetesObject) =>
     `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
   return merged.sort((a, b) => (place(a) < place(b) ? -1 : 1));
+}
+
+/** What was recorded about objects that are there, of all namespaces if none is given; newest last. */
+export async function listEvents(
+  publisher: Publisher,
+  namespace: string | undefined,
+): Promise<readonly ObjectEvent[]> {
+  const objects = [...publisher.objects.values()].filter(
+    ({ metadata }) => namespace === undefined || metadata.namespace === namespace,
+  );
+  const found = await Promise.all(
+    objects.map(async (object) => {
+      const { kind, metadata } = object;
+      const about = { kind, namespace: metadata.namespace ?? "", name: metadata.name };
+      const { events = [] } = (await publisher.overlay(object)) ?? {};
+      return events.map((event) => ({ ...event, ...about }));
+    }),
+  );
+  const when = ({ lastTimestamp }: ObjectEvent) => Date.parse(lastTimestamp);
+  return found.flat().sort((a, b) => when(a) - when(b));
 }
