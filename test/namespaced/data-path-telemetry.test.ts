@@ -123,12 +123,16 @@ for (const format of ["text", "json"] as const) {
         return all.every((connections) => connections.length === 1);
       });
       const ip = await cluster.podIp("shop/web-0");
-      const shown = { originalDst: `${ip}:${PORT}`, actualDst: `${ip}:15008`, protocol: "HBONE" };
       const [outbound] = await openConnections(cluster, "node1");
-      assert.deepEqual(outbound, { src: `${client.localAddress}:${client.localPort}`, ...shown });
+      const src = `${client.localAddress}:${client.localPort}`;
+      const originalDst = `${vip.ip}:${vip.port}`;
+      const tunnel = `${ip}:15008`;
+      const protocol = "HBONE";
+      assert.deepEqual(outbound, { src, originalDst, actualDst: tunnel, protocol });
       const [inbound] = await openConnections(cluster, "node2");
       assert.match(inbound?.src ?? "", new RegExp(`^${await cluster.podIp("shop/client")}:\\d+$`));
-      assert.deepEqual({ ...inbound, src: "" }, { src: "", ...shown });
+      const asked = { originalDst: "web.shop.svc.cluster.local", actualDst: `${ip}:${PORT}` };
+      assert.deepEqual({ ...inbound, src: "" }, { src: "", ...asked, protocol });
       client.resetAndDestroy();
     });
 
