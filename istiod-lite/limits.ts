@@ -88,11 +88,6 @@ export const SHUTDOWN_GRACE_MS = 1_000;
 export const STATUS_RETRY_INITIAL_MS = 500;
 export const STATUS_RETRY_MAX_MS = 60_000;
 
-/**
- * Resources written to a reader of /debug/registryz at a time, between which others get their turn.
- */
-export const DEBUG_RESOURCES_PER_CHUNK = 100;
-
 // --- certificates and tokens
 // -------------------------------------------------------------------------
 

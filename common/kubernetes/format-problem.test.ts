@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem, formatProblems } from "#common/kubernetes/format-problem.ts";
+import { formatProblem } from "#common/kubernetes/format-problem.ts";
 import { formatField } from "#common/kubernetes/problem.ts";
 
 const place = { severity: "error", file: "a.yaml", line: 3, column: 7 } as const;
@@ -9,7 +9,7 @@ test("a problem is one line that editors can jump to", () => {
   const problem = { ...place, field: "spec.x", message: "is wrong", hint: "mend it" };
   assert.equal(formatProblem(problem), "a.yaml:3:7: error: spec.x: is wrong (mend it)");
   const whole = { ...place, field: "", message: "is no folder" };
-  assert.equal(formatProblems([whole, whole]), "a.yaml:3:7: error: is no folder\n".repeat(2));
+  assert.equal(formatProblem(whole), "a.yaml:3:7: error: is no folder");
 });
 
 test("control characters of the input cannot forge a line or colour a terminal", () => {

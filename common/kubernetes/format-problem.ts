@@ -9,11 +9,6 @@ export function formatProblem(problem: Problem): string {
   return printable(`${place}: ${problem.severity}: ${field}${problem.message}${hint}`);
 }
 
-/** All problems, one per line, in the order given; empty text for none. */
-export function formatProblems(problems: readonly Problem[]): string {
-  return problems.map((problem) => `${formatProblem(problem)}\n`).join("");
-}
-
 function printable(line: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is shown
   return line.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, (character) => {

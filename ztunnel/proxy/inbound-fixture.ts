@@ -18,7 +18,8 @@ import type { ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts
 import { DataPlane, type DataPlaneOptions } from "./data-plane.ts";
 import type { ConnectionFailure } from "./failure.ts";
 
-export const POD_IP = "127.0.0.71" as IpAddress;
+/** Each process has its own, so that test files that run at once never share a port. */
+export const POD_IP = `127.100.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}` as IpAddress;
 /** The address that clients of `dial` call from. */
 export const CLIENT_IP = "127.0.0.5";
 

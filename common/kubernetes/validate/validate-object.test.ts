@@ -1,7 +1,7 @@
 /** What holds for objects of every kind. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isNamespaced, validateObject } from "#common/kubernetes/validate/validate-object.ts";
+import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
 import {
   issuesOf,
   object,
@@ -92,8 +92,6 @@ testWrong([
 test("namespaced objects get the namespace default, cluster-scoped ones none", () => {
   assert.equal(validateObject(service({})).object?.metadata.namespace, "default");
   assert.equal(validateObject(object("v1", "Node")).object?.metadata.namespace, undefined);
-  assert.equal(isNamespaced("Pod"), true);
-  assert.equal(isNamespaced("Namespace"), false);
 });
 
 test("nulls of core kinds are left out, as an API server does", () => {

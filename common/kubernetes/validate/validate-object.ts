@@ -66,11 +66,6 @@ export function validateObject(value: unknown): Validation {
   return { object: checked as KubernetesObject, issues };
 }
 
-/** Whether objects of a kind belong to a namespace. */
-export function isNamespaced(kind: KubernetesKind): boolean {
-  return KINDS[kind].namespaced;
-}
-
 /**
  * A known kind in a group of Kubernetes or Istio itself is that kind, with its version mistaken.
  */
