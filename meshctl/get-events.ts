@@ -1,4 +1,4 @@
-/** `meshctl get events`: what istiod-lite recorded about objects, as `kubectl get events` has it. */
+/** `meshctl get events`: what istiod-lite recorded about objects, as of `kubectl get events`. */
 import { stringify } from "yaml";
 import type { ControlClient } from "#meshctl/local/control-client.ts";
 import { formatAge, formatTable } from "#meshctl/table.ts";
@@ -13,10 +13,11 @@ export async function getEvents(
   output: string | undefined,
 ): Promise<void> {
   const items = await client.objectEvents(namespace);
+  const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
   if (output === "json") process.stdout.write(`${JSON.stringify({ items }, null, 2)}\n`);
   else if (output === "yaml") process.stdout.write(stringify({ items }));
   else if (items.length > 0) process.stdout.write(table(items, namespace === undefined));
-  else process.stderr.write(`there is no Event${namespace ? ` in namespace ${namespace}` : ""}\n`);
+  else process.stderr.write(`there is no Event${where}\n`);
   // A cluster that was started with --detach has no other place to say it.
   const { problems } = await client.info();
   for (const problem of problems) process.stderr.write(`! ${problem}\n`);

@@ -32,7 +32,7 @@ export async function listObjects(
   return merged.sort((a, b) => (place(a) < place(b) ? -1 : 1));
 }
 
-/** What was recorded about objects that are there, of all namespaces if none is given; newest last. */
+/** Events about objects that are there, of all namespaces if none is given; newest last. */
 export async function listEvents(
   publisher: Publisher,
   namespace: string | undefined,
