@@ -20,7 +20,7 @@ async function restart(
 ): Promise<void> {
   if (!/^((daemonset|ds)\/)?ztunnel$/.test(program)) {
     throw new MeshError("NOT_A_PROGRAM", `${program} cannot be replaced`, {
-      hint: "type: meshctl rollout restart ztunnel",
+      hint: "meshctl rollout restart ztunnel; pods are made anew by meshctl delete pod",
     });
   }
   const client = await connect(options);
