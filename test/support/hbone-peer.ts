@@ -129,7 +129,7 @@ export interface ConnectAnswer {
 }
 
 /** Sends request headers and waits for the answer's; status 0 if the stream ended without one. */
-export function request(
+export async function request(
   session: ClientHttp2Session,
   headers: http2.OutgoingHttpHeaders,
 ): Promise<ConnectAnswer> {
