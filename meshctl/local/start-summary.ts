@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pod } from "#common/kubernetes/objects.ts";
 import { START_PATIENCE_MS, START_POLL_MS, START_PROGRESS_MS } from "#meshctl/limits.ts";
+import { ISTIO_NAMESPACE } from "#meshctl/local/built-in-objects.ts";
 import type { Cluster } from "#meshctl/local/cluster.ts";
 import { isReady } from "#meshctl/local/endpoints.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
@@ -35,7 +36,9 @@ export function summarizePods(cluster: Cluster, mesh: MeshPrograms | undefined):
   const fine = pods.filter((pod) => isReady(pod) || pod.status?.phase === "Succeeded");
   const rest = pods.filter((pod) => !fine.includes(pod));
   const reasons = rest.map((pod) => `${podName(pod)} (${reasonOf(pod)})`);
-  const unready = mesh?.unready ?? [];
+  const unready = (mesh?.unready ?? []).map(
+    (name) => `${name} (meshctl logs ${name} -n ${ISTIO_NAMESPACE} says why)`,
+  );
   const missing = [...unready, ...reasons].join(", ");
   const head = `${fine.length} of ${pods.length} pods ready on ${cluster.nodes.length} nodes`;
   return missing === "" ? head : `${head}; not ready: ${missing}`;
