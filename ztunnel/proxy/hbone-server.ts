@@ -119,6 +119,8 @@ export class HboneServer {
   }
 
   #sayFarewell(session: ServerHttp2Session, noticeMs: number): void {
+    // Destroyed, and its socket not closed yet: there is nobody to tell, and Node would throw.
+    if (session.destroyed) return;
     const { tracker } = this.#context;
     session.goaway(http2.constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID);
     tracker.accepted();
