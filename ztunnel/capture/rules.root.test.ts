@@ -130,6 +130,15 @@ describe("the rules of a captured pod", () => {
     });
   }
 
+  it("refuse what conntrack takes for a connection that nobody redirected", async () => {
+    await bed.nft(bed.pod, "flush chain inet istio-ambient-nat istio-output\n");
+    const call = bed.ask(bed.pod, { ip: CLIENT_IPV4, port: APP_PORT });
+    await assert.rejects(call, { code: "ECONNREFUSED" });
+    const marked = { ip: CLIENT_IPV4, port: APP_PORT, mark: ZTUNNEL_MARK };
+    assert.match(await bed.ask(bed.pod, marked), /^client's app /);
+    await installRules(bed, bed.pod.netns, { ipv6: true, bypassInboundCapture: false });
+  });
+
   it("tell a spoofed connection from the redirected one that has the same port", async () => {
     const setPortRange = (range: string) => {
       bed.sysctl(bed.pod, "net/ipv4/ip_local_port_range", range);

@@ -7,7 +7,8 @@
  *
  * - out: replies to the node's probes, DNS to 15053, replies to connections that ztunnel opened
  *   with a client's address, calls to the pod's own addresses, then everything else to 15001;
- * - in: the node's probes, then everything but HBONE to 15006.
+ * - in: the node's probes, then everything but HBONE to 15006;
+ * - out, last: what was to go to 15001 or 15053 and did not is refused (our own addition).
  *
  * ztunnel's own sockets carry a mark and meet none of it.
  */
@@ -48,6 +49,8 @@ const DNS_PORT = 53;
 export const NAT_TABLE = "istio-ambient-nat";
 export const MANGLE_TABLE = "istio-ambient-mangle";
 export const RAW_TABLE = "istio-ambient-raw";
+/** Of the mangle table. */
+const GUARD_CHAIN = "ambient-guard";
 export const POD_TABLES = [RAW_TABLE, MANGLE_TABLE, NAT_TABLE] as const;
 
 export interface PodRuleOptions {
@@ -91,7 +94,7 @@ const NOT_FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "!=");
 export function podRuleset(options: PodRuleOptions): string {
   const families = options.ipv6 ? [IPV4, IPV6] : [IPV4];
   const { dnsCapture = false } = options;
-  const tables = [rawTable(dnsCapture), mangleTable(), natTable(options, families)];
+  const tables = [rawTable(dnsCapture), mangleTable(families), natTable(options, families)];
   return [podRulesRemoval(), ...tables].join("\n");
 }
 
@@ -101,8 +104,12 @@ export function podRuleset(options: PodRuleOptions): string {
  * find its way, and clients that wait for an answer would wait for ever.
  */
 export function podRedirectsRemoval(): string {
-  const chains = ["istio-prerouting", "istio-output"];
-  return chains.map((name) => `flush chain inet ${NAT_TABLE} ${name}\n`).join("");
+  const chains = [
+    `${MANGLE_TABLE} ${GUARD_CHAIN}`,
+    `${NAT_TABLE} istio-prerouting`,
+    `${NAT_TABLE} istio-output`,
+  ];
+  return chains.map((name) => `flush chain inet ${name}\n`).join("");
 }
 
 /** One transaction that removes the pod's tables; it succeeds where there are none. */
@@ -169,13 +176,14 @@ function rawTable(dnsCapture: boolean): string {
   ]);
 }
 
-function mangleTable(): string {
+function mangleTable(families: readonly Family[]): string {
   const keep = hex((~MARK_MASK & 0xffffffff) >>> 0);
   return table(MANGLE_TABLE, [
     chain("prerouting", "type filter hook prerouting priority -150; policy accept;", [
       "jump istio-prerouting",
     ]),
     chain("output", "type route hook output priority -150; policy accept;", ["jump istio-output"]),
+    chain(GUARD_CHAIN, "type filter hook output priority 0; policy accept;", guardRules(families)),
     chain("istio-prerouting", "", [
       `${FROM_ZTUNNEL} ct mark set ct mark & ${keep} | ${hex(SPOOFED_FLOW_MARK)}`,
     ]),
@@ -219,6 +227,19 @@ function outboundRules(families: readonly Family[], dnsCapture: boolean): string
         `${FIRST_SEGMENT} redirect to :${OUTBOUND_PORT}`,
     ),
   ];
+}
+
+/**
+ * Refuses new connections that left the address translation as they came: conntrack took the first
+ * segment for one of an older connection that nobody has redirected. What was redirected goes to
+ * loopback by now.
+ */
+function guardRules(families: readonly Family[]): string[] {
+  return families.map(
+    ({ ip, loopback, probeSource }) =>
+      `${ip} daddr != ${loopback} ${ip} daddr != ${probeSource} oifname != "lo" ` +
+      `${NOT_FROM_ZTUNNEL} ${FIRST_SEGMENT} reject with tcp reset`,
+  );
 }
 
 /** A resolver of the pod's own, on its loopback interface, is none of ztunnel's business. */
