@@ -86,7 +86,7 @@ async function bringUp(
   const reconcile = () => cluster.requestReconcile();
   const sys = createLinuxSyscalls();
   const mesh = settings.mesh
-    ? new MeshPrograms({ paths, settings, sys, tokens, onChange: reconcile })
+    ? new MeshPrograms({ paths, settings, sys, tokens, onChange: reconcile, events })
     : undefined;
   const cluster = new Cluster({
     paths,

@@ -10,12 +10,13 @@ import {
   TAKE_OVER_POLL_MS,
   TAKE_OVER_TIMEOUT_MS,
 } from "#meshctl/limits.ts";
+import { ISTIO_NAMESPACE } from "#meshctl/local/built-in-objects.ts";
 import type { MeshProcessSettings } from "#meshctl/local/cluster-settings.ts";
 import { ContainerRuntime } from "#meshctl/local/container-runtime.ts";
 import { CONTAINER_PATH, containerArgv } from "#meshctl/local/images.ts";
 import { type PodStatus, podStatus } from "#meshctl/local/pod-status.ts";
 import { inNetnsOf } from "#meshctl/local/run-command.ts";
-import { READINESS_FD } from "#meshctl/local/supervised-process.ts";
+import { CRASH_LOOP, type ProcessState, READINESS_FD } from "#meshctl/local/supervised-process.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 export interface MeshProcessSpec {
@@ -32,6 +33,8 @@ export interface MeshProcessSpec {
   /** It says on a descriptor that it is ready: what can be replaced has to. @default false */
   readonly notifies?: boolean;
   readonly onChange: () => void;
+  /** Told how a run ended that is followed by another. */
+  readonly onRestart: (name: string, message: string) => void;
 }
 
 export class MeshProcess {
@@ -43,6 +46,8 @@ export class MeshProcess {
   /** Replaced, and letting their connections end. */
   readonly #draining = new Set<ContainerRuntime>();
   #replacing = false;
+  /** The waiting for another run that has been told of. */
+  #told: ProcessState | undefined;
 
   constructor(spec: MeshProcessSpec) {
     this.spec = spec;
@@ -105,7 +110,7 @@ export class MeshProcess {
     while (!next.notified) {
       if (performance.now() > deadline || next.pid === undefined) {
         await next.stop(0);
-        const hint = `type: meshctl logs ${name}`;
+        const hint = `type: meshctl logs ${name} -n ${ISTIO_NAMESPACE}`;
         throw new MeshError("REPLACE_FAILED", `the new ${name} did not become ready`, { hint });
       }
       await sleep(TAKE_OVER_POLL_MS);
@@ -168,8 +173,18 @@ export class MeshProcess {
         env,
       },
       graceMs: 0,
-      onChange: spec.onChange,
+      onChange: () => {
+        this.#tellRestart();
+        spec.onChange();
+      },
     });
+  }
+
+  #tellRestart(): void {
+    const { state } = this.#container.view;
+    if (state.kind !== "waiting" || state.reason !== CRASH_LOOP || state === this.#told) return;
+    this.#told = state;
+    this.spec.onRestart(this.spec.pod.metadata.name, state.message);
   }
 
   #processEnv(added: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

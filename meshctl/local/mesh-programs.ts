@@ -6,6 +6,7 @@ import type { Pod } from "#common/kubernetes/objects.ts";
 import { ISTIOD_DEBUG_PORT } from "#common/model/ports.ts";
 import { ISTIO_NAMESPACE } from "#meshctl/local/built-in-objects.ts";
 import type { ClusterSettings } from "#meshctl/local/cluster-settings.ts";
+import type { EventLog } from "#meshctl/local/events.ts";
 import { meshPod } from "#meshctl/local/mesh-pod.ts";
 import { MeshProcess } from "#meshctl/local/mesh-process.ts";
 import { FABRIC_IPS } from "#meshctl/local/network-plan.ts";
@@ -33,6 +34,8 @@ export interface MeshProgramsDeps {
   readonly sys: Syscalls;
   readonly tokens: TokenIssuer;
   readonly onChange: () => void;
+  /** Where it says that a program has ended. */
+  readonly events: EventLog;
 }
 
 export class MeshPrograms {
@@ -113,6 +116,11 @@ export class MeshPrograms {
     }
   }
 
+  #sayRestart(name: string, message: string): void {
+    const hint = `meshctl logs ${name} -n ${ISTIO_NAMESPACE} --previous`;
+    this.#deps.events.emit({ kind: "problem", text: `${name} ${message}`, hint });
+  }
+
   #makeIstiod(): MeshProcess {
     const { paths, settings, sys, tokens, onChange } = this.#deps;
     const args = [
@@ -137,6 +145,7 @@ export class MeshPrograms {
       ips: FABRIC_IPS,
       log: paths.containerLog(ISTIO_NAMESPACE, ISTIOD, ISTIOD_CONTAINER),
       onChange,
+      onRestart: (name, message) => this.#sayRestart(name, message),
     });
   }
 
@@ -155,6 +164,7 @@ export class MeshPrograms {
       log: paths.containerLog(ISTIO_NAMESPACE, pod.metadata.name, container),
       notifies,
       onChange,
+      onRestart: (name, message) => this.#sayRestart(name, message),
     });
   }
 }

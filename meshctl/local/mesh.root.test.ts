@@ -80,6 +80,8 @@ describe("a cluster with the mesh", () => {
     });
     const succeeds = async () => (await call()).code === 0;
     await cluster.until("the call succeeds", succeeds, { timeoutMs: 40_000 });
+    const told = cluster.events.find(({ text }) => text.startsWith("ztunnel-node2 was ended by"));
+    assert.match(told?.hint ?? "", /meshctl logs ztunnel-node2 -n istio-system --previous/);
   });
 
   test("does not begin a pod whose traffic nobody captures (D4.8)", async () => {

@@ -29,6 +29,9 @@ export interface ProcessSpec {
 /** Where a process that `notifies` says that it is ready. */
 export const READINESS_FD = 3;
 
+/** Kubernetes' reason of a container that has ended and waits for its next start. */
+export const CRASH_LOOP = "CrashLoopBackOff";
+
 export type ProcessState =
   | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
   | { readonly kind: "running"; readonly pid: number; readonly startedAt: Date }
@@ -177,7 +180,7 @@ export class SupervisedProcess {
     const delayMs = this.#backoff.next();
     const how = signal === undefined ? `exited with status ${code}` : `was ended by ${signal}`;
     const message = `${how}; next start in ${(delayMs / 1000).toFixed(1)} s`;
-    this.#state = { kind: "waiting", reason: "CrashLoopBackOff", message };
+    this.#state = { kind: "waiting", reason: CRASH_LOOP, message };
     this.#timer = setTimeout(() => {
       this.#restarts++;
       this.start();
