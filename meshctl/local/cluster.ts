@@ -18,6 +18,7 @@ import {
   type Pod,
 } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { POD_RETRY_MS } from "#meshctl/limits.ts";
 import { DNS_SERVICE_IP, withBuiltIns } from "#meshctl/local/built-in-objects.ts";
 import { asksForCapture, isCaptured } from "#meshctl/local/capture-gate.ts";
 import { describeChange } from "#meshctl/local/describe-change.ts";
@@ -63,6 +64,8 @@ export class Cluster {
   #wanted: readonly KubernetesObject[] = [];
   #folderSeen = false;
   #problems: ReadonlySet<string> = new Set();
+  /** Why the last comparison was not finished; said once. */
+  #failure: string | undefined;
   #leaving: readonly ClusterNode[] = [];
   #dirty = false;
   #running: Promise<void> | undefined;
@@ -143,11 +146,22 @@ export class Cluster {
       this.#dirty = false;
       try {
         await this.#reconcile();
+        this.#failure = undefined;
       } catch (error) {
-        this.#options.events.emit({ kind: "problem", text: describeError(error) });
+        this.#retry(describeError(error));
       }
     }
     this.#running = undefined;
+  }
+
+  /** What could not be done stays wanted: a policy that was not written is not in force. */
+  #retry(failure: string): void {
+    if (failure !== this.#failure) {
+      const hint = "changes wait until it works; it is tried again every second";
+      this.#options.events.emit({ kind: "problem", text: failure, hint });
+    }
+    this.#failure = failure;
+    setTimeout(() => this.requestReconcile(), POD_RETRY_MS);
   }
 
   async #reconcile(): Promise<void> {

@@ -1,5 +1,8 @@
 /** A cluster with the mesh: its programs are kept running, and pods wait for their capture. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isReady } from "#meshctl/local/endpoints.ts";
@@ -82,6 +85,25 @@ describe("a cluster with the mesh", () => {
     await cluster.until("the call succeeds", succeeds, { timeoutMs: 40_000 });
     const told = cluster.events.find(({ text }) => text.startsWith("ztunnel-node2 was ended by"));
     assert.match(told?.hint ?? "", /meshctl logs ztunnel-node2 -n istio-system --previous/);
+  });
+
+  test("publishes what could not be written as soon as it can be", async () => {
+    const folder = join(cluster.client.paths.objects, "PeerAuthentication");
+    await writeFile(folder, "in the way");
+    const object = {
+      apiVersion: "security.istio.io/v1",
+      kind: "PeerAuthentication",
+      metadata: { name: "late", namespace: "shop" },
+      spec: {},
+    };
+    const applied = cluster.apply(object);
+    await cluster.until("the failure is told", () =>
+      cluster.events.some(({ hint }) => hint?.includes("tried again") ?? false),
+    );
+    await rm(folder);
+    await applied;
+    const published = join(folder, "shop", "late.json");
+    await cluster.until("it is published", () => existsSync(published));
   });
 
   test("does not begin a pod whose traffic nobody captures (D4.8)", async () => {
