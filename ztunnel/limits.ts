@@ -101,6 +101,12 @@ export const ENDPOINT_ATTEMPTS = 3;
 export const STREAMS_PER_TUNNEL = 100;
 
 /**
+ * A tunnel that was closed without its peer closing it too is cut after this: a peer whose pod is
+ * gone never does, and TCP would wait for a quarter of an hour.
+ */
+export const TUNNEL_CLOSE_MS = 5_000;
+
+/**
  * A pooled tunnel without streams is closed after this. Source: POOL_UNUSED_RELEASE_TIMEOUT, 5 min.
  */
 export const TUNNEL_IDLE_MS = 300_000;

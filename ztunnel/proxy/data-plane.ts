@@ -209,7 +209,10 @@ export class DataPlane {
     this.#context.tracker.reportProgress();
     const now = Date.now();
     this.#context.peers.sweep(now);
-    for (const proxy of this.#pods.values()) proxy.pool.closeIdle(now);
+    for (const proxy of this.#pods.values()) {
+      proxy.pool.closeIdle(now);
+      proxy.hbone.sweep();
+    }
   }
 
   *#sessions(): Generator<Http2Session> {

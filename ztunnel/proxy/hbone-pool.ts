@@ -3,7 +3,7 @@
  * use them; within the pod they are told apart by the whole `TunnelTarget`, workload UID included:
  * an address that now belongs to another pod never inherits a tunnel.
  */
-import { PENDING_STREAMS_PER_TUNNEL } from "../limits.ts";
+import { PENDING_STREAMS_PER_TUNNEL, TUNNEL_CLOSE_MS } from "../limits.ts";
 import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { HboneTunnel, OpenStream, TunnelTarget } from "./hbone-tunnel.ts";
 
@@ -79,7 +79,10 @@ export class HbonePool {
 
   closeIdle(now: number): void {
     for (const tunnel of this.tunnels()) {
-      if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= this.#idleMs) tunnel.retire();
+      if (now - (tunnel.closedAt ?? now) >= TUNNEL_CLOSE_MS) tunnel.destroy();
+      else if (tunnel.activeStreams === 0 && now - tunnel.idleSince >= this.#idleMs) {
+        tunnel.retire();
+      }
     }
   }
 

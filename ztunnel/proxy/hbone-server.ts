@@ -7,7 +7,6 @@ import type net from "node:net";
 import tls, { type TLSSocket } from "node:tls";
 import { hboneServerSettings } from "#common/hbone/settings.ts";
 import { type IpAddress, parseIp, type SocketAddress } from "#common/model/ip.ts";
-import { HBONE_PORT } from "#common/model/ports.ts";
 import { HBONE_ALPN, mtlsServerOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
@@ -21,6 +20,7 @@ import {
 } from "../limits.ts";
 import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { InboundHbone, TunnelPeer } from "./inbound-hbone.ts";
+import { strangerMeta } from "./inbound-meta.ts";
 import { rawSocketOf } from "./node-internals.ts";
 import type { PodContext } from "./pod-context.ts";
 
@@ -28,6 +28,8 @@ export class HboneServer {
   readonly #context: PodContext;
   readonly #inbound: InboundHbone;
   readonly #sessions = new Map<ServerHttp2Session, TLSSocket>();
+  /** Over at the last sweep, with their sockets still open. */
+  readonly #closing = new WeakSet<ServerHttp2Session>();
   #tlsServer: tls.Server | undefined;
   /** What peers are verified against. */
   #rootsPem = "";
@@ -103,6 +105,15 @@ export class HboneServer {
       socket.resetAndDestroy();
     }, CERTIFICATE_WAIT_MS);
     socket.once("close", () => clearTimeout(timer));
+  }
+
+  /** Cuts connections that were closed before the last sweep, and whose peers have not done so. */
+  sweep(): void {
+    for (const [session, socket] of this.#sessions) {
+      if (!session.destroyed) continue;
+      if (this.#closing.has(session)) socket.destroy();
+      else this.#closing.add(session);
+    }
   }
 
   *sessions(): Generator<ServerHttp2Session> {
@@ -240,19 +251,9 @@ export class HboneServer {
     { address, localIp }: PeerAddresses,
     why: Pick<ConnectionFailure, "reason" | "message" | "limit">,
   ): void {
-    this.#context.tracker.refused(
-      {
-        reporter: "destination",
-        sourceAddress: address,
-        source: undefined,
-        sourceIdentity: undefined,
-        destinationAddress: localIp && { ip: localIp, port: HBONE_PORT },
-        hboneAddress: undefined,
-        destination: this.#context.state.findWorkloadByUid(this.#context.pod.workloadUid),
-        destinationIdentity: undefined,
-        service: undefined,
-        security: "unknown",
-      },
+    const { state, pod, tracker } = this.#context;
+    tracker.refused(
+      strangerMeta(address, localIp, state.findWorkloadByUid(pod.workloadUid)),
       performance.now(),
       { ...failure(why.reason, why.message), ...(why.limit && { limit: why.limit }) },
     );

@@ -53,6 +53,8 @@ export class HboneTunnel {
   /** `performance.now()` when it was opened. */
   readonly openedAt = performance.now();
   idleSince = Date.now();
+  /** When its last stream was over and it was closed; its peer may not have done so. */
+  closedAt: number | undefined;
   /** No further streams: going away, rotated or evicted. */
   retired = false;
   readonly session: ClientHttp2Session;
@@ -127,6 +129,7 @@ export class HboneTunnel {
   /** GOAWAY and close when the last stream is gone. */
   close(): void {
     this.retired = true;
+    this.closedAt ??= Date.now();
     if (!this.session.destroyed) this.session.close();
   }
 

@@ -1,4 +1,4 @@
-/** What the destination reports of a connection whose source has proven its identity. */
+/** What the destination reports of connections that come by HBONE. */
 import type { Identity } from "#common/model/identity.ts";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
@@ -40,5 +40,25 @@ export function identifiedMeta(
     destinationIdentity: workload && workloadIdentity(workload),
     service,
     security: "mutual_tls",
+  };
+}
+
+/** What the destination reports of a connection that never proved who it was. */
+export function strangerMeta(
+  address: SocketAddress | undefined,
+  localIp: IpAddress | undefined,
+  destination: Workload | undefined,
+): ConnectionMeta {
+  return {
+    reporter: "destination",
+    sourceAddress: address,
+    source: undefined,
+    sourceIdentity: undefined,
+    destinationAddress: localIp && { ip: localIp, port: HBONE_PORT },
+    hboneAddress: undefined,
+    destination,
+    destinationIdentity: undefined,
+    service: undefined,
+    security: "unknown",
   };
 }
