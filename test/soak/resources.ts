@@ -29,6 +29,9 @@ export interface Growth {
 }
 
 const SAMPLE_MS = 1_000;
+/** A young process grows until its code and its caches are warm; in a short soak less is left out. */
+const WARM_UP_SECONDS = 60;
+const WARM_UP_SHARE = 0.2;
 
 /** Takes a sample of each program every second, from its making on. */
 export class ResourceWatch {
@@ -77,12 +80,14 @@ async function sample(cluster: TestCluster, seconds: number): Promise<Sample[]> 
   return samples;
 }
 
-/** Growth of each program from `fromSeconds` on, of the process that ran last. */
+/** Growth of each program from `fromSeconds` and a warm-up on, of the process that ran last. */
 export function growthOf(samples: readonly Sample[], fromSeconds: number): readonly Growth[] {
+  const length = (samples.at(-1)?.seconds ?? fromSeconds) - fromSeconds;
+  const warmAt = fromSeconds + Math.min(WARM_UP_SECONDS, length * WARM_UP_SHARE);
   const programs = [...new Set(samples.map(({ program }) => program))].sort();
   return programs.map((program) => {
     const pid = samples.findLast((one) => one.program === program)?.pid;
-    const own = samples.filter((one) => one.pid === pid && one.seconds >= fromSeconds);
+    const own = samples.filter((one) => one.pid === pid && one.seconds >= warmAt);
     const last = own.at(-1);
     return {
       program,
