@@ -29,7 +29,9 @@ export interface Growth {
 }
 
 const SAMPLE_MS = 1_000;
-/** A young process grows until its code and its caches are warm; in a short soak less is left out. */
+/**
+ * A young process grows until its code and its caches are warm; in a short soak less is left out.
+ */
 const WARM_UP_SECONDS = 60;
 const WARM_UP_SHARE = 0.2;
 
