@@ -120,7 +120,9 @@ describe("when a server's address goes to", () => {
       const record = await waitForRecord(cluster, "node1", { "src.addr": source ?? "" });
       assert.equal(record["dst.workload"], "second");
       assert.equal(record["dst.identity"], meshed ? `${SPIFFE}/ns/shop/sa/second` : undefined);
-      assert.equal(await tunnels(), meshed ? 1 : 0);
+      await cluster.until("no tunnel to the old one is left", async () => {
+        return (await tunnels()) === (meshed ? 1 : 0);
+      });
       const after = answers.length - answers.indexOf("second");
       const failed = answers.slice(-after).filter((answer) => answer !== "second");
       assert.deepEqual(failed, []);
