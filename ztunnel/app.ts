@@ -141,7 +141,8 @@ export class Ztunnel {
   }
 
   #createPodSource(workers: DataWorkers): PodSource {
-    const sink = this.#synced.gate(withDns(workersSink(workers, this.#enrolment), this.#dns));
+    const served = withDns(workersSink(workers, this.#enrolment), this.#dns);
+    const sink = this.#synced.gate(served, this.#stopping.signal);
     return createPodSource(this.#config, {
       sink: this.#mesh?.following(sink) ?? sink,
       workers: workers.count,

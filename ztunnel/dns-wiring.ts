@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Registry } from "prom-client";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
+import { MeshError } from "#common/runtime/errors.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
@@ -37,11 +38,19 @@ export class Synced {
   /**
    * `sink`, from then on. A ztunnel that took a pod's connections before it has been told of the
    * mesh would not know where they go nor who may call: they wait in the listeners' queues instead.
+   * A pod that still waits when `stopping` aborts is refused: a drain must not wait for istiod.
    */
-  gate(sink: ListenerSink): ListenerSink {
+  gate(sink: ListenerSink, stopping: AbortSignal): ListenerSink {
+    const stopped = new Promise<void>((resolve) => {
+      stopping.addEventListener("abort", () => resolve(), { once: true });
+    });
     return {
       add: async (pod, netns, listeners) => {
-        await this.promise;
+        await Promise.race([this.promise, stopped]);
+        if (!this.isDone) {
+          const message = `pod ${pod.namespace}/${pod.name} waited for istiod when ztunnel stopped`;
+          throw new MeshError("STOPPING", message);
+        }
         await sink.add(pod, netns, listeners);
       },
       remove: (podUid) => sink.remove(podUid),
