@@ -1,5 +1,7 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
+import { ProxyState, type StateUpdate } from "#common/mesh-state/proxy-state.ts";
+import { splitUpdate } from "#common/mesh-state/state-update.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
@@ -28,8 +30,6 @@ import { MeshSubscription } from "./mesh-subscription.ts";
 import { createPodSource, type PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import { notifyWhenReady } from "./readiness-notice.ts";
-import { ProxyState, type StateUpdate } from "./state/proxy-state.ts";
-import { splitUpdate } from "./state/state-update.ts";
 import type { TelemetrySink } from "./telemetry-sink.ts";
 import { createTelemetry, type Output, watchMemory } from "./telemetry-wiring.ts";
 import { watchTrust } from "./trust-wiring.ts";

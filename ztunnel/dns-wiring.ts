@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Registry } from "prom-client";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
@@ -9,7 +10,6 @@ import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
 import { DnsProxy } from "./dns/dns-proxy.ts";
 import { NodeQueries } from "./dns/in-flight.ts";
-import type { ProxyState } from "./state/proxy-state.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 
 export interface DnsWiringDeps {

@@ -157,17 +157,6 @@ export const RECORD_DELAY_MS = 100;
 // --- state
 // -----------------------------------------------------------------------------------------
 
-/**
- * Compiled sets of policies per worker; at the bound all are dropped and made again when needed.
- */
-export const COMPILED_POLICY_SETS = 4_096;
-
-/**
- * Endpoint lists kept ready per service, one per port and place of its clients; then all are
- * dropped.
- */
-export const ENDPOINT_LISTS_PER_SERVICE = 64;
-
 /** Entries of one state update posted to a worker: about a millisecond of its event loop. */
 export const STATE_UPDATE_PIECE = 512;
 

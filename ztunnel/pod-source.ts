@@ -3,6 +3,7 @@
  * agent (INPOD_UDS), which captures them and hands over their namespaces.
  */
 import type { Registry } from "prom-client";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
@@ -11,7 +12,6 @@ import { createCapture } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { liveCounter, liveGauge } from "./live-metrics.ts";
 import { workloadUidOf } from "./local-xds/load-local-xds.ts";
-import type { ProxyState } from "./state/proxy-state.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 import { type ZdsPodCounters, ZdsPods } from "./zds/zds-pods.ts";

@@ -1,11 +1,11 @@
 /** What becomes of a push of policies: the good, those understood in part, and those not at all. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { pod, policy } from "#common/mesh-state/test-records.ts";
 import type { Authorization } from "#common/model/authorization.ts";
 import { encodeAuthorization } from "#common/xds/encode-authorization.ts";
 import { AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
-import { ProxyState } from "./state/proxy-state.ts";
-import { pod, policy } from "./state/test-records.ts";
 import { meshHandlers } from "./state-feed.ts";
 
 const SHOP = pod("db", ["10.0.0.1"]);

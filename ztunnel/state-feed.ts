@@ -1,4 +1,6 @@
 /** From xDS pushes to state updates: the three resource types that ztunnel subscribes to. */
+
+import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import {
   type DecodeAuthorizationOptions,
@@ -9,7 +11,6 @@ import { decodeAddress } from "#common/xds/decode-workload.ts";
 import type { NameSubscription } from "#common/xds/name-subscription.ts";
 import { ResourceHandler } from "#common/xds/resource-handler.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
-import type { StateUpdate } from "./state/proxy-state.ts";
 
 const NOTHING: StateUpdate = {
   addresses: [],

@@ -12,6 +12,7 @@ import { isTest } from "./tree.ts";
 const PURE_FOLDERS = [
   "common/model/",
   "common/authorization/",
+  "common/mesh-state/",
   "waypoint/route/",
   "istiod-lite/registry/",
   "istiod-lite/analyze/",

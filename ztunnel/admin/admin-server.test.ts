@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Registry } from "prom-client";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { serveAdmin, serveMetrics, serveReadiness } from "./admin-server.ts";
 import { writeConfigDump } from "./config-dump.ts";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { ip, pod, policy, ports, service, update } from "#common/mesh-state/test-records.ts";
 import { EMPTY_MATCH } from "#common/model/authorization.ts";
 import { parseCidr } from "#common/model/ip.ts";
 import { makeServerIdentity } from "#common/xds/delta-test-server.ts";
 import { assertIstioctlReads } from "#test/support/istioctl-dump.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { ip, pod, policy, ports, service, update } from "#ztunnel/state/test-records.ts";
 import { type ConfigDumpSource, writeConfigDump } from "./config-dump.ts";
 
 async function dump(source: Partial<ConfigDumpSource>): Promise<Record<string, unknown>> {

@@ -4,6 +4,7 @@
  * 10,000 workloads is never one string, and the event loop turns between pieces.
  */
 import { X509Certificate } from "node:crypto";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
 import {
   type Authorization,
@@ -14,7 +15,6 @@ import {
 import { type Cidr, formatCidr } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 
 /** One identity's certificate, as the certificate manager knows it. */
 export interface CertificateState {

@@ -1,6 +1,6 @@
 /** How many policies this proxy does not understand, for an alert: of our own. */
 import { Gauge, type Registry } from "prom-client";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 
 export function registerUnreadablePolicies(
   registry: Registry,

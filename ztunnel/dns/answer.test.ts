@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ip } from "../state/test-records.ts";
+import { ip } from "#common/mesh-state/test-records.ts";
 import { type NameAnswer, SERVFAIL, writeAnswer, writeError } from "./answer.ts";
 import { decode, makeQuery, opt, type QueryOptions, records } from "./dns-fixtures.ts";
 import { readAddressQuery } from "./message.ts";

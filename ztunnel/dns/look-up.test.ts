@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { pod, ports, service, update } from "#common/mesh-state/test-records.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { ProxyState } from "../state/proxy-state.ts";
-import { pod, ports, service, update } from "../state/test-records.ts";
 import { lookUp } from "./look-up.ts";
 
 const DOMAIN = "svc.cluster.local";

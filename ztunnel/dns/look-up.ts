@@ -2,9 +2,10 @@
  * What the mesh knows of a name, for one client: pure. Undefined means that it does not know the
  * name, or not all of it, and a real name server has to be asked. Source: ambient.md F55 to F59.
  */
+
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { type IpAddress, isIpv6Address } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { type Alias, aliasesOf, withoutSuffix } from "./aliases.ts";
 import type { NameAnswer } from "./answer.ts";
 import type { AddressQuery } from "./message.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ip } from "../state/test-records.ts";
+import { ip } from "#common/mesh-state/test-records.ts";
 import { writeAnswer, writeError } from "./answer.ts";
 import { isAnswerTo } from "./answer-match.ts";
 import { decode, makeQuery, records } from "./dns-fixtures.ts";

@@ -1,6 +1,7 @@
 /** What the DNS proxy of one pod works with. */
+
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import type { DnsMetrics } from "./dns-metrics.ts";
 import type { NodeQueries, PodQueries } from "./in-flight.ts";

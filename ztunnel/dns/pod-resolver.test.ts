@@ -4,7 +4,7 @@ import { type FileHandle, mkdtemp, open, readFile, rm, symlink, writeFile } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { ip } from "../state/test-records.ts";
+import { ip } from "#common/mesh-state/test-records.ts";
 import { RESOLV_CONF_MAX_AGE_MS } from "./limits.ts";
 import { PodResolver, serversFor } from "./pod-resolver.ts";
 import { parseResolvConf } from "./resolv-conf.ts";

@@ -3,8 +3,8 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { afterEach, describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { ip } from "#common/mesh-state/test-records.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
-import { ip } from "../state/test-records.ts";
 import { decode, makeAnswer, makeQuery, records } from "./dns-fixtures.ts";
 import { askByUdp, type UdpUpstreamDeps } from "./upstream-udp.ts";
 

@@ -5,11 +5,11 @@
  */
 import { readFile } from "node:fs/promises";
 import { parse, type ScalarTag, type Tags } from "yaml";
+import type { StateUpdate } from "#common/mesh-state/state-update.ts";
 import { serviceKey } from "#common/model/address.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import type { StateUpdate } from "../state/state-update.ts";
 import { FieldReader } from "./field-reader.ts";
 import { readPolicy } from "./read-policy.ts";
 import { type LocalService, readService } from "./read-service.ts";

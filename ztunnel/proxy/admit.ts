@@ -4,10 +4,10 @@
  */
 import { evaluate } from "#common/authorization/evaluate.ts";
 import { describeVerdict, type Unenforced, type Verdict } from "#common/authorization/verdict.ts";
+import type { WorkloadPolicies } from "#common/mesh-state/proxy-state.ts";
 import type { Connection } from "#common/model/connection.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { PolicyReport } from "#common/telemetry/connection-record.ts";
-import type { WorkloadPolicies } from "#ztunnel/state/proxy-state.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 

@@ -1,11 +1,11 @@
 /** Everything one data worker does, free of threads and messages: pods in, connections through. */
 import type { Http2Session } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ProxyState, type StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { type Identity, makeIdentity, type TrustDomains } from "#common/model/identity.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import { ProxyState, type StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { DEFAULT_TUNING, type Tuning } from "#ztunnel/tuning.ts";
 import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LIVE_BYTES_INTERVAL_MS } from "../limits.ts";

@@ -3,13 +3,13 @@
  * say.
  */
 import { Worker } from "node:worker_threads";
+import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { ConnectionBatch } from "#common/telemetry/connection-record.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import { WORKER_YOUNG_GENERATION_MB } from "../limits.ts";
 import type {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, mock, test } from "node:test";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { EMPTY_UPDATE } from "#ztunnel/state/state-update.ts";
-import { ip, pod, service } from "#ztunnel/state/test-records.ts";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { EMPTY_UPDATE } from "#common/mesh-state/state-update.ts";
+import { ip, pod, service } from "#common/mesh-state/test-records.ts";
 import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "./limits.ts";
 import { LookUps } from "./look-ups.ts";
 

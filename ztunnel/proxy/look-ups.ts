@@ -4,10 +4,11 @@
  * is an answer, which stays good while the control plane says nothing else, but is asked for again
  * after a while. Sources: istio/ztunnel src/state.rs, ambient.md 2.2 and 2.5.
  */
+
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
 import { type IpAddress, isLoopback, type SocketAddress } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "./limits.ts";
 import type { AddressAnswers } from "./worker-protocol.ts";

@@ -1,7 +1,8 @@
 /** What every connection of one captured pod works with. */
+
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { TrustDomains } from "#common/model/identity.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { Tuning } from "#ztunnel/tuning.ts";
 import type { Capacity } from "./capacity.ts";

@@ -3,9 +3,9 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { pod, policy, update } from "#common/mesh-state/test-records.ts";
 import type { Authorization } from "#common/model/authorization.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { pod, policy, update } from "#ztunnel/state/test-records.ts";
 import { REAUTHORIZE_SLICE, REAUTHORIZE_SLICE_MS } from "../limits.ts";
 import { Reauthorizer } from "./reauthorizer.ts";
 import { call, fromAccount, onPort, permitFor, Standing } from "./standing-fixtures.ts";

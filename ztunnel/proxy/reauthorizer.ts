@@ -4,8 +4,12 @@
  * their connections are judged in short slices between which the event loop turns, those first that
  * were judged longest ago. Changes in quick succession come to one pass under the newest.
  */
-import type { AppliedChange, ProxyState, WorkloadPolicies } from "#ztunnel/state/proxy-state.ts";
-import { policiesMayDiffer } from "#ztunnel/state/state-update.ts";
+import type {
+  AppliedChange,
+  ProxyState,
+  WorkloadPolicies,
+} from "#common/mesh-state/proxy-state.ts";
+import { policiesMayDiffer } from "#common/mesh-state/state-update.ts";
 import { REAUTHORIZE_SLICE, REAUTHORIZE_SLICE_MS } from "../limits.ts";
 import { type Permit, revoked } from "./admit.ts";
 import type { ConnectionFailure } from "./failure.ts";

@@ -1,12 +1,12 @@
 /** What the control plane says in words of a later version is not acted on in words of ours. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { EMPTY_UPDATE } from "#common/mesh-state/state-update.ts";
+import { ip, pod, ports, service } from "#common/mesh-state/test-records.ts";
 import type { MeshAddress } from "#common/model/mesh-address.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { EMPTY_UPDATE } from "#ztunnel/state/state-update.ts";
-import { ip, pod, ports, service } from "#ztunnel/state/test-records.ts";
 import { chooseRoute } from "./route.ts";
 import { StateWaiter } from "./state-waiter.ts";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { GatewayAddress } from "#common/model/address.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { MeshAddress } from "#common/model/mesh-address.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { chooseRoute, type HboneRoute, type Route, type UnresolvedRoute } from "./route.ts";
 
 const ip = (text: string): IpAddress => text as IpAddress;

@@ -2,6 +2,9 @@
  * Where an outbound connection goes: Istio ztunnel's decision, in its order (ambient.md 2.2). Pure:
  * state and randomness come in, a route or a refusal comes out.
  */
+
+import { selectEndpoint } from "#common/mesh-state/load-balancer.ts";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { GatewayAddress } from "#common/model/address.ts";
 import {
   formatSocketAddress,
@@ -12,8 +15,6 @@ import {
 import { HBONE_PORT, ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
-import { selectEndpoint } from "#ztunnel/state/load-balancer.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
 
 /** A tunnel to `address` on which `authority` is asked for. */

@@ -1,11 +1,11 @@
 /** Connections that stand by real permits, without sockets, for tests of what becomes of them. */
 import assert from "node:assert/strict";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { ip } from "#common/mesh-state/test-records.ts";
 import { EMPTY_MATCH, type Rule } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { ip } from "#ztunnel/state/test-records.ts";
 import { admit, type Permit } from "./admit.ts";
 import type { ConnectionFailure } from "./failure.ts";
 import type { Reauthorizer, StandingConnection } from "./reauthorizer.ts";

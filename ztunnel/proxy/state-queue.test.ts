@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
-import { policy, update } from "#ztunnel/state/test-records.ts";
+import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
+import { policy, update } from "#common/mesh-state/test-records.ts";
 import { STATE_SLICE_MS } from "../limits.ts";
 import { StateQueue } from "./state-queue.ts";
 

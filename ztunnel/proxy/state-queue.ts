@@ -3,7 +3,7 @@
  * but a message port hands over all that it holds in one turn of the event loop: here they take
  * turns with traffic again.
  */
-import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
+import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import { STATE_SLICE_MS } from "../limits.ts";
 
 export interface StateQueueDeps {

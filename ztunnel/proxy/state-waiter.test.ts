@@ -3,8 +3,8 @@
  */
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { pod, policy, update } from "#ztunnel/state/test-records.ts";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { pod, policy, update } from "#common/mesh-state/test-records.ts";
 import { POLICY_WAIT_MS, STATE_CHECKS_PER_SLICE, STATE_WAITERS } from "../limits.ts";
 import { admit } from "./admit.ts";
 import { call, onPort } from "./standing-fixtures.ts";

@@ -2,8 +2,9 @@
  * Bounded waits for state that is about to arrive: a pod's own record, the policies that it names.
  * Nothing is decided without them, and nothing waits for ever.
  */
+
+import type { ProxyState, WorkloadPolicies } from "#common/mesh-state/proxy-state.ts";
 import type { Workload } from "#common/model/workload.ts";
-import type { ProxyState, WorkloadPolicies } from "#ztunnel/state/proxy-state.ts";
 import {
   LOCAL_WORKLOAD_WAIT_MS,
   POLICY_WAIT_MS,

@@ -1,12 +1,13 @@
 /**
  * The messages between ztunnel's control thread and its data workers. All are structured-cloneable.
  */
+
+import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { Identity } from "#common/model/identity.ts";
 import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import type { StateUpdate } from "#ztunnel/state/proxy-state.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { DataPlaneOptions } from "./data-plane.ts";
 import type { PodListeners } from "./pod-proxy.ts";

@@ -7,15 +7,15 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import { evaluate } from "#common/authorization/evaluate.ts";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { splitUpdate } from "#common/mesh-state/state-update.ts";
+import { pod, policy, update } from "#common/mesh-state/test-records.ts";
 import type { Authorization } from "#common/model/authorization.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { admit } from "#ztunnel/proxy/admit.ts";
 import { Reauthorizer } from "#ztunnel/proxy/reauthorizer.ts";
 import { call, fromAccount, Standing } from "#ztunnel/proxy/standing-fixtures.ts";
 import { StateWaiter } from "#ztunnel/proxy/state-waiter.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { splitUpdate } from "#ztunnel/state/state-update.ts";
-import { pod, policy, update } from "#ztunnel/state/test-records.ts";
 
 const CONNECTIONS = 10_000;
 const WORKLOADS = 100;

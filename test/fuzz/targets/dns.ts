@@ -1,5 +1,7 @@
 /** DNS messages of pods and of name servers, and what is answered to them. */
 import assert from "node:assert/strict";
+import { ProxyState } from "#common/mesh-state/proxy-state.ts";
+import { service, update } from "#common/mesh-state/test-records.ts";
 import { writeAnswer, writeError } from "#ztunnel/dns/answer.ts";
 import { isAnswerTo } from "#ztunnel/dns/answer-match.ts";
 import { decode, makeAnswer, makeQuery, opt } from "#ztunnel/dns/dns-fixtures.ts";
@@ -13,8 +15,6 @@ import {
   readQuestion,
 } from "#ztunnel/dns/message.ts";
 import { parseResolvConf } from "#ztunnel/dns/resolv-conf.ts";
-import { ProxyState } from "#ztunnel/state/proxy-state.ts";
-import { service, update } from "#ztunnel/state/test-records.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 
 const DOMAIN = "svc.cluster.local";

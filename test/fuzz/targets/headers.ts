@@ -5,8 +5,8 @@ import { parseAuthority } from "#common/hbone/authority.ts";
 import { makeBaggage, parseBaggage } from "#common/hbone/baggage.ts";
 import { formatForwarded, forwardedHost } from "#common/hbone/forwarded.ts";
 import { makeTraceparent } from "#common/hbone/traceparent.ts";
+import { pod } from "#common/mesh-state/test-records.ts";
 import { formatSocketAddress, parseIp } from "#common/model/ip.ts";
-import { pod } from "#ztunnel/state/test-records.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 
 /** As node:http2 hands over header values: one byte, one character. */

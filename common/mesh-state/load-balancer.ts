@@ -6,7 +6,7 @@
 import type { IpAddress } from "#common/model/ip.ts";
 import type { LoadBalancing, RoutingScope, Service, ServicePort } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { ENDPOINT_LISTS_PER_SERVICE } from "../limits.ts";
+import { ENDPOINT_LISTS_PER_SERVICE } from "./limits.ts";
 import type { EndpointSet, ProxyState } from "./proxy-state.ts";
 
 export interface SelectOptions {

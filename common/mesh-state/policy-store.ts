@@ -5,7 +5,7 @@
 import { CompiledPolicies, PolicySet } from "#common/authorization/evaluate.ts";
 import { type Authorization, type PolicyScope, policyKey } from "#common/model/authorization.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { COMPILED_POLICY_SETS } from "../limits.ts";
+import { COMPILED_POLICY_SETS } from "./limits.ts";
 import { NamedPolicies } from "./named-policies.ts";
 
 export interface WorkloadPolicies {
