@@ -55,14 +55,8 @@ export const DRAIN_CUT_MS = 1_000;
 /** TLS handshakes under way per pod and worker; beyond it the oldest of them is closed. */
 export const PENDING_HANDSHAKES_PER_POD = 512;
 
-/** A peer that has not finished its TLS handshake by then is closed. */
-export const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
-
 /** TCP connect, to an application or a tunnel peer. Source: Istio's default of 10 s. */
 export const CONNECT_TIMEOUT_MS = 10_000;
-
-/** From CONNECT to its answer: the peer's own connect timeout and a margin. */
-export const CONNECT_RESPONSE_TIMEOUT_MS = 12_000;
 
 /** How long a new connection waits for its pod's own record. Source: ztunnel waits 5 s. */
 export const LOCAL_WORKLOAD_WAIT_MS = 5_000;
@@ -88,45 +82,8 @@ export const STATE_CHECKS_PER_SLICE = 64;
 export const REAUTHORIZE_SLICE = 128;
 export const REAUTHORIZE_SLICE_MS = 2;
 
-/** How long a new connection waits for its identity's first certificate. */
-export const CERTIFICATE_WAIT_MS = 5_000;
-
 /** Endpoints tried for one connection before it is refused (the first one twice: see outbound). */
 export const ENDPOINT_ATTEMPTS = 3;
-
-/**
- * Streams on one pooled tunnel; the next connection opens another. Source:
- * POOL_MAX_STREAMS_PER_CONNECTION.
- */
-export const STREAMS_PER_TUNNEL = 100;
-
-/**
- * A tunnel that was closed without its peer closing it too is cut after this: a peer whose pod is
- * gone never does, and TCP would wait for a quarter of an hour.
- */
-export const TUNNEL_CLOSE_MS = 5_000;
-
-/**
- * A pooled tunnel without streams is closed after this. Source: POOL_UNUSED_RELEASE_TIMEOUT, 5 min.
- */
-export const TUNNEL_IDLE_MS = 300_000;
-
-/**
- * Connections waiting for one tunnel to come up; beyond it they are refused with `limit-reached`.
- */
-export const PENDING_STREAMS_PER_TUNNEL = 4_096;
-
-/**
- * How often tunnels are pinged, and after how long without an answer one is dropped. Source:
- * ztunnel.
- */
-export const PING_INTERVAL_MS = 10_000;
-export const PING_TIMEOUT_MS = 20_000;
-
-/**
- * Memory one HTTP/2 session may take, in MB: room for 16 MiB windows both ways and queued frames.
- */
-export const SESSION_MEMORY_MB = 128;
 
 /**
  * Streams a mesh peer may reset at once, and per second after: clients that abort often are normal.

@@ -2,27 +2,18 @@
  * What people may change about connections and tunnels, by the names and with the defaults of
  * Istio's ztunnel.
  */
-import { HBONE_SIZES, type HboneSizes } from "#common/hbone/settings.ts";
+import { HBONE_SIZES } from "#common/hbone/settings.ts";
+import { STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "#common/transport/limits.ts";
+import { DEFAULT_TUNNEL_SETTINGS, type TunnelSettings } from "#common/transport/tunnel-settings.ts";
 import { boolean, durationMs, type Environment, integer } from "./environment.ts";
-import { STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "./limits.ts";
 import { DEFAULT_KEEPALIVE, type Keepalive } from "./sys/syscalls.ts";
 
-export interface Tuning {
+export interface Tuning extends TunnelSettings {
   /** TCP keepalive of every socket in a pod. */
   readonly keepalive: Keepalive;
-  /** Streams on one pooled tunnel; the next connection opens another. */
-  readonly streamsPerTunnel: number;
-  /** A pooled tunnel without streams is closed after this. */
-  readonly tunnelIdleMs: number;
-  readonly http2: HboneSizes;
 }
 
-export const DEFAULT_TUNING: Tuning = {
-  keepalive: DEFAULT_KEEPALIVE,
-  streamsPerTunnel: STREAMS_PER_TUNNEL,
-  tunnelIdleMs: TUNNEL_IDLE_MS,
-  http2: HBONE_SIZES,
-};
+export const DEFAULT_TUNING: Tuning = { ...DEFAULT_TUNNEL_SETTINGS, keepalive: DEFAULT_KEEPALIVE };
 
 const HOUR_MS = 3_600_000;
 /** Linux tcp.h: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL and MAX_TCP_KEEPCNT. */

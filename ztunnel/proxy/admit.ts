@@ -8,7 +8,7 @@ import type { WorkloadPolicies } from "#common/mesh-state/proxy-state.ts";
 import type { Connection } from "#common/model/connection.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { PolicyReport } from "#common/telemetry/connection-record.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 
 declare const admitted: unique symbol;

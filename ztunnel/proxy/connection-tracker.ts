@@ -7,13 +7,13 @@ import type { SocketAddress } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { ConnectionSecurity, LimitName } from "#common/telemetry/connection-record.ts";
+import type { End } from "#common/transport/end.ts";
+import { type ConnectionFailure, failure, limitReached } from "#common/transport/failure.ts";
+import { PEER_REVOKED } from "#common/transport/peer-watch.ts";
+import { type Relay, type RelayOutcome, relay } from "#common/transport/relay.ts";
+import { STREAM_SHED } from "#common/transport/stalled-streams.ts";
 import type { Permit } from "./admit.ts";
-import type { End } from "./end.ts";
-import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
-import { PEER_REVOKED } from "./peer-watch.ts";
 import type { Reauthorizer, StandingConnection } from "./reauthorizer.ts";
-import { type Relay, type RelayOutcome, relay } from "./relay.ts";
-import { STREAM_SHED } from "./stalled-streams.ts";
 
 /** Everything known of a connection when its fate was decided. */
 export interface ConnectionMeta {

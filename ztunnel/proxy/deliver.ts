@@ -3,8 +3,8 @@
  * called.
  */
 import type { IpAddress, SocketAddress } from "#common/model/ip.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import type { Permit } from "./admit.ts";
-import type { ConnectionFailure } from "./failure.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
 

@@ -5,9 +5,14 @@
 import type net from "node:net";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import {
+  CLIENT_LEFT,
+  type ConnectionFailure,
+  failure,
+  limitReached,
+} from "#common/transport/failure.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { CONNECT_TIMEOUT_MS } from "../limits.ts";
-import { CLIENT_LEFT, type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import { adoptDescriptor } from "./node-internals.ts";
 import { type TcpContext, TcpEnd } from "./tcp-end.ts";
 

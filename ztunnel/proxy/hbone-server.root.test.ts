@@ -4,6 +4,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { makeIdentity } from "#common/model/identity.ts";
+import { TLS_HANDSHAKE_TIMEOUT_MS } from "#common/transport/limits.ts";
 import {
   connectHbone,
   connectTls,
@@ -12,7 +13,6 @@ import {
   issueLeaf,
   type LeafOptions,
 } from "#test/support/hbone-peer.ts";
-import { TLS_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import { InboundFixture, POD_IP } from "./inbound-fixture.ts";
 
 let fixture: InboundFixture;

@@ -10,15 +10,14 @@ import { type IpAddress, parseIp, type SocketAddress } from "#common/model/ip.ts
 import { HBONE_ALPN, mtlsServerOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure, verifyClientPeer } from "#common/tls/verify-peer.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import { type ConnectionFailure, failure, limitReached } from "#common/transport/failure.ts";
+import { CERTIFICATE_WAIT_MS, SESSION_MEMORY_MB } from "#common/transport/limits.ts";
 import {
-  CERTIFICATE_WAIT_MS,
   PENDING_HANDSHAKES_PER_POD,
   REJECTED_STREAMS_PER_SESSION,
-  SESSION_MEMORY_MB,
   STREAM_RESET_BURST,
   STREAM_RESET_RATE_PER_S,
 } from "../limits.ts";
-import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { InboundHbone, TunnelPeer } from "./inbound-hbone.ts";
 import { strangerMeta } from "./inbound-meta.ts";
 import { rawSocketOf } from "./node-internals.ts";

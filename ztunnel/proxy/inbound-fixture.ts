@@ -11,12 +11,12 @@ import type { Workload } from "#common/model/workload.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import type { ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
 import { DataPlane, type DataPlaneOptions } from "./data-plane.ts";
-import type { ConnectionFailure } from "./failure.ts";
 
 /** Each process has its own, so that test files that run at once never share a port. */
 export const POD_IP = `127.100.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}` as IpAddress;

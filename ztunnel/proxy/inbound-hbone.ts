@@ -11,10 +11,15 @@ import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
+import {
+  CLIENT_LEFT,
+  type ConnectionFailure,
+  failure,
+  limitReached,
+} from "#common/transport/failure.ts";
+import { HboneEnd } from "#common/transport/hbone-end.ts";
 import { admit, type Permit } from "./admit.ts";
 import { deliver } from "./deliver.ts";
-import { CLIENT_LEFT, type ConnectionFailure, failure, limitReached } from "./failure.ts";
-import { HboneEnd } from "./hbone-end.ts";
 import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
 import { addressName } from "./look-ups.ts";
 import type { PodContext } from "./pod-context.ts";

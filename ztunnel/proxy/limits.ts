@@ -8,15 +8,6 @@ export const CONNECTIONS_PER_WORKER = 16_000;
 export const CONNECTIONS_PER_POD = 12_000;
 
 /**
- * Bytes that wait in HBONE streams that nobody reads, of one tunnel and of one worker: beyond it
- * the streams that hold most are reset (ENHANCE_YOUR_CALM). Sixteen whole windows, and four such
- * tunnels. They are counted this often; meanwhile a peer may send what the network carries.
- */
-export const STALLED_BYTES_PER_TUNNEL = 64 * 1024 * 1024;
-export const STALLED_BYTES_PER_WORKER = 256 * 1024 * 1024;
-export const STALLED_CHECK_MS = 50;
-
-/**
  * How long a new connection waits for the control plane to say who is at an address
  * (XDS_ON_DEMAND), and connections of one worker that wait for that. At either bound the connection
  * is refused: an address that nobody has spoken for is not sent to in the clear.

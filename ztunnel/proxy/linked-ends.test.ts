@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { End, EndEvents } from "./end.ts";
+import type { End, EndEvents } from "#common/transport/end.ts";
 import { linkedEnds } from "./linked-ends.ts";
 
 /** A reader that notes what it hears, and takes as much as it is told to. */

@@ -2,7 +2,7 @@
  * Two ends with nothing in between: what is written to one is delivered by the other, in the same
  * turn and without a copy. It joins the two relays of a connection whose pods share a ztunnel.
  */
-import type { End, EndEvents } from "./end.ts";
+import type { End, EndEvents } from "#common/transport/end.ts";
 
 interface Piece {
   readonly chunk: Uint8Array;

@@ -9,7 +9,7 @@ import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
 import { type IpAddress, isLoopback, type SocketAddress } from "#common/model/ip.ts";
 import type { Workload } from "#common/model/workload.ts";
-import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
+import { type ConnectionFailure, failure, limitReached } from "#common/transport/failure.ts";
 import { LOOK_UP_ABSENT_MS, LOOK_UP_WAIT_MS, LOOK_UPS_WAITING } from "./limits.ts";
 import type { AddressAnswers } from "./worker-protocol.ts";
 

@@ -8,12 +8,12 @@ import { makeTraceparent } from "#common/hbone/traceparent.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import type { ConnectionSecurity } from "#common/telemetry/connection-record.ts";
+import type { End } from "#common/transport/end.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
+import type { HbonePool } from "#common/transport/hbone-pool.ts";
+import type { TunnelTarget } from "#common/transport/hbone-tunnel.ts";
 import { ENDPOINT_ATTEMPTS, TUNNEL_ATTEMPTS } from "../limits.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
-import type { End } from "./end.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
-import type { HbonePool } from "./hbone-pool.ts";
-import type { TunnelTarget } from "./hbone-tunnel.ts";
 import type { PodContext } from "./pod-context.ts";
 import {
   chooseRoute,

@@ -3,18 +3,18 @@
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { TrustDomains } from "#common/model/identity.ts";
+import type { CertificateStore } from "#common/transport/certificate-store.ts";
+import type { FlushBatcher } from "#common/transport/flush-batcher.ts";
+import type { PeerWatch } from "#common/transport/peer-watch.ts";
+import type { StalledStreams } from "#common/transport/stalled-streams.ts";
 import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { Tuning } from "#ztunnel/tuning.ts";
 import type { Capacity } from "./capacity.ts";
-import type { CertificateStore } from "./certificate-store.ts";
 import type { ConnectionTracker } from "./connection-tracker.ts";
 import type { Dialer } from "./dial.ts";
-import type { FlushBatcher } from "./flush-batcher.ts";
 import type { HostResolver } from "./host-resolver.ts";
 import type { LookUps } from "./look-ups.ts";
-import type { PeerWatch } from "./peer-watch.ts";
 import type { LocalPods } from "./same-node.ts";
-import type { StalledStreams } from "./stalled-streams.ts";
 import type { StateWaiter } from "./state-waiter.ts";
 import type { TcpContext } from "./tcp-end.ts";
 

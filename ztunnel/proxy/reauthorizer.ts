@@ -10,9 +10,9 @@ import type {
   WorkloadPolicies,
 } from "#common/mesh-state/proxy-state.ts";
 import { policiesMayDiffer } from "#common/mesh-state/state-update.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { REAUTHORIZE_SLICE, REAUTHORIZE_SLICE_MS } from "../limits.ts";
 import { type Permit, revoked } from "./admit.ts";
-import type { ConnectionFailure } from "./failure.ts";
 
 /** A connection that stands because of a permit. */
 export interface StandingConnection {

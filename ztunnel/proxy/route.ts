@@ -15,7 +15,7 @@ import {
 import { HBONE_PORT, ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 
 /** A tunnel to `address` on which `authority` is asked for. */
 export interface HboneRoute {

@@ -6,8 +6,8 @@ import { EMPTY_MATCH, type Rule } from "#common/model/authorization.ts";
 import type { Connection } from "#common/model/connection.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import type { Workload } from "#common/model/workload.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { admit, type Permit } from "./admit.ts";
-import type { ConnectionFailure } from "./failure.ts";
 import type { Reauthorizer, StandingConnection } from "./reauthorizer.ts";
 import { StateWaiter } from "./state-waiter.ts";
 

@@ -5,13 +5,13 @@
 
 import type { ProxyState, WorkloadPolicies } from "#common/mesh-state/proxy-state.ts";
 import type { Workload } from "#common/model/workload.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import {
   LOCAL_WORKLOAD_WAIT_MS,
   POLICY_WAIT_MS,
   STATE_CHECKS_PER_SLICE,
   STATE_WAITERS,
 } from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
 
 /** Without a promise where nothing has to be waited for: most connections never wait. */
 export type Awaitable<Value> = Value | Promise<Value>;

@@ -1,8 +1,9 @@
 /** A TCP connection as one end of a relay. */
+
+import type { End, EndEvents } from "#common/transport/end.ts";
+import type { FlushBatcher } from "#common/transport/flush-batcher.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { TCP_WRITE_QUEUE_BYTES } from "../limits.ts";
-import type { End, EndEvents } from "./end.ts";
-import type { FlushBatcher } from "./flush-batcher.ts";
 import type { TcpHandle } from "./node-internals.ts";
 import type { RawTcp, RawTcpFactory, RawTcpOwner } from "./raw-tcp.ts";
 import { ReadBuffers, type SlabPool } from "./read-buffers.ts";

@@ -13,9 +13,9 @@ import type {
   RecordFailure,
 } from "#common/telemetry/connection-record.ts";
 import { LabelInterner } from "#common/telemetry/label-table.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { RECORD_BATCH, RECORD_DELAY_MS } from "../limits.ts";
 import type { ByteCounts, ConnectionMeta, ConnectionReporter } from "./connection-tracker.ts";
-import type { ConnectionFailure } from "./failure.ts";
 
 const NO_BYTES: ByteCounts = { fromClient: 0, fromServer: 0 };
 

@@ -1,6 +1,10 @@
 /** Opens an HBONE tunnel from inside a pod: certificate, TCP, TLS, HTTP/2. */
-import { type ConnectionFailure, failure } from "./failure.ts";
-import { HboneTunnel, secureTunnelSocket, type TunnelTarget } from "./hbone-tunnel.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
+import {
+  HboneTunnel,
+  secureTunnelSocket,
+  type TunnelTarget,
+} from "#common/transport/hbone-tunnel.ts";
 import type { PodContext } from "./pod-context.ts";
 
 export async function openTunnel(

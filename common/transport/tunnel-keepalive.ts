@@ -4,7 +4,7 @@
  * arrived are read before anything is dropped).
  */
 import type { Http2Session } from "node:http2";
-import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "../limits.ts";
+import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "./limits.ts";
 
 export class TunnelKeepalive {
   readonly #sessions: () => Iterable<Http2Session>;

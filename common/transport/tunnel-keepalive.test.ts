@@ -6,7 +6,7 @@ import net, { type AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { frame, TYPE } from "#test/support/h2-frames.ts";
-import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "../limits.ts";
+import { PING_INTERVAL_MS, PING_TIMEOUT_MS } from "./limits.ts";
 import { TunnelKeepalive } from "./tunnel-keepalive.ts";
 
 const servers: net.Server[] = [];

@@ -9,14 +9,14 @@ import type { Identity, TrustDomains } from "#common/model/identity.ts";
 import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { mtlsClientOptions } from "#common/tls/mtls-options.ts";
 import { describeHandshakeFailure } from "#common/tls/verify-peer.ts";
-import type { Tuning } from "#ztunnel/tuning.ts";
+import { type ConnectionFailure, failure } from "./failure.ts";
+import { HboneEnd, type HboneEndContext } from "./hbone-end.ts";
 import {
   CONNECT_RESPONSE_TIMEOUT_MS,
   SESSION_MEMORY_MB,
   TLS_HANDSHAKE_TIMEOUT_MS,
-} from "../limits.ts";
-import { type ConnectionFailure, failure } from "./failure.ts";
-import { HboneEnd, type HboneEndContext } from "./hbone-end.ts";
+} from "./limits.ts";
+import type { TunnelSettings } from "./tunnel-settings.ts";
 
 /**
  * Everything by which tunnels are told apart: two connections share one only if all of it is equal.
@@ -44,7 +44,7 @@ export interface SecuredSocket {
 
 /** What a tunnel has from its worker. */
 export interface TunnelContext extends HboneEndContext {
-  readonly tuning: Tuning;
+  readonly tuning: TunnelSettings;
 }
 
 export class HboneTunnel {

@@ -3,9 +3,10 @@
  * use them; within the pod they are told apart by the whole `TunnelTarget`, workload UID included:
  * an address that now belongs to another pod never inherits a tunnel.
  */
-import { PENDING_STREAMS_PER_TUNNEL, TUNNEL_CLOSE_MS } from "../limits.ts";
+
 import { type ConnectionFailure, failure, limitReached } from "./failure.ts";
 import type { HboneTunnel, OpenStream, TunnelTarget } from "./hbone-tunnel.ts";
+import { PENDING_STREAMS_PER_TUNNEL, TUNNEL_CLOSE_MS } from "./limits.ts";
 
 interface Entry {
   readonly tunnels: Set<HboneTunnel>;

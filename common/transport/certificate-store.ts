@@ -3,8 +3,8 @@ import type { SecureContext } from "node:tls";
 import type { Identity } from "#common/model/identity.ts";
 import { createWorkloadSecureContext } from "#common/tls/mtls-options.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import { CERTIFICATE_WAIT_MS } from "../limits.ts";
 import { type ConnectionFailure, failure } from "./failure.ts";
+import { CERTIFICATE_WAIT_MS } from "./limits.ts";
 
 export interface StoredCertificate {
   readonly certificate: WorkloadCertificate;

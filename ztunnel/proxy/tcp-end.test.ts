@@ -3,14 +3,13 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
+import { FlushBatcher } from "#common/transport/flush-batcher.ts";
+import { type RelayOutcome, relay } from "#common/transport/relay.ts";
+import { TCP_WRITE_QUEUE_BYTES } from "#ztunnel/limits.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
-import { TCP_WRITE_QUEUE_BYTES } from "../limits.ts";
-import type { End, EndEvents } from "./end.ts";
-import { FlushBatcher } from "./flush-batcher.ts";
 import { acceptHandles } from "./node-internals.ts";
 import { bestRawTcp, type RawTcpFactory, socketTcp } from "./raw-tcp.ts";
 import { SlabPool } from "./read-buffers.ts";
-import { type RelayOutcome, relay } from "./relay.ts";
 import { type TcpContext, TcpEnd } from "./tcp-end.ts";
 
 const syscalls = createLinuxSyscalls();
@@ -171,29 +170,4 @@ test("a descriptor that is not open is an error", () => {
   for (const rawTcp of [bestRawTcp(), socketTcp]) {
     assert.throws(() => TcpEnd.connecting(1_000_000, { ...context, rawTcp }));
   }
-});
-
-test("a relay is done once, though its ends close each other at once", () => {
-  class AbruptEnd implements End {
-    readonly bytesRead = 0;
-    events: EndEvents | undefined;
-    start(events: EndEvents): void {
-      this.events = events;
-    }
-    write = () => true;
-    shutdown = () => undefined;
-    resume = () => undefined;
-    probe = () => undefined;
-    reset(error = new Error("reset")): void {
-      const { events } = this;
-      this.events = undefined;
-      events?.onClosed(error);
-    }
-  }
-  const outcomes: RelayOutcome[] = [];
-  const [downstream, upstream] = [new AbruptEnd(), new AbruptEnd()];
-  relay(downstream, upstream, (outcome) => outcomes.push(outcome));
-  const error = new Error("gone");
-  upstream.reset(error);
-  assert.deepEqual(outcomes, [{ error, brokenBy: "upstream" }]);
 });
