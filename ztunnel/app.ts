@@ -1,5 +1,8 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
+import { CaClient } from "#common/identity/ca-client.ts";
+import { CertManager, SYSTEM_CLOCK } from "#common/identity/cert-manager.ts";
+import type { TrustFiles } from "#common/identity/trust-files.ts";
 import { ProxyState, type StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import { splitUpdate } from "#common/mesh-state/state-update.ts";
 import { describeError } from "#common/runtime/errors.ts";
@@ -20,9 +23,6 @@ import type { Endpoint, ZtunnelConfig } from "./config.ts";
 import type { DnsProxy } from "./dns/dns-proxy.ts";
 import { createDnsProxy, Synced, withDns, withDnsOf } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
-import { CaClient } from "./identity/ca-client.ts";
-import { CertManager, SYSTEM_CLOCK } from "./identity/cert-manager.ts";
-import type { TrustFiles } from "./identity/trust-files.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds } from "./local-xds/load-local-xds.ts";
 import type { MemoryWatch } from "./memory-watch.ts";

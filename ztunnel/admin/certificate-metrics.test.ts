@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
+import type { CertStatus } from "#common/identity/cert-manager.ts";
 import { TestAuthority } from "#common/tls/authority-fixture.ts";
-import type { CertStatus } from "../identity/cert-manager.ts";
 import { registerCertificateMetrics } from "./certificate-metrics.ts";
 
 const HOUR_MS = 3_600_000;

@@ -4,10 +4,10 @@
  * grow.
  */
 import { Gauge, type Registry } from "prom-client";
+import type { CertManager } from "#common/identity/cert-manager.ts";
+import type { CrlStatus } from "#common/identity/crl-file.ts";
 import { readPemCertificates } from "#common/tls/pem.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
-import type { CertManager } from "../identity/cert-manager.ts";
-import type { CrlStatus } from "../identity/crl-file.ts";
 
 export interface CertificateMetricsSources {
   readonly certificates: Pick<CertManager, "held" | "statuses">;

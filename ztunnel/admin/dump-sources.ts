@@ -1,6 +1,7 @@
 /** The live parts of `/config_dump`: certificates, and captured pods with their connections. */
+
+import type { CertManager } from "#common/identity/cert-manager.ts";
 import type { CapturedPod, CaptureState } from "#common/model/captured-pod.ts";
-import type { CertManager } from "../identity/cert-manager.ts";
 import type { ConnectionSummary } from "../proxy/worker-protocol.ts";
 import type { CertificateState, PodState } from "./config-dump.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { makeIdentity } from "#common/model/identity.ts";
-import { ROOT_CHANGE_DELAY_MS, ROOT_CHANGE_SPREAD_MS } from "../limits.ts";
 import { DAY_MS, settled, setUp, WEB } from "./cert-manager-fixture.ts";
+import { ROOT_CHANGE_DELAY_MS, ROOT_CHANGE_SPREAD_MS } from "./limits.ts";
 
 test("D4.25 a clock that steps back a day neither stops renewals nor starts a storm of them", async () => {
   const { manager, clock, fetches } = setUp();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { makeIdentity } from "#common/model/identity.ts";
-import { CERTIFICATE_FETCHES } from "../limits.ts";
 import { DAY_MS, settled, setUp, WEB } from "./cert-manager-fixture.ts";
+import { CERTIFICATE_FETCHES } from "./limits.ts";
 
 test("pods of one identity share one certificate", async () => {
   const { manager, fetches, delivered } = setUp();

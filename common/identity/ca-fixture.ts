@@ -1,4 +1,4 @@
-/** For tests: a certificate service on a real port, and ztunnel's client of it. */
+/** For tests: a certificate service on a real port, and our client of it. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,7 +72,7 @@ export async function startCa(serverCa: TestAuthority, answer: Answer, port = 0)
   return { url: `https://127.0.0.1:${bound}`, requests, stop };
 }
 
-/** A client as ztunnel makes it, with root and token files of its own. */
+/** A client as a proxy makes it, with root and token files of its own. */
 export function clientOf(url: string, rootsPem: string, timeoutMs = 5_000) {
   const dir = mkdtempSync(join(tmpdir(), "ca-client-"));
   cleanUps.push(() => rmSync(dir, { recursive: true }));

@@ -15,7 +15,7 @@ import {
   CERTIFICATE_FETCHES,
   ROOT_CHANGE_DELAY_MS,
   ROOT_CHANGE_SPREAD_MS,
-} from "../limits.ts";
+} from "./limits.ts";
 
 /** Time comes in, so that tests can turn the clock. */
 export interface Clock {

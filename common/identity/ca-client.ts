@@ -14,7 +14,7 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { certificatePem } from "#common/tls/write-certificate.ts";
 import { type CertificateResponse, createCertificate } from "#common/xds/citadel-rpc.ts";
 import type { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
-import { CERTIFICATE_CALL_TIMEOUT_MS } from "../limits.ts";
+import { CERTIFICATE_CALL_TIMEOUT_MS } from "./limits.ts";
 
 export interface CaClientOptions {
   /** Lifetime asked for; the CA may give less. */

@@ -7,7 +7,7 @@ import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { type RevocationList, readRevocationLists, SERIAL_BYTES } from "#common/tls/crl.ts";
 import { MAX_CRL_BYTES } from "#common/tls/limits.ts";
-import { CRL_OVERDUE_LOG_INTERVAL_MS, TRUST_FILES_CHECK_INTERVAL_MS } from "../limits.ts";
+import { CRL_OVERDUE_LOG_INTERVAL_MS, TRUST_FILES_CHECK_INTERVAL_MS } from "./limits.ts";
 
 export interface CrlFileDeps {
   readonly path: string;

@@ -7,9 +7,9 @@ import { readFile } from "node:fs/promises";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import { ownChainOf, Revocations } from "#common/tls/revocation.ts";
-import { ROOT_CHANGE_AGAIN_MS, TRUST_FILES_CHECK_INTERVAL_MS } from "../limits.ts";
 import type { CertManager } from "./cert-manager.ts";
 import { CrlFile, type CrlStatus } from "./crl-file.ts";
+import { ROOT_CHANGE_AGAIN_MS, TRUST_FILES_CHECK_INTERVAL_MS } from "./limits.ts";
 
 export interface TrustFilesDeps {
   /** PEM file of the roots that the CA's own server is verified against. */
