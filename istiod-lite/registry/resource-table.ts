@@ -4,7 +4,12 @@
  */
 import { hash } from "node:crypto";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import {
+  ADDRESS_TYPE,
+  AUTHORIZATION_TYPE,
+  CAPTURED_POD_TYPE,
+  WAYPOINT_TYPE,
+} from "#common/xds/type-urls.ts";
 import { holdsAddress } from "./address-block.ts";
 import { addToSet, deleteFromSet } from "./multi-map.ts";
 import type { AddressBlock, PublishedResource } from "./registry-update.ts";
@@ -44,6 +49,7 @@ export class ResourceTable implements ResourceView {
     [ADDRESS_TYPE]: new Map(),
     [AUTHORIZATION_TYPE]: new Map(),
     [CAPTURED_POD_TYPE]: new Map(),
+    [WAYPOINT_TYPE]: new Map(),
   };
   /** What `everything` has answered since the last change. */
   readonly #lists = new Map<TypeUrl, readonly PublishedResource[] | undefined>();

@@ -6,6 +6,7 @@ import {
   CAPTURED_POD_TYPE,
   TYPE_URLS,
   type TypeUrl,
+  WAYPOINT_TYPE,
 } from "#common/xds/type-urls.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
 
@@ -14,6 +15,7 @@ const SHORT_NAMES: Readonly<Record<TypeUrl, string>> = {
   [ADDRESS_TYPE]: "wds",
   [AUTHORIZATION_TYPE]: "wads",
   [CAPTURED_POD_TYPE]: "capture",
+  [WAYPOINT_TYPE]: "waypoint",
 };
 
 // From a change of one pod in a small mesh to a full push in a large one.
