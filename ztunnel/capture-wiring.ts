@@ -1,6 +1,7 @@
 /** Capture as its users assemble it: whose sockets they are, and who hears what becomes of it. */
 import type { Registry } from "prom-client";
 import type { PodReport } from "#common/model/captured-pod.ts";
+import { liveCounter, liveCounterBy, liveGauge } from "#common/telemetry/live-metrics.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CaptureManager } from "./capture/capture-manager.ts";
 import { HostProbes } from "./capture/host-probes.ts";
@@ -8,7 +9,6 @@ import type { ListenerSink } from "./capture/listener-sink.ts";
 import { SandboxDirectoryFinder } from "./capture/pod-netns.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { Enrolment } from "./enrolment.ts";
-import { liveCounter, liveCounterBy, liveGauge } from "./live-metrics.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 import { createNetlink } from "./sys/netlink.ts";

@@ -4,8 +4,11 @@
  * pods that our capture has prepared.
  */
 import { Registry } from "prom-client";
+import { registerBuildInfo, XdsClientMetrics } from "#common/admin/process-metrics.ts";
+import { serveMetrics, serveReadiness } from "#common/admin/status-servers.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
+import { liveGauge } from "#common/telemetry/live-metrics.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
@@ -13,14 +16,11 @@ import { DeltaClient } from "#common/xds/delta-client.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { ResourceHandler } from "#common/xds/resource-handler.ts";
 import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
-import { serveMetrics, serveReadiness } from "./admin/admin-server.ts";
-import { registerBuildInfo, XdsClientMetrics } from "./admin/process-metrics.ts";
 import type { CaptureManager } from "./capture/capture-manager.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { createCapture } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import { liveGauge } from "./live-metrics.ts";
 import { AckGate } from "./zds/ack-gate.ts";
 import { ZdsServer } from "./zds/zds-server.ts";
 

@@ -8,8 +8,6 @@ import { availableParallelism } from "node:os";
 import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
-import { MeshError } from "#common/runtime/errors.ts";
-import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
 import {
   boolean,
   choice,
@@ -22,7 +20,9 @@ import {
   port,
   required,
   tlsUrl,
-} from "./environment.ts";
+} from "#common/runtime/environment.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
 import { type ProxyConfig, readProxyConfig } from "./proxy-config.ts";
 import { readTuning, type Tuning } from "./tuning.ts";
 import { refuseDangerous, unsupportedVariables } from "./unsupported-variables.ts";

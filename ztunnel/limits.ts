@@ -34,9 +34,6 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
 /** Connections a listener in a pod holds until they are accepted; then the kernel drops SYNs. */
 export const LISTENER_BACKLOG = 1_024;
 
-/** How often a supervisor's descriptor is thought of while ztunnel is not ready. */
-export const READINESS_POLL_MS = 20;
-
 /**
  * Tunnels on which one CONNECT is tried, if those before were lost before they answered; then it is
  * another endpoint's turn.
@@ -193,14 +190,6 @@ export const WORKER_THREADS_MAX = 64;
  * short-lived.
  */
 export const WORKER_YOUNG_GENERATION_MB = 6;
-
-/**
- * Shares of the cgroup's memory limit: from the first on no new connection is taken and this
- * ztunnel is not ready, until use falls under the second; how often it is looked at.
- */
-export const MEMORY_SHORT_SHARE = 0.9;
-export const MEMORY_ENOUGH_SHARE = 0.85;
-export const MEMORY_CHECK_MS = 250;
 
 /**
  * Output that waits for whoever reads it; beyond it access log lines are left out, beyond twice as

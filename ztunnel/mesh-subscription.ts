@@ -7,10 +7,14 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { DeltaClient, type DeltaClientDeps } from "#common/xds/delta-client.ts";
 import type { DiscoveryNode } from "#common/xds/discovery-rpc.ts";
 import { NameSubscription } from "#common/xds/name-subscription.ts";
+import {
+  type CapturedPodsListener,
+  meshHandlers,
+  type StateListener,
+} from "#common/xds/state-feed.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
 import type { AddressAnswers } from "./proxy/worker-protocol.ts";
-import { type CapturedPodsListener, meshHandlers, type StateListener } from "./state-feed.ts";
 
 export interface MeshSubscriptionDeps
   extends Pick<DeltaClientDeps, "channel" | "logger" | "counters" | "onConnected"> {

@@ -3,8 +3,8 @@
  * variable. Source: istio/ztunnel src/config.rs.
  */
 import { parse } from "yaml";
+import type { Environment } from "#common/runtime/environment.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import type { Environment } from "./environment.ts";
 
 export interface ProxyConfig {
   /** `host:port` of istiod; XDS_ADDRESS wins. */

@@ -11,11 +11,11 @@ import type {
   RecordFailure,
 } from "#common/telemetry/connection-record.ts";
 import { LabelTable } from "#common/telemetry/label-table.ts";
+import type { LimitCounter } from "#common/telemetry/limit-counter.ts";
 import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import type { LevelControl } from "#common/telemetry/logger.ts";
 import { PolicyMetrics } from "#common/telemetry/policy-metrics.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
-import type { LimitCounter } from "./limit-counter.ts";
 
 export interface TelemetrySinkOptions {
   readonly logFormat: "text" | "json";

@@ -1,11 +1,11 @@
 /** What ztunnel says of itself and of its connections, put together; and its look at its memory. */
 import type { Registry } from "prom-client";
 import { BoundedOutput } from "#common/runtime/bounded-output.ts";
+import { MemoryWatch } from "#common/runtime/memory-watch.ts";
+import { LimitCounter } from "#common/telemetry/limit-counter.ts";
 import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import { LimitCounter } from "./limit-counter.ts";
 import { LOG_QUEUE_BYTES } from "./limits.ts";
-import { MemoryWatch } from "./memory-watch.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";
 

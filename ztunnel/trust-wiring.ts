@@ -3,10 +3,10 @@
  * metrics.
  */
 import type { Registry } from "prom-client";
+import { registerCertificateMetrics } from "#common/admin/certificate-metrics.ts";
 import type { CertManager } from "#common/identity/cert-manager.ts";
 import { TrustFiles } from "#common/identity/trust-files.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { registerCertificateMetrics } from "./admin/certificate-metrics.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 

@@ -3,9 +3,9 @@
  * Istio's ztunnel.
  */
 import { HBONE_SIZES } from "#common/hbone/settings.ts";
+import { boolean, durationMs, type Environment, integer } from "#common/runtime/environment.ts";
 import { STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "#common/transport/limits.ts";
 import { DEFAULT_TUNNEL_SETTINGS, type TunnelSettings } from "#common/transport/tunnel-settings.ts";
-import { boolean, durationMs, type Environment, integer } from "./environment.ts";
 import { DEFAULT_KEEPALIVE, type Keepalive } from "./sys/syscalls.ts";
 
 export interface Tuning extends TunnelSettings {

@@ -4,8 +4,9 @@
  * its effect (a stricter cipher policy that is not applied, say) is refused. Source of the names:
  * istio/ztunnel src/config.rs, src/tls/lib.rs.
  */
+
+import type { Environment } from "#common/runtime/environment.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import type { Environment } from "./environment.ts";
 
 interface Variable {
   readonly name: string;

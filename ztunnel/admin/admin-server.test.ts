@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Registry } from "prom-client";
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { serveAdmin, serveMetrics, serveReadiness } from "./admin-server.ts";
+import { serveAdmin } from "./admin-server.ts";
 import { writeConfigDump } from "./config-dump.ts";
 
 const closers: (() => Promise<void>)[] = [];
@@ -91,27 +90,4 @@ test("only POST ends the process", async () => {
   assert.equal((await fetch(url("/quitquitquit"), { method: "POST" })).status, 200);
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(quits(), 1);
-});
-
-test("readiness names what is pending", async () => {
-  const pending = ["state"];
-  const server = await serveReadiness(0, () => pending);
-  closers.push(server.close);
-  const ask = async () => {
-    const response = await fetch(`http://127.0.0.1:${server.port}/healthz/ready`);
-    return `${response.status} ${await response.text()}`;
-  };
-  assert.equal(await ask(), "500 not ready, pending: state\n");
-  pending.pop();
-  assert.equal(await ask(), "200 ready\n");
-});
-
-test("metrics are served at both paths, compressed where asked for", async () => {
-  const server = await serveMetrics(0, new Registry());
-  closers.push(server.close);
-  for (const path of ["/metrics", "/stats/prometheus"]) {
-    const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
-    assert.equal(response.status, 200);
-    assert.equal(response.headers.get("content-encoding"), "gzip");
-  }
 });

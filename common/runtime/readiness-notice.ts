@@ -1,11 +1,11 @@
 /**
- * Tells a supervisor that this ztunnel is ready, by a newline on a descriptor that it was given
- * (the notification-fd of s6): a supervisor that replaces one ztunnel by another on the same ports
+ * Tells a supervisor that this program is ready, by a newline on a descriptor that it was given
+ * (the notification-fd of s6): a supervisor that replaces one process by another on the same ports
  * cannot ask by HTTP which of the two is answering.
  */
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MeshError } from "#common/runtime/errors.ts";
+import { MeshError } from "./errors.ts";
 import { READINESS_POLL_MS } from "./limits.ts";
 
 /** Writes to `fd` and closes it once `pending` has nothing left; gives up when `signal` aborts. */
@@ -22,7 +22,7 @@ export async function notifyWhenReady(
     fs.writeSync(fd, "\n");
     fs.closeSync(fd);
   } catch (cause) {
-    const message = `nobody can be told on descriptor ${fd} that this ztunnel is ready`;
+    const message = `nobody can be told on descriptor ${fd} that this program is ready`;
     throw new MeshError("READINESS_FD", message, { cause });
   }
 }

@@ -4,9 +4,9 @@ import { test } from "node:test";
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { pod, policy } from "#common/mesh-state/test-records.ts";
 import type { Authorization } from "#common/model/authorization.ts";
-import { encodeAuthorization } from "#common/xds/encode-authorization.ts";
-import { AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
+import { encodeAuthorization } from "./encode-authorization.ts";
 import { meshHandlers } from "./state-feed.ts";
+import { AUTHORIZATION_TYPE } from "./type-urls.ts";
 
 const SHOP = pod("db", ["10.0.0.1"]);
 const OTHER = pod("far", ["10.0.0.2"], { namespace: "other" });

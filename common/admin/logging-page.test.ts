@@ -10,7 +10,7 @@ function page(initial = new LogLevels("info")) {
     const parameters = new URLSearchParams(search);
     const { status, body } = logging(
       { ...query, parameters },
-      { logger, initialLogLevels: initial },
+      { logger, initialLogLevels: initial, targets: ["access", "xds"] },
     );
     return `${status} ${body}`;
   };
@@ -47,7 +47,10 @@ test("reset goes back to the levels of the start, and on from there", () => {
 test("a wrong level changes nothing, whatever it comes with, and is not echoed raw", () => {
   const { post, logger } = page();
   const before = logger.levels;
-  assert.match(post("level=loud&reset"), /^400 Invalid level provided: loud\n[\s\S]*usage: POST/);
+  assert.match(
+    post("level=loud&reset"),
+    /^400 Invalid level provided: loud\n[\s\S]*usage: POST[\s\S]*targets: access, xds\n$/,
+  );
   assert.match(post("level=info,loud"), /^400/);
   assert.match(post("level=%1b[31m%0d%0aX: y"), /^400 Invalid level provided: \?\[31m\?\?X: y\n/);
   assert.ok(post(`level=${"x".repeat(10_000)}`).length < 1_200);

@@ -1,6 +1,6 @@
-/** ambient_limit_reached_total: what met a bound of ztunnel, by bound. */
+/** ambient_limit_reached_total: what met a bound of this proxy, by bound. */
 import { Counter, type Registry } from "prom-client";
-import type { LimitName } from "#common/telemetry/connection-record.ts";
+import type { LimitName } from "./connection-record.ts";
 
 export class LimitCounter {
   readonly #counter: Counter;

@@ -1,4 +1,4 @@
-/** Metrics of ztunnel itself: build, xDS stream. Names are Istio's where Istio has them. */
+/** Metrics of a proxy itself: build, xDS stream. Names are Istio's where Istio has them. */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { TerminationReason, XdsCounters } from "#common/xds/delta-client.ts";
 

@@ -1,16 +1,13 @@
-/** From xDS pushes to state updates: the three resource types that ztunnel subscribes to. */
+/** From xDS pushes to state updates: the resource types that proxies subscribe to. */
 
 import type { StateUpdate } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import {
-  type DecodeAuthorizationOptions,
-  decodeAuthorization,
-} from "#common/xds/decode-authorization.ts";
-import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
-import { decodeAddress } from "#common/xds/decode-workload.ts";
-import type { NameSubscription } from "#common/xds/name-subscription.ts";
-import { ResourceHandler } from "#common/xds/resource-handler.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
+import { type DecodeAuthorizationOptions, decodeAuthorization } from "./decode-authorization.ts";
+import { decodeCapturedPod } from "./decode-captured-pod.ts";
+import { decodeAddress } from "./decode-workload.ts";
+import type { NameSubscription } from "./name-subscription.ts";
+import { ResourceHandler } from "./resource-handler.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "./type-urls.ts";
 
 const NOTHING: StateUpdate = {
   addresses: [],

@@ -6,7 +6,7 @@ export interface IndexEntry {
 }
 
 /** Pages that are only read are links; the others are named with how to call them. */
-export function formatIndexPage(entries: ReadonlyMap<string, IndexEntry>): string {
+export function formatIndexPage(program: string, entries: ReadonlyMap<string, IndexEntry>): string {
   const rows = [...entries].map(([path, { methods, description }]) => {
     const readable = methods.includes("GET");
     const name = readable ? `<a href="${path}">${path}</a>` : `POST ${path}`;
@@ -14,8 +14,8 @@ export function formatIndexPage(entries: ReadonlyMap<string, IndexEntry>): strin
   });
   return `<!doctype html>
 <html lang="en">
-<title>ztunnel</title>
-<h1>ambient-mesh ztunnel</h1>
+<title>${program}</title>
+<h1>ambient-mesh ${program}</h1>
 <table>
 ${rows.join("\n")}
 </table>

@@ -1,0 +1,38 @@
+/**
+ * The two servers that others only read: metrics, and readiness. Apart, because a big answer on one
+ * must not delay a probe on another. Paths and answers are those of Istio's ztunnel (istio/ztunnel
+ * src/metrics/server.rs, src/readiness/server.rs at 62d82653).
+ */
+import { gzipSync } from "node:zlib";
+import type { Registry } from "prom-client";
+import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
+import { methodNotAllowed, READING } from "./methods.ts";
+
+/** `/metrics` and `/stats/prometheus`, on every address: Prometheus is on another node. */
+export function serveMetrics(port: number, registry: Registry): Promise<RunningServer> {
+  return serveHttp({ port, reusePort: true }, async ({ path, method, acceptsGzip }) => {
+    if (path !== "/metrics" && path !== "/stats/prometheus") {
+      return { status: 404, body: "metrics are at /metrics\n" };
+    }
+    if (!READING.includes(method)) return methodNotAllowed(READING);
+    const text = await registry.metrics();
+    const contentType = registry.contentType;
+    if (!acceptsGzip) return { status: 200, contentType, body: text };
+    const headers = { "content-encoding": "gzip" };
+    return { status: 200, contentType, headers, body: gzipSync(text) };
+  });
+}
+
+/** `/healthz/ready`: 200 when nothing is pending, else 500 with the names of what is. */
+export function serveReadiness(
+  port: number,
+  pending: () => readonly string[],
+): Promise<RunningServer> {
+  return serveHttp({ port, reusePort: true }, ({ path, method }) => {
+    if (path !== "/healthz/ready") return { status: 404, body: "readiness is at /healthz/ready\n" };
+    if (!READING.includes(method)) return methodNotAllowed(READING);
+    const names = pending();
+    if (names.length === 0) return { status: 200, body: "ready\n" };
+    return { status: 500, body: `not ready, pending: ${[...names].sort().join(", ")}\n` };
+  });
+}
