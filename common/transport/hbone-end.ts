@@ -1,5 +1,6 @@
 /** An HBONE stream (one HTTP/2 CONNECT) as one end of a relay. */
 import http2, { type Http2Stream } from "node:http2";
+import { cutStream } from "./cut-stream.ts";
 import type { End, EndEvents } from "./end.ts";
 import { type ConnectionFailure, limitReached } from "./failure.ts";
 import type { FlushBatcher } from "./flush-batcher.ts";
@@ -119,12 +120,7 @@ export class HboneEnd implements End, StalledStream {
 
   /** RFC 9113 8.5: a proxy that sees its TCP connection reset answers RST_STREAM(CONNECT_ERROR). */
   reset(): void {
-    const stream = this.#stream;
-    if (stream.closed) return;
-    // close() ends the writable side first: END_STREAM ahead of RST_STREAM would say that all was
-    // sent.
-    stream._final = (done) => done();
-    stream.close(NGHTTP2_CONNECT_ERROR);
+    cutStream(this.#stream, NGHTTP2_CONNECT_ERROR);
   }
 
   /**
