@@ -3,10 +3,16 @@
  * declaration is both, so that neither can say what the other does not. Strict: an unknown field is
  * refused, for it might have narrowed what the known ones allow.
  */
-import { MeshError } from "#common/runtime/errors.ts";
+/** Where a value is not what it has to be, and why. */
+export class ShapeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ShapeError";
+  }
+}
 
 export interface Shape<Value> {
-  /** The value itself, unchanged. Throws MeshError INVALID_RESOURCE that says where and why. */
+  /** The value itself, unchanged. Throws ShapeError. */
   readonly parse: (value: unknown, path: string) => Value;
   /** Whether an object may go without it. */
   readonly optional?: true;
@@ -138,7 +144,7 @@ function inRange(v: number, min: number, max: number, path: string): number {
 
 const SHOWN_CHARACTERS = 80;
 
-function refused(path: string, why: string, value: unknown): MeshError {
+function refused(path: string, why: string, value: unknown): ShapeError {
   const shown = (JSON.stringify(value) ?? "nothing").slice(0, SHOWN_CHARACTERS);
-  return new MeshError("INVALID_RESOURCE", `${path} ${why}, but is ${shown}`);
+  return new ShapeError(`${path} ${why}, but is ${shown}`);
 }
