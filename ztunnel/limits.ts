@@ -49,9 +49,6 @@ export const DRAIN_NOTICE_MS = 1_000;
 /** From cutting what is left at the drain's deadline to giving up on what still hangs. */
 export const DRAIN_CUT_MS = 1_000;
 
-/** TLS handshakes under way per pod and worker; beyond it the oldest of them is closed. */
-export const PENDING_HANDSHAKES_PER_POD = 512;
-
 /** TCP connect, to an application or a tunnel peer. Source: Istio's default of 10 s. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -81,19 +78,6 @@ export const REAUTHORIZE_SLICE_MS = 2;
 
 /** Endpoints tried for one connection before it is refused (the first one twice: see outbound). */
 export const ENDPOINT_ATTEMPTS = 3;
-
-/**
- * Streams a mesh peer may reset at once, and per second after: clients that abort often are normal.
- */
-export const STREAM_RESET_BURST = 20_000;
-export const STREAM_RESET_RATE_PER_S = 1_000;
-
-/**
- * Streams refused on one session because too many were open, before the session is cut with all
- * others on it. Streams that were reset count as open until they are cleaned up, so a burst of them
- * adds up.
- */
-export const REJECTED_STREAMS_PER_SESSION = 100_000;
 
 /** Byte counts of connections that stay open are reported this often. */
 export const LIVE_BYTES_INTERVAL_MS = 5_000;

@@ -51,3 +51,19 @@ export const SESSION_MEMORY_MB = 128;
 export const STALLED_BYTES_PER_TUNNEL = 64 * 1024 * 1024;
 export const STALLED_BYTES_PER_WORKER = 256 * 1024 * 1024;
 export const STALLED_CHECK_MS = 50;
+
+/** TLS handshakes under way at one server; beyond it the oldest of them is closed. */
+export const PENDING_HANDSHAKES = 512;
+
+/**
+ * Streams a mesh peer may reset at once, and per second after: clients that abort often are normal.
+ */
+export const STREAM_RESET_BURST = 20_000;
+export const STREAM_RESET_RATE_PER_S = 1_000;
+
+/**
+ * Streams refused on one session because too many were open, before the session is cut with all
+ * others on it. Streams that were reset count as open until they are cleaned up, so a burst of them
+ * adds up.
+ */
+export const REJECTED_STREAMS_PER_SESSION = 100_000;

@@ -18,18 +18,13 @@ import {
   limitReached,
 } from "#common/transport/failure.ts";
 import { HboneEnd } from "#common/transport/hbone-end.ts";
+import type { TunnelPeer } from "#common/transport/hbone-sessions.ts";
 import { admit, type Permit } from "./admit.ts";
 import { deliver } from "./deliver.ts";
-import { identifiedMeta, type VerifiedPeer } from "./inbound-meta.ts";
+import { identifiedMeta } from "./inbound-meta.ts";
 import { addressName } from "./look-ups.ts";
 import type { PodContext } from "./pod-context.ts";
 import type { TcpEnd } from "./tcp-end.ts";
-
-/** The connection under a CONNECT: who is at the other end, and the address it came in on. */
-export interface TunnelPeer extends VerifiedPeer {
-  /** Whether the tunnel still stands. */
-  readonly alive: () => boolean;
-}
 
 /** Istio ztunnel's answers (ambient.md 2.1, status codes). */
 const STATUS: Partial<Record<ConnectionFailure["reason"], number>> = {

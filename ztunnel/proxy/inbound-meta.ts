@@ -1,19 +1,12 @@
 /** What the destination reports of connections that come by HBONE. */
 
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
-import type { Identity } from "#common/model/identity.ts";
 import { formatSocketAddress, type IpAddress, type SocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
+import type { VerifiedPeer } from "#common/transport/hbone-sessions.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
-
-export interface VerifiedPeer {
-  readonly identity: Identity;
-  readonly address: SocketAddress;
-  /** The address of ours that was called. */
-  readonly localIp: IpAddress;
-}
 
 /** What the peer asked for, as far as it is known. */
 export interface Asked {

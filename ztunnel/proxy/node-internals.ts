@@ -7,13 +7,11 @@
  *   adopted; the public 'connection' event comes after a Socket without one exists.
  * - `new net.Socket({handle})` and `{manualStart}`: adopt a handle, and read nothing until told to.
  * - `handle.fd`: the descriptor, for system calls that Node lacks.
- * - `tlsSocket._parent`: whose handshake failed; a destroyed TLSSocket no longer knows its peer.
  *
  * `node-internals.test.ts` fails on a Node that changed any of them. Without the bindings
  * `tcpBinding` gives undefined, and connections are `net.Socket`s (`raw-tcp.ts`).
  */
 import net from "node:net";
-import type { TLSSocket } from "node:tls";
 import { getSystemErrorName } from "node:util";
 import { parseIp, type SocketAddress } from "#common/model/ip.ts";
 import type { RawTcp, RawTcpOwner } from "./raw-tcp.ts";
@@ -75,11 +73,6 @@ export function adoptDescriptor(fd: number, owner?: RawTcpOwner): net.Socket {
 export function descriptorOf(socket: net.Socket): number {
   const { _handle } = socket as unknown as { _handle: { fd: number } | null };
   return _handle?.fd ?? -1;
-}
-
-/** The Socket that a server-side TLSSocket was made over. */
-export function rawSocketOf(socket: TLSSocket): net.Socket | undefined {
-  return (socket as unknown as { _parent?: net.Socket })._parent;
 }
 
 function makeSocket(base: object, owner: RawTcpOwner | undefined): net.Socket {

@@ -6,10 +6,11 @@ import { MeshError } from "#common/runtime/errors.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { failure } from "#common/transport/failure.ts";
 import { HbonePool } from "#common/transport/hbone-pool.ts";
+import { HboneServer } from "#common/transport/hbone-server.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { LISTENER_BACKLOG, UNDECIDED_WAIT_MS } from "../limits.ts";
-import { HboneServer } from "./hbone-server.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
+import { strangerMeta } from "./inbound-meta.ts";
 import { InboundPlaintext } from "./inbound-plaintext.ts";
 import { acceptHandles, peerOf, type TcpHandle } from "./node-internals.ts";
 import { Outbound } from "./outbound.ts";
@@ -48,7 +49,7 @@ export class PodProxy {
       (target, onClosed) => openTunnel(context, target, onClosed),
       context.tuning.tunnelIdleMs,
     );
-    this.hbone = new HboneServer(context, new InboundHbone(context));
+    this.hbone = createHboneServer(context);
   }
 
   /** Starts accepting. Rejects if a descriptor is not a listening socket. */
@@ -178,5 +179,28 @@ function listening(server: net.Server, fd: number): Promise<void> {
       server.off("error", reject);
       resolve();
     });
+  });
+}
+
+/** The pod's 15008, telling the worker's tracker of all that happens. */
+function createHboneServer(context: PodContext): HboneServer {
+  const { capacity, peers, pod, state, tracker, trustDomains, tuning } = context;
+  const inbound = new InboundHbone(context);
+  return new HboneServer({
+    peers,
+    trustDomains,
+    http2: tuning.http2,
+    memoryIsShort: () => capacity.memoryIsShort,
+    onStream: (stream, headers, peer) => inbound.handle(stream, headers, peer),
+    events: {
+      accepted: () => tracker.accepted(),
+      decided: () => tracker.decided(),
+      acceptFailed: (limit) => tracker.acceptFailed(limit),
+      internalError: (error) => tracker.internalError(error),
+      refused: ({ address, localIp }, why) => {
+        const workload = state.findWorkloadByUid(pod.workloadUid);
+        tracker.refused(strangerMeta(address, localIp, workload), performance.now(), why);
+      },
+    },
   });
 }
