@@ -1,6 +1,6 @@
 /** istiod-lite put together: configuration in, resources and certificates out. */
 import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
-import type { KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts";
+import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
 import { JwksFile } from "./ca/jwks-file.ts";
@@ -24,12 +24,6 @@ import { XdsMetrics } from "./xds/xds-metrics.ts";
 
 /** Source: Istio's chart, pilot.trustedZtunnelName. */
 const ZTUNNEL_ACCOUNT = "ztunnel";
-
-/** Kinds whose objects are told what became of them. */
-const HAVE_STATUS: ReadonlySet<KubernetesKind> = new Set([
-  ...(["AuthorizationPolicy", "PeerAuthentication"] as const),
-  ...(["Service", "ServiceEntry", "WorkloadEntry"] as const),
-]);
 
 export class Istiod {
   readonly #options: IstiodOptions;
@@ -76,15 +70,7 @@ export class Istiod {
       writer: this.#writer,
       logger: logger.scope("ztunnels"),
     });
-    this.#ads = new AdsServer({
-      absent: this.#absent,
-      resources: this.#registry.resources,
-      tokens,
-      isNodeProxy: (caller) => this.#isNodeProxy(caller),
-      isKnown: (caller) => this.#isKnown(caller),
-      metrics: new XdsMetrics(this.#metrics, this.#registry.resources),
-      logger: logger.scope("ads"),
-    });
+    this.#ads = this.#createAds(tokens);
     this.#endpoint = this.#createEndpoint(authority, tokens);
   }
 
@@ -120,6 +106,20 @@ export class Istiod {
     await this.#endpoint.close();
     await this.#statuses.close();
     await this.#debug?.close();
+  }
+
+  #createAds(tokens: TokenReviewer): AdsServer {
+    return new AdsServer({
+      absent: this.#absent,
+      resources: this.#registry.resources,
+      tokens,
+      isNodeProxy: (caller) => this.#isNodeProxy(caller),
+      waypointOf: ({ namespace, podName = "" }) =>
+        this.#registry.findPod(namespace, podName)?.waypoint,
+      isKnown: (caller) => this.#isKnown(caller),
+      metrics: new XdsMetrics(this.#metrics, this.#registry.resources),
+      logger: this.#rootLogger.scope("ads"),
+    });
   }
 
   #createEndpoint(authority: LiveAuthority, tokens: TokenReviewer): GrpcEndpoint {
@@ -178,8 +178,8 @@ export class Istiod {
       this.#logger.warn("object kept out of the mesh", { object, why: message });
     }
     this.#statuses.write(statuses);
-    for (const { key, kind, object } of changes) {
-      if (object === undefined && HAVE_STATUS.has(kind)) this.#statuses.forget(key);
+    for (const { key, object } of changes) {
+      if (object === undefined) this.#statuses.forget(key);
     }
   }
 

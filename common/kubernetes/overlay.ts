@@ -34,6 +34,8 @@ export interface Overlay {
     readonly conditions?: readonly Condition[];
     /** Given to a ServiceEntry without addresses of its own; replaces what its status has. */
     readonly addresses?: readonly ServiceEntryAddress[];
+    /** Replaces what the object's own status has. */
+    readonly [field: string]: unknown;
   };
   /** Oldest first. */
   readonly events?: readonly OverlayEvent[];
@@ -67,8 +69,8 @@ export function belongsTo(overlay: Overlay, object: KubernetesObject): boolean {
  */
 export function applyOverlay(object: KubernetesObject, overlay: Overlay): KubernetesObject {
   const annotations = Object.entries(overlay.metadata.annotations ?? {});
-  const { conditions = [], addresses } = overlay.status ?? {};
-  const hasStatus = conditions.length > 0 || addresses !== undefined;
+  const { conditions = [], ...fields } = overlay.status ?? {};
+  const hasStatus = conditions.length > 0 || Object.keys(fields).length > 0;
   if (annotations.length === 0 && !hasStatus) return object;
   const merged = { ...object, metadata: { ...object.metadata } };
   if (annotations.length > 0) {
@@ -82,8 +84,8 @@ export function applyOverlay(object: KubernetesObject, overlay: Overlay): Kubern
   if (hasStatus) {
     const status = statusOf(object);
     const all = mergeConditions(status.conditions ?? [], conditions);
-    const given = { ...(all.length > 0 && { conditions: all }), ...(addresses && { addresses }) };
-    Object.assign(merged, { status: { ...status, ...given } });
+    const given = all.length > 0 ? { conditions: all } : {};
+    Object.assign(merged, { status: { ...status, ...fields, ...given } });
   }
   return merged;
 }

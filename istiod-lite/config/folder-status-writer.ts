@@ -10,6 +10,7 @@ import {
   mergeConditions,
   type Overlay,
   type OverlayEvent,
+  statusOf,
 } from "#common/kubernetes/overlay.ts";
 import { type OverlayStore, referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type {
@@ -18,6 +19,7 @@ import type {
   ObjectReference,
   StatusWriter,
 } from "#istiod-lite/config/source.ts";
+import { completeConditions } from "#istiod-lite/config/status-conditions.ts";
 import { MAX_EVENT_MESSAGE_LENGTH, MAX_EVENTS_PER_OBJECT } from "#istiod-lite/limits.ts";
 
 export interface FolderStatusWriterDeps {
@@ -78,6 +80,22 @@ export class FolderStatusWriter implements StatusWriter {
     }));
   }
 
+  async setStatusFields(
+    reference: ObjectReference,
+    fields: Readonly<Record<string, unknown>>,
+    observedGeneration: number | undefined,
+  ): Promise<void> {
+    await this.#update(reference, (before, object) => {
+      const present: Readonly<Record<string, unknown>> = { ...statusOf(object), ...before.status };
+      const completed = Object.entries(fields).map(([field, value]) => {
+        const complete = (condition: NewCondition, others: readonly Condition[]) =>
+          this.#condition(condition, others, observedGeneration);
+        return [field, completeConditions(value, present[field], complete)];
+      });
+      return { ...before, status: { ...before.status, ...Object.fromEntries(completed) } };
+    });
+  }
+
   async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
     await this.#update(reference, (before) => ({
       ...before,
@@ -121,13 +139,14 @@ export class FolderStatusWriter implements StatusWriter {
 /** Empty parts say nothing and are left out. */
 function tidy({ metadata, status, events = [] }: Overlay): Overlay {
   const { uid, annotations = {} } = metadata;
-  const { conditions = [], addresses } = status ?? {};
+  const { conditions = [], ...fields } = status ?? {};
+  const said = conditions.length > 0 || Object.keys(fields).length > 0;
   return {
     metadata: {
       ...(uid === undefined ? {} : { uid }),
       ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     },
-    ...(conditions.length === 0 && addresses === undefined ? {} : { status: { ...status } }),
+    ...(said ? { status: { ...status } } : {}),
     ...(events.length === 0 ? {} : { events }),
   };
 }

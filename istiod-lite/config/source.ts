@@ -71,6 +71,16 @@ export interface StatusWriter {
    * Sets all of `status.addresses` of a ServiceEntry. Nothing is written when nothing changes.
    */
   setAddresses(object: ObjectReference, addresses: readonly ServiceEntryAddress[]): Promise<void>;
+  /**
+   * Sets each of these fields of the status whole: `parents`, `listeners`. Lists called
+   * `conditions`, however deep, hold `NewCondition`s and are completed as by `setConditions`.
+   * Nothing is written when nothing changes.
+   */
+  setStatusFields(
+    object: ObjectReference,
+    fields: Readonly<Record<string, unknown>>,
+    observedGeneration: number | undefined,
+  ): Promise<void>;
   /** Adds an Event; a repetition of the last Event counts it up instead. */
   recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
 }

@@ -43,7 +43,8 @@ function recorder(failures = 0) {
   ) => {
     written.push(`addresses ${name}: ${addresses.map(({ value }) => value).join(",")}`);
   };
-  const writer = { setConditions, setAddresses, recordEvent };
+  const setStatusFields = () => Promise.resolve();
+  const writer = { setConditions, setAddresses, setStatusFields, recordEvent };
   return { written, controller: new PolicyStatusController({ writer, logger }) };
 }
 
@@ -67,7 +68,12 @@ describe("policy statuses", () => {
       obsolete?: readonly string[],
     ) => void calls.push(obsolete);
     const nothing = async () => undefined;
-    const writer = { setConditions, recordEvent: nothing, setAddresses: nothing };
+    const writer = {
+      setConditions,
+      recordEvent: nothing,
+      setAddresses: nothing,
+      setStatusFields: nothing,
+    };
     const controller = new PolicyStatusController({ writer, logger });
     const waypoint = { type: "WaypointAccepted", status: "False" as const };
     controller.write([{ ...statusOf("now"), conditions: [waypoint] }]);

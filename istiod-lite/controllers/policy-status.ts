@@ -14,7 +14,10 @@ import { WAYPOINT_ACCEPTED, ZTUNNEL_ACCEPTED } from "../registry/policies/index.
 import type { ObjectStatus } from "../registry/registry-update.ts";
 
 export interface PolicyStatusDeps {
-  readonly writer: Pick<StatusWriter, "setConditions" | "setAddresses" | "recordEvent">;
+  readonly writer: Pick<
+    StatusWriter,
+    "setConditions" | "setAddresses" | "setStatusFields" | "recordEvent"
+  >;
   readonly logger: Logger;
 }
 
@@ -76,13 +79,14 @@ export class PolicyStatusController {
   async #writeOne(key: string, status: ObjectStatus): Promise<boolean> {
     const { kind, namespace, name, generation } = status;
     const conditions = status.conditions.map(newCondition);
-    const { warnings, addresses } = status;
-    const content = JSON.stringify([generation, conditions, warnings, addresses]);
+    const { warnings, addresses, fields } = status;
+    const content = JSON.stringify([generation, conditions, warnings, addresses, fields]);
     if (this.#written.get(key) === content) return true;
     const { writer, logger } = this.#deps;
     const object = { kind, namespace, name };
     try {
       if (addresses !== undefined) await writer.setAddresses(object, addresses);
+      if (fields !== undefined) await writer.setStatusFields(object, fields, generation);
       if (conditions.length > 0) {
         const obsolete = obsoleteTypes(status);
         await writer.setConditions(object, conditions, generation, obsolete);

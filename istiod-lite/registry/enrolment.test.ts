@@ -50,7 +50,7 @@ describe("enrolment", () => {
   it("follows the namespace's label live, and names pod, node and workload", () => {
     const registry = registryWith(makePod());
     const [added] = registry.apply(present(makeNamespace("shop", ambient))).changed;
-    assert.equal(added?.node, "node-1");
+    assert.equal(added?.scope, "node-1");
     assert.deepEqual(capturedOn(registry.resources, "node-1"), [
       {
         uid: "uid-of-shop-web-1",

@@ -59,6 +59,11 @@ function isHealthy(entry: WorkloadEntry): boolean {
   return health?.status !== "False";
 }
 
+export function endpointUid(clusterId: string, entry: ServiceEntry, address: string): string {
+  const { name, namespace = "default" } = entry.metadata;
+  return `${clusterId}/networking.istio.io/ServiceEntry/${namespace}/${name}/${address}`;
+}
+
 /** One endpoint of a ServiceEntry; its identity in the mesh is its address. */
 export function endpointWorkload(
   entry: ServiceEntry,
@@ -68,8 +73,7 @@ export function endpointWorkload(
 ): Workload | undefined {
   const { name, namespace = "default", labels = {}, annotations = {} } = entry.metadata;
   const { address = "" } = endpoint;
-  const place = `ServiceEntry/${namespace}/${name}/${parseIp(address) ?? address}`;
-  const uid = `${options.clusterId}/networking.istio.io/${place}`;
+  const uid = endpointUid(options.clusterId, entry, parseIp(address) ?? address);
   const base = { uid, name, namespace, workloadName: name, labels, annotations };
   return entryWorkload(endpoint, base, { ...surroundings, healthy: true }, options);
 }

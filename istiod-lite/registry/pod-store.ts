@@ -4,6 +4,7 @@ import type { IpAddress } from "#common/model/ip.ts";
 import { LabelIndex, type Labels, selectorMatches } from "./label-index.ts";
 import { addToSet, deleteFromSet } from "./multi-map.ts";
 import { namespacedName, ownsItsAddresses, podAddresses, serviceAccountOf } from "./pod-facts.ts";
+import { gatewayOf } from "./waypoints/scope.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -13,6 +14,8 @@ export interface PodPlace {
   /** "" while it is not scheduled. */
   readonly node: string;
   readonly serviceAccount: string;
+  /** `<namespace>/<name>` of the Gateway that its label names. */
+  readonly waypoint: string | undefined;
 }
 
 /** Pods are known by `<namespace>/<name>`. */
@@ -59,7 +62,13 @@ export class PodStore {
     const pod = this.#pods.get(key);
     if (pod === undefined) return undefined;
     const { nodeName: node = "" } = pod.spec;
-    return { uid: pod.metadata.uid ?? "", node, serviceAccount: serviceAccountOf(pod) };
+    const { metadata } = pod;
+    return {
+      uid: metadata.uid ?? "",
+      node,
+      serviceAccount: serviceAccountOf(pod),
+      waypoint: gatewayOf(metadata),
+    };
   }
 
   /** Whether a pod of the service account runs on the node with an address of its own. */

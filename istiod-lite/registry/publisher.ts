@@ -113,7 +113,7 @@ export class Publisher {
       name: wanted.pod.uid,
       aliases: [],
       value: encodeCapturedPod(wanted.pod),
-      node: wanted.node,
+      scope: wanted.node,
     });
   }
 

@@ -142,7 +142,7 @@ export function servicesOf(view: ResourceView): readonly Service[] {
 }
 
 export function capturedOn(view: ResourceView, node: string): readonly CapturedPod[] {
-  const pods = [...view.all(CAPTURED_POD_TYPE)].filter((resource) => resource.node === node);
+  const pods = [...view.all(CAPTURED_POD_TYPE)].filter(({ scope }) => scope === node);
   return pods.map(({ value }) => decodeCapturedPod(value));
 }
 

@@ -1,5 +1,5 @@
 /** What one call of `Registry.apply` changed. */
-import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
+import type { Condition, KubernetesKind, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
 import type { Cidr } from "#common/model/ip.ts";
 import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
@@ -7,8 +7,11 @@ import type { TypeUrl } from "#common/xds/type-urls.ts";
 /** One resource as it is pushed: encoded once, shared by every stream, versioned by its content. */
 export interface PublishedResource extends DiscoveryResource {
   readonly typeUrl: TypeUrl;
-  /** Set on resources that only this node may see. */
-  readonly node?: string;
+  /**
+   * Set on resources that only one proxy's streams may see: the name of its node, or
+   * `waypoint/<namespace>/<name>`.
+   */
+  readonly scope?: string;
   /** Of a workload: the services (`<namespace>/<hostname>`) that it is an endpoint of. */
   readonly services?: readonly string[];
   /** Of a service: the blocks of addresses that are its own. */
@@ -23,12 +26,7 @@ export interface AddressBlock {
 
 /** What an object's status should say. */
 export interface ObjectStatus {
-  readonly kind:
-    | "AuthorizationPolicy"
-    | "PeerAuthentication"
-    | "Service"
-    | "ServiceEntry"
-    | "WorkloadEntry";
+  readonly kind: KubernetesKind;
   readonly namespace: string;
   readonly name: string;
   readonly generation: number | undefined;
@@ -37,6 +35,11 @@ export interface ObjectStatus {
   readonly warnings: readonly string[];
   /** Of a ServiceEntry: the addresses that its hosts were given; absent where that is not ours. */
   readonly addresses?: readonly ServiceEntryAddress[];
+  /**
+   * Other fields of the status, each set whole: `parents` of a route, `listeners` of a Gateway.
+   * Conditions inside them are given as `NewCondition`s: the writer adds the times and generation.
+   */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 /** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */

@@ -12,8 +12,8 @@ import type { ObjectStatus, RegistryUpdate } from "./registry-update.ts";
 function snapshot(registry: Registry): readonly string[] {
   const resources = TYPE_URLS.flatMap((type) => [...registry.resources.all(type)]);
   return resources
-    .map(({ typeUrl, name, version, aliases, node, value }) =>
-      JSON.stringify([typeUrl, name, version, aliases, node, Buffer.from(value).toString("hex")]),
+    .map(({ typeUrl, name, version, aliases, scope, value }) =>
+      JSON.stringify([typeUrl, name, version, aliases, scope, Buffer.from(value).toString("hex")]),
     )
     .sort();
 }

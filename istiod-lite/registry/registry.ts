@@ -31,6 +31,7 @@ import { ResourceTable, type ResourceView } from "./resource-table.ts";
 import { type ServiceClaim, ServiceClaims } from "./service-claims.ts";
 import { ServiceStore } from "./service-store.ts";
 import { StatusBook } from "./status-book.ts";
+import { WaypointPublisher } from "./waypoints/waypoint-publisher.ts";
 
 /** What one batch of changes has brought so far. */
 interface Batch {
@@ -51,6 +52,7 @@ export class Registry {
   readonly #table = new ResourceTable();
   readonly #publisher: Publisher;
   readonly #entryPublisher: EntryPublisher;
+  readonly #waypointPublisher: WaypointPublisher;
   readonly #stores;
   /** ServiceEntries with a host that still has no address, though it should. */
   readonly #unaddressed = new Set<string>();
@@ -73,6 +75,7 @@ export class Registry {
     const deps = { stores: this.#stores, table: this.#table, publications };
     this.#publisher = new Publisher(options, deps);
     this.#entryPublisher = new EntryPublisher(options, this.#stores, publications);
+    this.#waypointPublisher = new WaypointPublisher(options, this.#stores);
   }
 
   /** Everything that is published. Its answers change with the next `apply`. */
@@ -86,6 +89,7 @@ export class Registry {
     for (const change of changes) attempt(batch, change.key, () => this.#take(change, batch));
     this.#giveAddresses(batch.marks);
     this.#publish(batch);
+    for (const status of this.#waypointPublisher.apply(changes)) this.#statuses.set(status);
     const statuses = this.#statuses.take();
     return { ...this.#table.takeChanges(), statuses, problems: batch.problems };
   }

@@ -25,7 +25,7 @@ export interface ResourceView {
   all(typeUrl: TypeUrl): Iterable<PublishedResource>;
   /**
    * All as one list, the same (`===`) until one of them changes; undefined for a type with
-   * resources that only some nodes may see.
+   * resources that only some proxies may see.
    */
   everything(typeUrl: TypeUrl): readonly PublishedResource[] | undefined;
   count(typeUrl: TypeUrl): number;
@@ -36,7 +36,7 @@ export interface Publication {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly value: Uint8Array;
-  readonly node?: string;
+  readonly scope?: string;
   readonly services?: readonly string[];
   readonly blocks?: readonly AddressBlock[];
 }
@@ -81,7 +81,7 @@ export class ResourceTable implements ResourceView {
   everything(typeUrl: TypeUrl): readonly PublishedResource[] | undefined {
     if (!this.#lists.has(typeUrl)) {
       const all = [...this.all(typeUrl)];
-      this.#lists.set(typeUrl, all.some(({ node }) => node !== undefined) ? undefined : all);
+      this.#lists.set(typeUrl, all.some(({ scope }) => scope !== undefined) ? undefined : all);
     }
     return this.#lists.get(typeUrl);
   }
@@ -92,10 +92,10 @@ export class ResourceTable implements ResourceView {
 
   /** Publishes, unless exactly this is published already. */
   set(publication: Publication): void {
-    const { typeUrl, name, node } = publication;
+    const { typeUrl, name, scope } = publication;
     const previous = this.get(typeUrl, name);
     const version = hash("sha256", publication.value, "base64url").slice(0, VERSION_LENGTH);
-    if (previous?.version === version && previous.node === node) return;
+    if (previous?.version === version && previous.scope === scope) return;
     if (previous !== undefined) this.#unlink(previous);
     const resource = { ...publication, version };
     this.#lists.delete(typeUrl);
@@ -138,9 +138,9 @@ export class ResourceTable implements ResourceView {
     const key = changeKey(resource);
     this.#changed.set(key, resource);
     this.#removed.delete(key);
-    // A resource that moves to another node disappears from the one it was on.
-    if (previous !== undefined && previous.node !== resource.node) {
-      this.#removed.set(`${key}\0${previous.node ?? ""}`, previous);
+    // A resource that moves to another proxy disappears from the one that had it.
+    if (previous !== undefined && previous.scope !== resource.scope) {
+      this.#removed.set(`${key}\0${previous.scope ?? ""}`, previous);
     }
   }
 

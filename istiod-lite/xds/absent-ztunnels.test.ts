@@ -31,7 +31,7 @@ function start(t: TestContext): {
     aliases: [],
     version: "1",
     value: encodeCapturedPod(POD),
-    node: "node1",
+    scope: "node1",
   };
   const absent = new AbsentZtunnels({
     resources: { all: () => [resource] },

@@ -61,7 +61,7 @@ export class AbsentZtunnels {
 
   async #tell(node: string): Promise<void> {
     const { resources, writer, logger } = this.#deps;
-    const pods = [...resources.all(CAPTURED_POD_TYPE)].filter((pod) => pod.node === node);
+    const pods = [...resources.all(CAPTURED_POD_TYPE)].filter(({ scope }) => scope === node);
     if (pods.length === 0) return;
     const consequence = "if it is down, its captured pods can neither call nor be called";
     const message = `no ztunnel of ${node} is connected: ${consequence}`;

@@ -20,6 +20,8 @@ export interface AdsServerDeps {
   readonly logger: Logger;
   /** Whether the caller is a node proxy, which alone learns the pods of its node. */
   readonly isNodeProxy: (caller: Caller) => boolean;
+  /** `<namespace>/<name>` of the waypoint that the caller's pod belongs to. */
+  readonly waypointOf: (caller: Caller) => string | undefined;
   /**
    * Whether the caller's own pod is known. A control plane that does not even know who is asking
    * does not know the mesh (yet): it must not tell a proxy that what it holds is gone.

@@ -72,6 +72,8 @@ export class AdsTestServer {
       tokens: new JwksTokenReviewer(new JwksFile(join(dir, "jwks.json"), logger)),
       isNodeProxy: ({ namespace, serviceAccount }: Caller) =>
         namespace === "istio-system" && serviceAccount === "ztunnel",
+      waypointOf: ({ namespace, podName }: Caller) =>
+        podName?.startsWith("waypoint-") ? `${namespace}/waypoint` : undefined,
       absent: { joined: () => undefined, left: () => undefined },
       isKnown: (caller: Caller) => this.isKnown(caller),
       logger,

@@ -28,6 +28,10 @@ class RecordingWriter implements StatusWriter {
     throw new Error("a capture report sets no conditions");
   }
 
+  async setStatusFields(): Promise<void> {
+    assert.fail("not expected here");
+  }
+
   async setAddresses(): Promise<void> {
     throw new Error("a capture report sets no addresses");
   }

@@ -21,6 +21,7 @@ const noWrites = {
   setPodAnnotation: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
   setAddresses: () => Promise.resolve(),
+  setStatusFields: () => Promise.resolve(),
   recordEvent: () => Promise.resolve(),
 };
 

@@ -7,11 +7,17 @@ import type {
   DeltaDiscoveryResponse,
   DiscoveryNode,
 } from "#common/xds/discovery-rpc.ts";
-import { CAPTURED_POD_TYPE, isTypeUrl, type TypeUrl } from "#common/xds/type-urls.ts";
+import {
+  CAPTURED_POD_TYPE,
+  isTypeUrl,
+  type TypeUrl,
+  WAYPOINT_TYPE,
+} from "#common/xds/type-urls.ts";
 import type { Caller } from "../ca/token-review.ts";
 import { SLOW_PROXY_TIMEOUT_MS } from "../limits.ts";
 import type { PublishedResource } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
+import { waypointScope } from "../registry/waypoints/scope.ts";
 import type { PushTurns } from "./push-turns.ts";
 import { Subscription } from "./subscription.ts";
 import type { XdsMetrics } from "./xds-metrics.ts";
@@ -23,6 +29,8 @@ export interface ProxyStreamDeps {
   readonly metrics: XdsMetrics;
   readonly logger: Logger;
   readonly isNodeProxy: (caller: Caller) => boolean;
+  /** `<namespace>/<name>` of the waypoint that the caller's pod belongs to. */
+  readonly waypointOf: (caller: Caller) => string | undefined;
   readonly turns: PushTurns;
 }
 
@@ -162,25 +170,42 @@ export class ProxyStream {
     this.#deps.logger.info("proxy connected", { proxy: this.#id, peer: this.#call.getPeer() });
   }
 
-  /** The pods of a node are for that node's own proxy only, as its token says. */
+  /**
+   * The pods of a node are for that node's own proxy only, and what a waypoint is told for its own
+   * pods, as the caller's token says.
+   */
   #subscribed(typeUrl: TypeUrl): Subscribed | undefined {
     const known = this.#types.get(typeUrl);
     if (known !== undefined) return known;
-    const { isNodeProxy, logger, metrics, resources } = this.#deps;
-    const mayCapture = isNodeProxy(this.#caller) && this.#caller.node === this.#node;
-    if (typeUrl === CAPTURED_POD_TYPE && !mayCapture) {
-      const { namespace, serviceAccount, node = "?" } = this.#caller;
-      const who = `${namespace}/${serviceAccount} on node ${node}`;
-      const why = `${who} is not the proxy of node ${this.#node}`;
-      metrics.refused("denied");
-      logger.warn("xDS caller refused", { proxy: this.#id, peer: this.#call.getPeer(), why });
-      this.end(status.PERMISSION_DENIED, "not the proxy of this node");
-      return undefined;
-    }
-    const subscription = new Subscription(resources, typeUrl, this.#node);
+    const scope = this.#scope(typeUrl);
+    if (scope === undefined) return undefined;
+    const subscription = new Subscription(this.#deps.resources, typeUrl, scope);
     const subscribed = { subscription, nonce: 0, lastRejection: "" };
     this.#types.set(typeUrl, subscribed);
     return subscribed;
+  }
+
+  /** Undefined where the caller may not see the type; the stream is then ended. */
+  #scope(typeUrl: TypeUrl): string | undefined {
+    const { isNodeProxy, waypointOf } = this.#deps;
+    if (typeUrl === CAPTURED_POD_TYPE) {
+      if (isNodeProxy(this.#caller) && this.#caller.node === this.#node) return this.#node;
+      return this.#deny(`the proxy of node ${this.#node}`, "not the proxy of this node");
+    }
+    if (typeUrl !== WAYPOINT_TYPE) return "";
+    const waypoint = waypointOf(this.#caller);
+    if (waypoint !== undefined) return waypointScope(waypoint);
+    return this.#deny("of a waypoint's pod", "not a waypoint");
+  }
+
+  #deny(wanted: string, details: string): undefined {
+    const { namespace, serviceAccount, node = "?" } = this.#caller;
+    const why = `${namespace}/${serviceAccount} on node ${node} is not ${wanted}`;
+    this.#deps.metrics.refused("denied");
+    const peer = this.#call.getPeer();
+    this.#deps.logger.warn("xDS caller refused", { proxy: this.#id, peer, why });
+    this.end(status.PERMISSION_DENIED, details);
+    return undefined;
   }
 
   #push(typeUrl: TypeUrl, subscribed: Subscribed): void {

@@ -20,13 +20,13 @@ function ask(fields: Partial<DeltaDiscoveryRequest> = {}): DeltaDiscoveryRequest
 }
 
 /** A table with one subscription to it, driven the way a stream does it. */
-function open(first = ask(), table = new ResourceTable(), node = "n1") {
+function open(first = ask(), table = new ResourceTable(), scope = "n1") {
   table.takeChanges();
-  const subscription = new Subscription(table, T, node);
+  const subscription = new Subscription(table, T, scope);
   subscription.request(first);
   const publish = (name: string, content = name, aliases: string[] = [], on?: string) => {
     const value = new TextEncoder().encode(content);
-    table.set({ typeUrl: T, name, aliases, value, ...(on !== undefined && { node: on }) });
+    table.set({ typeUrl: T, name, aliases, value, ...(on !== undefined && { scope: on }) });
     flush();
   };
   const withdraw = (name: string) => {
@@ -54,9 +54,9 @@ function open(first = ask(), table = new ResourceTable(), node = "n1") {
 function tableOf(...names: readonly (string | [string, string[], string?])[]): ResourceTable {
   const table = new ResourceTable();
   for (const each of names) {
-    const [name, aliases, node] = typeof each === "string" ? [each, []] : each;
+    const [name, aliases, scope] = typeof each === "string" ? [each, []] : each;
     const value = new TextEncoder().encode(name);
-    table.set({ typeUrl: T, name, aliases, value, ...(node !== undefined && { node }) });
+    table.set({ typeUrl: T, name, aliases, value, ...(scope !== undefined && { scope }) });
   }
   return table;
 }

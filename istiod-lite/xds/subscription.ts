@@ -31,7 +31,7 @@ export interface RequestOutcome {
 export class Subscription {
   readonly #view: ResourceView;
   readonly #typeUrl: TypeUrl;
-  readonly #node: string;
+  readonly #scope: string;
   #wildcard = false;
   /** Subscribed by name or alias. */
   readonly #names = new Set<string>();
@@ -45,11 +45,11 @@ export class Subscription {
   #started = false;
   #answered = false;
 
-  /** `node` sees the resources that are scoped to it, and none that are scoped to others. */
-  constructor(view: ResourceView, typeUrl: TypeUrl, node: string) {
+  /** Sees the resources of its own `scope` beside those of none; "" is nobody's scope. */
+  constructor(view: ResourceView, typeUrl: TypeUrl, scope: string) {
     this.#view = view;
     this.#typeUrl = typeUrl;
-    this.#node = node;
+    this.#scope = scope;
   }
 
   /** More names than one stream may subscribe to. */
@@ -197,7 +197,7 @@ export class Subscription {
   }
 
   #isVisible(resource: PublishedResource): boolean {
-    return resource.node === undefined || resource.node === this.#node;
+    return resource.scope === undefined || resource.scope === this.#scope;
   }
 
   #visible(name: string): PublishedResource | undefined {

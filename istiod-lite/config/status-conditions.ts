@@ -1,0 +1,41 @@
+/** Conditions deep inside a status: those of each parent of a route, of each listener. */
+import type { Condition } from "#common/kubernetes/objects.ts";
+import type { NewCondition } from "#istiod-lite/config/source.ts";
+
+type Complete = (condition: NewCondition, present: readonly Condition[]) => Condition;
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * The value with every list called `conditions` completed from that at the same place in `before`.
+ * Elements of other lists are the same where their names are, or all but their conditions.
+ */
+export function completeConditions(value: unknown, before: unknown, complete: Complete): unknown {
+  if (Array.isArray(value)) {
+    const elements: readonly unknown[] = Array.isArray(before) ? before : [];
+    const byIdentity = new Map(elements.map((element) => [identityOf(element), element]));
+    return value.map((element) =>
+      completeConditions(element, byIdentity.get(identityOf(element)), complete),
+    );
+  }
+  if (!isMap(value)) return value;
+  const old = isMap(before) ? before : {};
+  const entries = Object.entries(value).map(([key, part]) => {
+    if (key !== "conditions" || !Array.isArray(part)) {
+      return [key, completeConditions(part, old[key], complete)];
+    }
+    const present: readonly Condition[] = Array.isArray(old.conditions) ? old.conditions : [];
+    return [key, part.map((condition: NewCondition) => complete(condition, present))];
+  });
+  return Object.fromEntries(entries);
+}
+
+function identityOf(element: unknown): string {
+  if (!isMap(element)) return JSON.stringify(element) ?? "";
+  if (typeof element.name === "string") return element.name;
+  const { conditions: _, ...others } = element;
+  return JSON.stringify(others);
+}
+
+function isMap(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,77 @@
+/**
+ * What the parts of the registry that know routes, backends and policies give to the one that tells
+ * waypoints (`waypoint-publisher.ts`). Every derivation is pure and is asked for again only for
+ * what an object's change affects.
+ */
+import type { ObjectChange } from "#common/kubernetes/objects.ts";
+import type { BackendConfig } from "#common/model/waypoint/backend.ts";
+import type { L7Policies, Telemetry } from "#common/model/waypoint/policy.ts";
+import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { ObjectStatus } from "../registry-update.ts";
+
+/** What the other parts of the registry need to know of a service that has a waypoint. */
+export interface ServiceFacts {
+  readonly kind: "Service" | "ServiceEntry";
+  readonly namespace: string;
+  readonly name: string;
+  readonly hostname: string;
+  readonly ports: readonly {
+    readonly port: number;
+    readonly name: string;
+    readonly protocol: PortConfig["protocol"];
+  }[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Which services (`<namespace>/<hostname>`) or targets are to be derived again. */
+export type Affected = "none" | "all" | ReadonlySet<string>;
+
+/** What contributors may ask; answers change with the next apply. */
+export interface Mesh {
+  service(namespace: string, hostname: string): ServiceFacts | undefined;
+  /** A ServiceEntry has one per host. */
+  serviceByRef(
+    kind: "Service" | "ServiceEntry",
+    namespace: string,
+    name: string,
+  ): readonly ServiceFacts[];
+  /** UIDs of the workloads of a service whose pods carry these labels. */
+  workloads(service: ServiceFacts, labels: Readonly<Record<string, string>>): readonly string[];
+  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
+}
+
+/**
+ * Changes come in the order of the source, when the whole batch is in the stores: `mesh` answers
+ * from after it. Contributors get those of every kind but Pod, EndpointSlice and Node, and look at
+ * the kinds they know: their own, and Services and Namespaces that theirs name.
+ */
+interface Contributor {
+  /** An object was set or deleted (`object` absent). */
+  apply(change: ObjectChange, mesh: Mesh): Affected;
+  /** Of the objects it knows whose outcome may have changed since it was last asked. */
+  takeStatuses(mesh: Mesh): readonly ObjectStatus[];
+}
+
+/** The first contributor that answers wins. */
+export interface RouteContributor extends Contributor {
+  routesOf(
+    service: ServiceFacts,
+    port: number,
+    mesh: Mesh,
+  ): Pick<PortConfig, "http" | "tls" | "tcp"> | undefined;
+}
+
+/** `clientNamespace` is the waypoint's. The first contributor that answers wins. */
+export interface BackendContributor extends Contributor {
+  backendOf(
+    service: ServiceFacts,
+    clientNamespace: string,
+    mesh: Mesh,
+  ): Partial<Pick<BackendConfig, "policy" | "portPolicies" | "subsets">> | undefined;
+}
+
+/** Targets are keyed `<Kind>/<namespace>/<name>`. */
+export interface PolicyContributor extends Contributor {
+  policiesOf(targets: readonly string[]): L7Policies;
+  telemetryOf(targets: readonly string[]): Telemetry;
+}
