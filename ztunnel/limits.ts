@@ -35,12 +35,6 @@ export const TCP_WRITE_QUEUE_BYTES = 512 * 1024;
 export const LISTENER_BACKLOG = 1_024;
 
 /**
- * Tunnels on which one CONNECT is tried, if those before were lost before they answered; then it is
- * another endpoint's turn.
- */
-export const TUNNEL_ATTEMPTS = 3;
-
-/**
  * A drain tells the peers of a tunnel to open no more streams on it, and closes it this much later:
  * what they sent meanwhile is still served (RFC 9113 6.8). Shorter where the drain itself is.
  */

@@ -67,3 +67,9 @@ export const STREAM_RESET_RATE_PER_S = 1_000;
  * adds up.
  */
 export const REJECTED_STREAMS_PER_SESSION = 100_000;
+
+/**
+ * Tunnels on which one CONNECT is tried, if those before were lost before they answered; then it is
+ * another endpoint's turn.
+ */
+export const TUNNEL_ATTEMPTS = 3;

@@ -33,19 +33,7 @@ export function meshHandlers(
   policyOptions: DecodeAuthorizationOptions = {},
   names?: NameSubscription,
 ): readonly ResourceHandler[] {
-  const handlers = [
-    ResourceHandler.of({
-      typeUrl: ADDRESS_TYPE,
-      ...(names && { names }),
-      decode: decodeAddress,
-      complain: ({ notUnderstood }) => notUnderstood?.join("; "),
-      apply: (upserts, removedAddresses) => {
-        const addresses = upserts.map(({ value }) => value);
-        onState({ ...NOTHING, addresses, removedAddresses });
-      },
-    }),
-    policyHandler(onState, policyOptions),
-  ];
+  const handlers = [addressHandler(onState, names), policyHandler(onState, policyOptions)];
   if (onCapturedPods === undefined) return handlers;
   const captured = ResourceHandler.of({
     typeUrl: CAPTURED_POD_TYPE,
@@ -58,6 +46,20 @@ export function meshHandlers(
     },
   });
   return [...handlers, captured];
+}
+
+/** Workloads and services; with `names` only those. */
+export function addressHandler(onState: StateListener, names?: NameSubscription): ResourceHandler {
+  return ResourceHandler.of({
+    typeUrl: ADDRESS_TYPE,
+    ...(names && { names }),
+    decode: decodeAddress,
+    complain: ({ notUnderstood }) => notUnderstood?.join("; "),
+    apply: (upserts, removedAddresses) => {
+      const addresses = upserts.map(({ value }) => value);
+      onState({ ...NOTHING, addresses, removedAddresses });
+    },
+  });
 }
 
 /** What cannot be read of a policy is told, and what is left of it is in force. */

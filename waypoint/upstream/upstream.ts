@@ -88,6 +88,8 @@ export interface DialRequest {
   readonly policy: TrafficPolicy;
   /** What will be spoken: decides ALPN where TLS is originated. */
   readonly protocol: UpstreamProtocol | "tcp";
+  /** Whose bytes it will carry, where they are one client's only. */
+  readonly client?: SocketAddress;
   /** Aborted when it takes too long or nobody waits any more. */
   readonly signal: AbortSignal;
 }

@@ -12,7 +12,8 @@ import type { End } from "#common/transport/end.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import type { HbonePool } from "#common/transport/hbone-pool.ts";
 import type { TunnelTarget } from "#common/transport/hbone-tunnel.ts";
-import { ENDPOINT_ATTEMPTS, TUNNEL_ATTEMPTS } from "../limits.ts";
+import { connectOnPool } from "#common/transport/tunnel-opener.ts";
+import { ENDPOINT_ATTEMPTS } from "../limits.ts";
 import type { ConnectionMeta } from "./connection-tracker.ts";
 import type { PodContext } from "./pod-context.ts";
 import {
@@ -165,9 +166,6 @@ export class Outbound {
     return dialer.connectEnd({ netns, address: route.address });
   }
 
-  /**
-   * CONNECT on a pooled tunnel; what is lost before an answer is tried again on fresh tunnels.
-   */
   async #hbone(
     source: Workload,
     clientAddress: SocketAddress,
@@ -180,16 +178,8 @@ export class Outbound {
       workloadUid: route.tunnelWorkload.uid,
     };
     const headers = this.#headers(source, clientAddress, route);
-    let openedSince = 0;
-    for (let attempt = 1; ; attempt++) {
-      const startedAt = performance.now();
-      const { outcome, tunnel } = await this.#pool.connect(target, headers, openedSince);
-      if (!("ok" in outcome)) return outcome.end;
-      const lost = outcome.reason === "peer-reset" && tunnel !== undefined;
-      if (!lost || attempt >= TUNNEL_ATTEMPTS) return outcome;
-      tunnel.retire();
-      openedSince = startedAt;
-    }
+    const outcome = await connectOnPool(this.#pool, target, headers);
+    return "ok" in outcome ? outcome : outcome.end;
   }
 
   /** Names and values in turn, which costs Node less than an object. */

@@ -7,6 +7,7 @@ import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { failure } from "#common/transport/failure.ts";
 import { HbonePool } from "#common/transport/hbone-pool.ts";
 import { HboneServer } from "#common/transport/hbone-server.ts";
+import { type ConnectTcp, openTunnel } from "#common/transport/tunnel-opener.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { LISTENER_BACKLOG, UNDECIDED_WAIT_MS } from "../limits.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
@@ -16,7 +17,6 @@ import { acceptHandles, peerOf, type TcpHandle } from "./node-internals.ts";
 import { Outbound } from "./outbound.ts";
 import type { PodContext } from "./pod-context.ts";
 import { TcpEnd } from "./tcp-end.ts";
-import { openTunnel } from "./tunnel-opener.ts";
 
 /** Listening descriptors of one pod for one worker; the worker owns them from here on. */
 export interface PodListeners {
@@ -45,8 +45,10 @@ export class PodProxy {
   constructor(context: PodContext, syscalls: Syscalls) {
     this.context = context;
     this.#syscalls = syscalls;
+    const { dialer, netns } = context;
+    const connect: ConnectTcp = (address) => dialer.connectSocket({ netns, address });
     this.pool = new HbonePool(
-      (target, onClosed) => openTunnel(context, target, onClosed),
+      (target, onClosed) => openTunnel(context, connect, target, onClosed),
       context.tuning.tunnelIdleMs,
     );
     this.hbone = createHboneServer(context);
