@@ -29,6 +29,20 @@ const RESOURCE_KINDS: readonly ResourceKind[] = [
     names: ["peerauthentications", "peerauthentication", "pa"],
     namespaced: true,
   },
+  { kind: "HTTPRoute", names: ["httproutes", "httproute"], namespaced: true },
+  { kind: "GRPCRoute", names: ["grpcroutes", "grpcroute"], namespaced: true },
+  { kind: "TCPRoute", names: ["tcproutes", "tcproute"], namespaced: true },
+  { kind: "TLSRoute", names: ["tlsroutes", "tlsroute"], namespaced: true },
+  {
+    kind: "ReferenceGrant",
+    names: ["referencegrants", "referencegrant", "refgrant"],
+    namespaced: true,
+  },
+  {
+    kind: "BackendTLSPolicy",
+    names: ["backendtlspolicies", "backendtlspolicy", "btlspolicy"],
+    namespaced: true,
+  },
 ];
 
 /** Throws a MeshError with the names there are. */

@@ -21,6 +21,12 @@ const KIND_ORDER: readonly KubernetesKind[] = [
   "EndpointSlice",
   "WorkloadEntry",
   "ServiceEntry",
+  "ReferenceGrant",
+  "BackendTLSPolicy",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
 ];
 
 /**

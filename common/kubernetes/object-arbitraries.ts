@@ -181,6 +181,26 @@ const kinds: Record<string, [apiVersion: string, namespaced: boolean, fields: ob
         })),
     },
   ],
+  HTTPRoute: [
+    "gateway.networking.k8s.io/v1",
+    true,
+    {
+      spec: fc.tuple(label, port, fc.nat({ max: 9 })).map(([name, number, weight]) => ({
+        parentRefs: [{ group: "", kind: "Service", name, port: number }],
+        rules: [{ backendRefs: [{ name, port: number, weight }] }],
+      })),
+    },
+  ],
+  ReferenceGrant: [
+    "gateway.networking.k8s.io/v1",
+    true,
+    {
+      spec: label.map((namespace) => ({
+        from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace }],
+        to: [{ group: "", kind: "Service" }],
+      })),
+    },
+  ],
 };
 
 /** One object of any kind. */

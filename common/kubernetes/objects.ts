@@ -5,6 +5,11 @@
  */
 import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objects.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
+import type {
+  BackendTLSPolicy,
+  GatewayRoute,
+  ReferenceGrant,
+} from "#common/kubernetes/route-objects.ts";
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -226,6 +231,18 @@ export type {
   PolicySource,
   PolicyTargetRef,
 } from "#common/kubernetes/policy-objects.ts";
+export type {
+  AncestorStatus,
+  BackendTLSPolicy,
+  GatewayRoute,
+  GRPCRoute,
+  HTTPRoute,
+  ParentReference,
+  ParentStatus,
+  ReferenceGrant,
+  TCPRoute,
+  TLSRoute,
+} from "#common/kubernetes/route-objects.ts";
 
 export type KubernetesObject =
   | Node
@@ -239,7 +256,10 @@ export type KubernetesObject =
   | ServiceEntry
   | WorkloadEntry
   | AuthorizationPolicy
-  | PeerAuthentication;
+  | PeerAuthentication
+  | GatewayRoute
+  | ReferenceGrant
+  | BackendTLSPolicy;
 
 export type KubernetesKind = KubernetesObject["kind"];
 

@@ -13,6 +13,11 @@ import {
 import type { KindDefinition } from "#common/kubernetes/validate/metadata.ts";
 import { peerAuthentication } from "#common/kubernetes/validate/peer-authentication.ts";
 import { deployment, pod } from "#common/kubernetes/validate/pod.ts";
+import { backendTlsPolicy } from "#common/kubernetes/validate/routes/backend-tls-policy.ts";
+import { grpcRoute } from "#common/kubernetes/validate/routes/grpc-route.ts";
+import { httpRoute } from "#common/kubernetes/validate/routes/http-route.ts";
+import { tcpRoute, tlsRoute } from "#common/kubernetes/validate/routes/l4-routes.ts";
+import { referenceGrant } from "#common/kubernetes/validate/routes/reference-grant.ts";
 import { endpointSlice, service } from "#common/kubernetes/validate/service.ts";
 import { serviceEntry } from "#common/kubernetes/validate/service-entry.ts";
 import { workloadEntry } from "#common/kubernetes/validate/workload-entry.ts";
@@ -30,6 +35,12 @@ const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   WorkloadEntry: workloadEntry,
   AuthorizationPolicy: authorizationPolicy,
   PeerAuthentication: peerAuthentication,
+  HTTPRoute: httpRoute,
+  GRPCRoute: grpcRoute,
+  TCPRoute: tcpRoute,
+  TLSRoute: tlsRoute,
+  ReferenceGrant: referenceGrant,
+  BackendTLSPolicy: backendTlsPolicy,
 };
 
 export interface Validation {
