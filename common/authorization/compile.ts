@@ -4,7 +4,8 @@
  */
 import { type Authorization, policyKey, type Rule } from "#common/model/authorization.ts";
 import { compileMatch, type FieldTest } from "./field-test.ts";
-import { type RuleKeys, ruleKeys } from "./rule-keys.ts";
+import type { RuleKeys } from "./rule-index.ts";
+import { ruleKeys } from "./rule-keys.ts";
 
 export interface CompiledMatch {
   /** Index in its clause. */

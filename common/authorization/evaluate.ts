@@ -15,8 +15,7 @@ import {
 import { ConnectionView } from "./connection-view.ts";
 import type { FieldTest } from "./field-test.ts";
 import { NEAREST_MISS_RULES } from "./limits.ts";
-import type { CompiledPolicies, PolicySet } from "./policy-set.ts";
-import type { RuleIndex } from "./rule-index.ts";
+import type { CompiledPolicies, ConnectionRuleIndex, PolicySet } from "./policy-set.ts";
 import type { Observation, PolicyHit, Unenforced, Verdict } from "./verdict.ts";
 
 export { CompiledPolicies, compilePolicies, PolicySet } from "./policy-set.ts";
@@ -53,7 +52,7 @@ type Matches = (rule: CompiledRule) => boolean;
 export function evaluate(connection: Connection, compiled: CompiledPolicies): Verdict {
   const view = new ConnectionView(connection);
   const matches: Matches = (rule) => failingClause(rule, view) === MATCHED;
-  const first = (index: (set: PolicySet) => RuleIndex): CompiledRule | undefined => {
+  const first = (index: (set: PolicySet) => ConnectionRuleIndex): CompiledRule | undefined => {
     let found: CompiledRule | undefined;
     for (const set of compiled.sets) found = index(set).first(view, matches, found);
     return found;
@@ -169,7 +168,7 @@ function neverDeciding(
   { denied, allowed }: Deciding,
 ): Unenforced {
   if (compiled.sets.every((set) => set.decidesAll)) return NOTHING_UNENFORCED;
-  const hits = (index: (set: PolicySet) => RuleIndex): readonly CompiledRule[] =>
+  const hits = (index: (set: PolicySet) => ConnectionRuleIndex): readonly CompiledRule[] =>
     firstOfEach(compiled.sets.map(index), view, matches);
   const audited = hits((set) => set.audit);
   const auditHits = audited.length === 0 ? NO_HITS : audited.map((rule) => hitOf(rule, view));
@@ -187,7 +186,7 @@ function neverDeciding(
 
 /** Of each policy that matches its first rule that does, by key. */
 function firstOfEach(
-  indexes: readonly RuleIndex[],
+  indexes: readonly ConnectionRuleIndex[],
   view: ConnectionView,
   matches: Matches,
 ): readonly CompiledRule[] {

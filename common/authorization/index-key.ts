@@ -4,15 +4,13 @@
  * an address.
  */
 import type { ConnectionView } from "./connection-view.ts";
+import type { KeyProbe } from "./rule-index.ts";
 
 type TextSubject = "principal" | "namespace" | "serviceAccount" | "port";
 type AddressSubject = "sourceIp" | "destinationIp";
 
-/**
- * The key that a connection has in one space; undefined when its value does not reach into the
- * space.
- */
-export type KeyProbe = (view: ConnectionView) => string | undefined;
+/** How a connection's key in one space is found. */
+type ConnectionProbe = KeyProbe<ConnectionView>;
 
 export function exactKey(subject: TextSubject, value: string): string {
   return `${subject} =|${value}`;
@@ -37,7 +35,7 @@ export function keySpace(key: string): string {
 }
 
 /** How to find a connection's key in a space that `keySpace` gave. */
-export function keyProbe(space: string): KeyProbe {
+export function keyProbe(space: string): ConnectionProbe {
   const [subject = "", cut = ""] = space.split(" ");
   if (subject === "sourceIp" || subject === "destinationIp") return addressProbe(subject, cut);
   const value = textOf(subject as TextSubject);
@@ -57,7 +55,7 @@ function cutProbe(
   value: (view: ConnectionView) => string | undefined,
   minLength: number,
   cut: (text: string) => string,
-): KeyProbe {
+): ConnectionProbe {
   return (view) => {
     const text = value(view);
     return text === undefined || text.length < minLength ? undefined : `${space}|${cut(text)}`;
@@ -68,7 +66,7 @@ function textOf(subject: TextSubject): (view: ConnectionView) => string | undefi
   return subject === "port" ? (view) => String(view.port) : (view) => view[subject];
 }
 
-function addressProbe(subject: AddressSubject, cut: string): KeyProbe {
+function addressProbe(subject: AddressSubject, cut: string): ConnectionProbe {
   const [size, length] = cut.split("/").map(Number) as [number, number];
   return (view) => {
     const bytes = subject === "sourceIp" ? view.sourceBytes : view.destinationBytes;

@@ -4,14 +4,31 @@
  * sets side by side, so that a change costs what changed and never what there is.
  */
 import type { Authorization } from "#common/model/authorization.ts";
-import { type CompiledPolicy, compareText, compilePolicy } from "./compile.ts";
-import { RuleIndex } from "./rule-index.ts";
+import {
+  type CompiledPolicy,
+  type CompiledRule,
+  compareRules,
+  compareText,
+  compilePolicy,
+} from "./compile.ts";
+import type { ConnectionView } from "./connection-view.ts";
+import { keyProbe, keySpace } from "./index-key.ts";
+import { type IndexScheme, RuleIndex } from "./rule-index.ts";
+
+/** Of rules about connections. */
+export type ConnectionRuleIndex = RuleIndex<CompiledRule, ConnectionView>;
+
+const SCHEME: IndexScheme<CompiledRule, ConnectionView> = {
+  compare: compareRules,
+  keySpace,
+  keyProbe,
+};
 
 export class PolicySet {
-  readonly deny = new RuleIndex();
-  readonly allow = new RuleIndex();
-  readonly dryRun = new RuleIndex();
-  readonly audit = new RuleIndex();
+  readonly deny = new RuleIndex(SCHEME);
+  readonly allow = new RuleIndex(SCHEME);
+  readonly dryRun = new RuleIndex(SCHEME);
+  readonly audit = new RuleIndex(SCHEME);
   readonly #byKey = new Map<string, CompiledPolicy>();
   readonly #counts = { enforcedAllow: 0, dryRun: 0, dryRunAllow: 0, audit: 0 };
 
@@ -72,7 +89,7 @@ export class PolicySet {
   }
 
   /** AUDIT never decides, so that a dry run of it is the same. */
-  #indexOf({ action, dryRun }: Authorization): RuleIndex {
+  #indexOf({ action, dryRun }: Authorization): ConnectionRuleIndex {
     if (action === "audit") return this.audit;
     if (dryRun) return this.dryRun;
     return action === "deny" ? this.deny : this.allow;

@@ -2,12 +2,7 @@
 import type { Clause, Match, Rule, StringMatch } from "#common/model/authorization.ts";
 import { principalMatch } from "./field-test.ts";
 import { cidrKey, exactKey, prefixKey, suffixKey } from "./index-key.ts";
-
-/**
- * One entry for each clause that needs a value: a connection that meets the clause has one of its
- * keys. An empty entry is a clause that nothing meets.
- */
-export type RuleKeys = readonly (readonly string[])[];
+import type { RuleKeys } from "./rule-index.ts";
 
 export function ruleKeys(rule: Rule): RuleKeys {
   const all: (readonly string[])[] = [];
