@@ -73,3 +73,6 @@ export const REJECTED_STREAMS_PER_SESSION = 100_000;
  * another endpoint's turn.
  */
 export const TUNNEL_ATTEMPTS = 3;
+
+/** Bytes queued towards the peer of one socket before the other side is paused. */
+export const SOCKET_WRITE_QUEUE_BYTES = 512 * 1024;
