@@ -5,9 +5,6 @@
  */
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
-import type { IpAddress } from "#common/model/ip.ts";
-import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import {
   boolean,
   choice,
@@ -20,7 +17,10 @@ import {
   port,
   required,
   tlsUrl,
-} from "#common/runtime/environment.ts";
+} from "#common/config/environment.ts";
+import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
+import type { IpAddress } from "#common/model/ip.ts";
+import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
 import { type ProxyConfig, readProxyConfig } from "./proxy-config.ts";

@@ -3,7 +3,7 @@
  * variable. Source: istio/ztunnel src/config.rs.
  */
 import { parse } from "yaml";
-import type { Environment } from "#common/runtime/environment.ts";
+import type { Environment } from "#common/config/environment.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 
 export interface ProxyConfig {

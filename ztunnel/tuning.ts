@@ -2,8 +2,9 @@
  * What people may change about connections and tunnels, by the names and with the defaults of
  * Istio's ztunnel.
  */
+
+import { boolean, durationMs, type Environment, integer } from "#common/config/environment.ts";
 import { HBONE_SIZES } from "#common/hbone/settings.ts";
-import { boolean, durationMs, type Environment, integer } from "#common/runtime/environment.ts";
 import { STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "#common/transport/limits.ts";
 import { DEFAULT_TUNNEL_SETTINGS, type TunnelSettings } from "#common/transport/tunnel-settings.ts";
 import { DEFAULT_KEEPALIVE, type Keepalive } from "./sys/syscalls.ts";

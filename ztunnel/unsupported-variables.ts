@@ -5,7 +5,7 @@
  * istio/ztunnel src/config.rs, src/tls/lib.rs.
  */
 
-import type { Environment } from "#common/runtime/environment.ts";
+import type { Environment } from "#common/config/environment.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 
 interface Variable {

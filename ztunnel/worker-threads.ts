@@ -2,7 +2,7 @@
  * How many data workers: Istio's variables and their precedence (istio/ztunnel src/config.rs), with
  * another default, because one of our workers costs more memory than one of its threads.
  */
-import { type Environment, invalid } from "#common/runtime/environment.ts";
+import { type Environment, invalid } from "#common/config/environment.ts";
 import { WORKER_THREADS_MAX } from "./limits.ts";
 
 /** Of the cores, where nobody says anything: one worker on up to four. */

@@ -4,7 +4,7 @@
  * is set and empty counts as not set, unless a reader says otherwise.
  */
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
-import { MeshError } from "./errors.ts";
+import { MeshError } from "#common/runtime/errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
