@@ -49,6 +49,20 @@ for (const { name, pair } of KINDS) {
     assert.equal(await listener.closed, undefined);
   });
 
+  test(`${name}: an end that came before the start is told`, async () => {
+    const { own, peer } = await pair();
+    const end = new SocketEnd(own, batcher);
+    peer.end();
+    await once(own, "end");
+    const listener = new Listener();
+    end.start(listener);
+    assert.equal(listener.count("end"), 1);
+    end.write(Buffer.from("answer"), undefined);
+    end.shutdown();
+    assert.equal((await readAll(peer)).bytes, 6);
+    assert.equal(await listener.closed, undefined);
+  });
+
   test(`${name}: what the peer sends after our half-close arrives`, async () => {
     const { end, peer, listener } = await started();
     end.write(Buffer.from("bye"), undefined);

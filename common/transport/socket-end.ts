@@ -52,7 +52,9 @@ export class SocketEnd implements End {
       this.bytesRead += chunk.length;
       if (!events.onData(chunk, undefined)) stream.pause();
     });
-    stream.resume();
+    // Node tells an end that comes first even where nobody reads.
+    if (stream.readableEnded) events.onEnd();
+    else stream.resume();
   }
 
   /** The stream's own mark is low for what one round may gather: it counts only where ours is. */
