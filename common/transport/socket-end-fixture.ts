@@ -6,6 +6,9 @@ import { after } from "node:test";
 import tls from "node:tls";
 import { TestAuthority } from "#common/tls/authority-fixture.ts";
 import type { EndEvents } from "./end.ts";
+import { EndDuplex } from "./end-duplex.ts";
+import { FlushBatcher } from "./flush-batcher.ts";
+import { SocketEnd } from "./socket-end.ts";
 
 export interface Pair {
   readonly own: Duplex;
@@ -37,13 +40,15 @@ export async function tcpPair(): Promise<Pair & { own: net.Socket; peer: net.Soc
 
 const { certChainPem: cert, privateKeyPem: key } = TestAuthority.root().workload();
 
-async function tlsEnds() {
+/** `carry` makes what the client's TLS is carried by. */
+async function tlsEnds(carry: (tcp: net.Socket) => Duplex = (tcp) => tcp) {
   const server = tls.createServer({ key, cert, allowHalfOpen: true });
   const port = await listening(server);
   const rawServer = once(server, "connection") as Promise<[net.Socket]>;
   const accepted = once(server, "secureConnection") as Promise<[tls.TLSSocket]>;
   const rawClient = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  const client = tls.connect({ socket: rawClient, rejectUnauthorized: false });
+  await once(rawClient, "connect");
+  const client = tls.connect({ socket: carry(rawClient), rejectUnauthorized: false });
   // After the session ticket no write of TLS is under way, to whose lot an error could fall.
   const [[raw], [secure]] = await Promise.all([rawServer, accepted, once(client, "session")]);
   server.close();
@@ -61,10 +66,27 @@ async function tlsServerPair(): Promise<Pair> {
   return { own: secure, peer: client, resetPeer: () => rawClient.resetAndDestroy() };
 }
 
-export const KINDS: readonly { name: string; pair: () => Promise<Pair> }[] = [
+/** TLS inside of another stream, as where it is carried by a tunnel. */
+async function tlsOverEndPair(): Promise<Pair> {
+  const batcher = new FlushBatcher();
+  const { client, secure, raw } = await tlsEnds(
+    (tcp) => new EndDuplex(new SocketEnd(tcp, batcher)),
+  );
+  return { own: client, peer: secure, resetPeer: () => raw.resetAndDestroy() };
+}
+
+interface Kind {
+  readonly name: string;
+  readonly pair: () => Promise<Pair>;
+  /** Whether a probe reaches the connection. @default true */
+  readonly probes?: boolean;
+}
+
+export const KINDS: readonly Kind[] = [
   { name: "TCP", pair: tcpPair },
   { name: "TLS, the client's end", pair: tlsClientPair },
   { name: "TLS, the server's end", pair: tlsServerPair },
+  { name: "TLS over another end", pair: tlsOverEndPair, probes: false },
 ];
 
 type EventName = "data" | "end" | "drain" | "closed";

@@ -28,7 +28,7 @@ async function filled(stream: Duplex): Promise<void> {
   while (stream.readableLength < stream.readableHighWaterMark) await turn();
 }
 
-for (const { name, pair } of KINDS) {
+for (const { name, pair, probes = true } of KINDS) {
   async function started() {
     const { own, peer, resetPeer } = await pair();
     const end = new SocketEnd(own, batcher);
@@ -94,19 +94,23 @@ for (const { name, pair } of KINDS) {
     assert.equal(listener.count("end"), 0);
   });
 
-  test(`${name}: a reset by a peer that is not read is found by a probe`, async () => {
-    const { end, own, peer, resetPeer, listener } = await started();
-    listener.willing = false;
-    peer.write(Buffer.alloc(1 << 20));
-    await listener.heard("data");
-    await filled(own);
-    resetPeer();
-    while (listener.count("closed") === 0) {
-      end.probe();
-      await sleep(10);
-    }
-    assert.match((await listener.closed)?.code ?? "", /ECONNRESET|EPIPE/);
-  });
+  if (probes) {
+    test(`${name}: a reset by a peer that is not read is found by a probe`, {
+      skip: !probes,
+    }, async () => {
+      const { end, own, peer, resetPeer, listener } = await started();
+      listener.willing = false;
+      peer.write(Buffer.alloc(1 << 20));
+      await listener.heard("data");
+      await filled(own);
+      resetPeer();
+      while (listener.count("closed") === 0) {
+        end.probe();
+        await sleep(10);
+      }
+      assert.match((await listener.closed)?.code ?? "", /ECONNRESET|EPIPE/);
+    });
+  }
 
   test(`${name}: a reader that takes no more holds the peer back until it resumes`, async () => {
     const { end, own, peer, listener } = await started();

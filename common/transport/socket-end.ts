@@ -22,8 +22,8 @@ export class SocketEnd implements End {
 
   /**
    * Takes over a connected stream of which nobody reads; nothing is read before `start`. A
-   * TLSSocket must have been made over a Socket (as servers do, and `tls.connect({ socket })`):
-   * else it cannot be reset, only closed.
+   * TLSSocket must have been made over another stream (as servers do, and `tls.connect({ socket
+   * })`): else it cannot be reset, only closed.
    */
   constructor(stream: Duplex, batcher: FlushBatcher) {
     this.#stream = stream;
@@ -89,7 +89,8 @@ export class SocketEnd implements End {
 
   /**
    * A socket that is not being read is not polled, so that its reset goes unnoticed. A write of
-   * nothing sends nothing, but brings the error: below TLS, which would swallow it.
+   * nothing sends nothing, but brings the error: below TLS, which would swallow it. Who
+   * relays has to probe now and then: TLS of Node can lose the error of a write altogether.
    */
   probe(): void {
     const stream = this.#stream;

@@ -4,11 +4,11 @@
  */
 import net from "node:net";
 import { formatSocketAddress } from "#common/model/ip.ts";
-import { DuplexEnd } from "#common/transport/duplex-end.ts";
 import type { End } from "#common/transport/end.ts";
 import { EndDuplex } from "#common/transport/end-duplex.ts";
 import { CLIENT_LEFT, type ConnectionFailure } from "#common/transport/failure.ts";
 import type { FlushBatcher } from "#common/transport/flush-batcher.ts";
+import { SocketEnd } from "#common/transport/socket-end.ts";
 import type { LocalReply } from "../filter/stage.ts";
 import { EndWire } from "./end-wire.ts";
 import type { HboneDialer } from "./hbone-dialer.ts";
@@ -47,7 +47,7 @@ async function connect(
   if (signal.aborted) return CLIENT_LEFT;
   if (endpoint.transport === "plaintext") {
     const socket = await connectTcp(endpoint.address, { allowHalfOpen: true, signal });
-    return socket instanceof net.Socket ? new DuplexEnd(socket, batcher) : socket;
+    return socket instanceof net.Socket ? new SocketEnd(socket, batcher) : socket;
   }
   const { promise: aborted, resolve } = Promise.withResolvers<ConnectionFailure>();
   const onAbort = (): void => resolve(CLIENT_LEFT);
@@ -68,7 +68,7 @@ async function secure(
   const alpn = ALPN[protocol];
   const { hostname } = backend;
   const socket = await originateTls(new EndDuplex(carrier), { policy, hostname, alpn, signal });
-  return "ok" in socket ? socket : new DuplexEnd(socket, batcher);
+  return "ok" in socket ? socket : new SocketEnd(socket, batcher);
 }
 
 const ALPN = { http1: "http/1.1", http2: "h2", tcp: undefined } as const;
