@@ -43,6 +43,12 @@ export const TLS_ORIGINATION_TIMEOUT_MS = 5_000;
 /** TCP's keepalive of connections outside the mesh begins after this. Source: Istio's 180 s. */
 export const TCP_KEEPALIVE_MS = 180_000;
 
+/** Endpoints tried for one connection whose bytes are carried as they are. */
+export const TCP_ENDPOINT_ATTEMPTS = 3;
+
+/** Label sets of connections kept per destination; beyond it they are made anew. */
+export const LABEL_SETS_PER_DESTINATION = 1_024;
+
 // --- drain
 // -----------------------------------------------------------------------------------------
 

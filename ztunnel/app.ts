@@ -4,6 +4,7 @@ import { buildInfo } from "#common/admin/build-info.ts";
 import { registerUnreadablePolicies } from "#common/admin/policy-gauge.ts";
 import { registerBuildInfo, XdsClientMetrics } from "#common/admin/process-metrics.ts";
 import { serveMetrics, serveReadiness } from "#common/admin/status-servers.ts";
+import type { ControlPlaneEndpoint } from "#common/config/proxy-environment.ts";
 import { CaClient } from "#common/identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "#common/identity/cert-manager.ts";
 import type { TrustFiles } from "#common/identity/trust-files.ts";
@@ -22,7 +23,7 @@ import { writeConfigDump } from "./admin/config-dump.ts";
 import { certificateStates, podStates } from "./admin/dump-sources.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
-import type { Endpoint, ZtunnelConfig } from "./config.ts";
+import type { ZtunnelConfig } from "./config.ts";
 import type { DnsProxy } from "./dns/dns-proxy.ts";
 import { createDnsProxy, Synced, withDns, withDnsOf } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
@@ -160,8 +161,8 @@ export class Ztunnel {
     if (this.#config.readinessFd !== undefined) await this.#closeServers();
     await this.#running;
     await this.#pods?.stop();
-    const { drainDeadlineMs } = this.#config;
-    await Promise.all([this.#workers?.drain(drainDeadlineMs), this.#dns?.drain(drainDeadlineMs)]);
+    const { drainDeadlineMs: ms } = this.#config;
+    await Promise.all([this.#workers?.drain(ms), this.#dns?.drain(ms)]);
     await this.#pods?.close();
     this.#trust?.close();
     this.#certificates.close();
@@ -236,13 +237,12 @@ export class Ztunnel {
   #createReporter(): CaptureReporter | undefined {
     const { xds, inpodSocket, nodeName } = this.#config;
     if (xds === undefined || inpodSocket !== undefined) return undefined;
-    const logger = this.#rootLogger.scope("capture");
-    return new CaptureReporter(this.#channel(xds), nodeName, logger);
+    return new CaptureReporter(this.#channel(xds), nodeName, this.#rootLogger.scope("capture"));
   }
 
   #createCertificates(): CertManager {
-    const ttlSeconds = this.#config.certificateTtlSeconds;
-    const ca = new CaClient(this.#channel(this.#config.ca), { ttlSeconds });
+    const { ca: endpoint, certificateTtlSeconds: ttlSeconds } = this.#config;
+    const ca = new CaClient(this.#channel(endpoint), { ttlSeconds });
     return new CertManager({
       fetch: (identity) => ca.fetch(identity),
       onCertificate: (certificate) => this.#certificateArrived(certificate),
@@ -293,7 +293,7 @@ export class Ztunnel {
     ];
   }
 
-  #channel(endpoint: Endpoint): ControlPlaneChannel {
+  #channel(endpoint: ControlPlaneEndpoint): ControlPlaneChannel {
     const { tokenFile, clusterId } = this.#config;
     return new ControlPlaneChannel({ ...endpoint, tokenFile, clusterId });
   }

@@ -3,49 +3,46 @@
  * ztunnel for what both have. docs/configuration.md lists all of them with units and defaults.
  * Every error names the variable, the value and what is allowed.
  */
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import {
+  type ControlPlaneEndpoint,
+  caEndpoint,
+  certificateTtlSeconds,
+  ISTIOD,
+  logLevels,
+  memoryCgroupDir,
+  tokenFile,
+  trustDomains,
+  xdsEndpoint,
+} from "#common/config/proxy-environment.ts";
 import {
   boolean,
   choice,
   durationMs,
   type Environment,
-  headers,
   integer,
-  invalid,
   ip,
   port,
   required,
   tlsUrl,
 } from "#common/config/environment.ts";
-import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
+import type { TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
+import type { LogLevels } from "#common/telemetry/log-levels.ts";
 import { type ProxyConfig, readProxyConfig } from "./proxy-config.ts";
 import { readTuning, type Tuning } from "./tuning.ts";
 import { refuseDangerous, unsupportedVariables } from "./unsupported-variables.ts";
 import { workerThreads } from "./worker-threads.ts";
-
-export interface Endpoint {
-  /** `https://host:port`. */
-  readonly url: string;
-  /** PEM file with the roots that the server is verified against; re-read when it changes. */
-  readonly rootCertFile: string;
-  /** Name to verify in place of the URL's host. */
-  readonly serverName: string | undefined;
-  /** Sent with every call: `XDS_HEADER_<name>` and `CA_HEADER_<name>`. */
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 /** State that is read once at start, in the YAML of Istio's ztunnel: from a file, or as it is. */
 export type LocalXds = { readonly file: string } | { readonly text: string };
 
 export interface ZtunnelConfig {
   /** Undefined where XDS_ADDRESS is set and empty: then LOCAL_XDS_PATH says everything. */
-  readonly xds: Endpoint | undefined;
-  readonly ca: Endpoint;
+  readonly xds: ControlPlaneEndpoint | undefined;
+  readonly ca: ControlPlaneEndpoint;
   /** Whether addresses are asked for one by one, as they are needed, instead of all there are. */
   readonly xdsOnDemand: boolean;
   readonly localXds: LocalXds | undefined;
@@ -101,12 +98,8 @@ export interface ZtunnelConfig {
   readonly warnings: readonly string[];
 }
 
-const ISTIOD = "https://istiod.istio-system.svc:15012";
-const ROOT_CERT = "/var/run/secrets/istio/root-cert.pem";
-const TOKEN = "/var/run/secrets/tokens/istio-token";
 /** Istio's, where neither a deadline nor a grace period is given. */
 const DRAIN_DEADLINE_MS = 5_000;
-const DAY_MS = 86_400_000;
 
 /** Throws a MeshError CONFIG_INVALID for the first variable that is wrong. */
 export function loadConfig(env: Environment, cores = availableParallelism()): ZtunnelConfig {
@@ -125,7 +118,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     sameNodeFastPath: boolean(env, "SAME_NODE_FAST_PATH", true),
     ...dns(env, proxyConfig),
     inpodSocket: env.INPOD_UDS || undefined,
-    memoryCgroupDir: env.MEMORY_CGROUP_DIR || defaultMemoryCgroup(),
+    memoryCgroupDir: memoryCgroupDir(env),
     podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
     logLevels: logLevels(env),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
@@ -153,22 +146,12 @@ function sources(env: Environment, proxyConfig: ProxyConfig) {
       },
     );
   }
-  const xds = {
-    rootCertFile: rootCertFile(env, "XDS_ROOT_CA"),
-    serverName: env.ALT_XDS_HOSTNAME || undefined,
-    headers: headers(env, "XDS_HEADER_"),
-  };
-  const ca = {
-    url: tlsUrl("CA_ADDRESS", env.CA_ADDRESS ?? ISTIOD),
-    rootCertFile: rootCertFile(env, "CA_ROOT_CA"),
-    serverName: env.ALT_CA_HOSTNAME || undefined,
-    headers: headers(env, "CA_HEADER_"),
-  };
+  const ca = caEndpoint(env);
   const url = xdsAddress === "" ? undefined : tlsUrl("XDS_ADDRESS", xdsAddress);
-  const withUrl = url === undefined ? undefined : { url, ...xds };
+  const xds = url === undefined ? undefined : xdsEndpoint(env, url);
   // Without a control plane there is nobody to ask.
   const xdsOnDemand = boolean(env, "XDS_ON_DEMAND", false) && url !== undefined;
-  return { xds: withUrl, xdsOnDemand, ca, localXds, tokenFile: tokenFile(env) };
+  return { xds, xdsOnDemand, ca, localXds, tokenFile: tokenFile(env) };
 }
 
 function localXdsOf(env: Environment): LocalXds | undefined {
@@ -186,19 +169,11 @@ function identity(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
     clusterId: metadata("CLUSTER_ID") || env.CLUSTER_ID || "Kubernetes",
     nodeName: required(env, "NODE_NAME", "the Kubernetes node this ztunnel serves"),
     network: env.NETWORK ?? "",
-    trustDomains: [env.TRUST_DOMAIN || "cluster.local", ...trustDomainAliases(env)] as const,
+    trustDomains: trustDomains(env),
     podName: env.POD_NAME || "ztunnel",
     podNamespace: env.POD_NAMESPACE || "istio-system",
     instanceIp: ip(env, "INSTANCE_IP"),
   };
-}
-
-/** Names apart by commas; Istio's ztunnel has no such variable, MeshConfig calls it the same. */
-function trustDomainAliases(env: Environment): readonly string[] {
-  const value = env.TRUST_DOMAIN_ALIASES ?? "";
-  const aliases = value.split(",").flatMap((alias) => alias.trim() || []);
-  if (aliases.every(isTrustDomain)) return aliases;
-  return invalid("TRUST_DOMAIN_ALIASES", value, "trust domains apart by commas, as in old-td,td2");
 }
 
 /** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */
@@ -211,20 +186,6 @@ function dns(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
   };
 }
 
-function rootCertFile(env: Environment, name: string): string {
-  const value = env[name] || ROOT_CERT;
-  if (value !== "SYSTEM" && !value.includes("-----BEGIN")) return value;
-  const shown = value === "SYSTEM" ? value : "(a certificate)";
-  return invalid(name, shown, "the path of a PEM file", "mount the roots as a file and name it");
-}
-
-/** Istio's variable takes a literal token too, which could neither be rotated nor kept secret. */
-function tokenFile(env: Environment): string {
-  const value = env.AUTH_TOKEN || TOKEN;
-  if (!/^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return value;
-  return invalid("AUTH_TOKEN", "(a token)", "the path of a file that holds the token");
-}
-
 /**
  * Istio's rule: CONNECTION_TERMINATION_DEADLINE, else five seconds less than the pod's grace period
  * (one second less where that is ten or under), so that the process ends by itself.
@@ -234,27 +195,4 @@ function drainDeadlineMs(env: Environment): number {
   const ofGraceMs = Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000;
   const fallbackMs = grace === 0 ? DRAIN_DEADLINE_MS : ofGraceMs;
   return durationMs(env, "CONNECTION_TERMINATION_DEADLINE", fallbackMs);
-}
-
-function certificateTtlSeconds(env: Environment): number {
-  const bounds = { min: 60_000, max: 90 * DAY_MS };
-  return durationMs(env, "SECRET_TTL", DAY_MS, bounds) / 1000;
-}
-
-/** RUST_LOG as Istio's charts set it: a level, levels of single targets, or both. */
-function logLevels(env: Environment): LogLevels {
-  const levels = new LogLevels(choice(env, "LOG_LEVEL", LOG_LEVELS, "info"));
-  const { RUST_LOG } = env;
-  if (RUST_LOG === undefined || RUST_LOG === "") return levels;
-  const directives = parseLogDirectives(RUST_LOG);
-  const allowed = `${LOG_LEVELS.join(", ")}, and TARGET=LEVEL, apart by commas`;
-  return directives === undefined
-    ? invalid("RUST_LOG", RUST_LOG, allowed)
-    : levels.with(directives);
-}
-
-/** Version 1 has a directory per controller, version 2 one for all. */
-function defaultMemoryCgroup(): string {
-  const v1 = "/sys/fs/cgroup/memory";
-  return existsSync(v1) ? v1 : "/sys/fs/cgroup";
 }

@@ -1,7 +1,7 @@
 /**
  * CONNECT requests at a captured pod's 15008: checked, authorized, delivered to the application.
  */
-import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { parseAuthority } from "#common/hbone/authority.ts";
 import { makeBaggage } from "#common/hbone/baggage.ts";
 import { forwardedHost } from "#common/hbone/forwarded.ts";
@@ -11,6 +11,7 @@ import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
+import { answerConnect } from "#common/transport/connect-answer.ts";
 import {
   CLIENT_LEFT,
   type ConnectionFailure,
@@ -57,7 +58,7 @@ export class InboundHbone {
     const meta = identifiedMeta(this.#context.state, peer, { workload, target, service });
     const { result } = outcome;
     if ("ok" in result) {
-      answer(stream, statusOf(result), undefined);
+      answerConnect(stream, statusOf(result), undefined);
       tracker.refused(meta, startedAt, result);
       return;
     }
@@ -66,7 +67,7 @@ export class InboundHbone {
       tracker.refused(meta, startedAt, end.shedding ?? CLIENT_LEFT);
       return;
     }
-    answer(stream, 200, outcome.workload && makeBaggage(outcome.workload));
+    answerConnect(stream, 200, outcome.workload && makeBaggage(outcome.workload));
     const permitted = { ...meta, ...(outcome.permit && { permit: outcome.permit }) };
     tracker.relay(pod.uid, permitted, startedAt, end, result);
   }
@@ -199,22 +200,4 @@ export class InboundHbone {
 /** What the tunnel's client is told of a refusal. */
 export function statusOf({ reason }: ConnectionFailure): number {
   return STATUS[reason] ?? 503;
-}
-
-/** Istio's ztunnel sends no date either. */
-const UNDATED = { endStream: false, sendDate: false };
-
-function answer(stream: ServerHttp2Stream, status: number, baggage: string | undefined): void {
-  if (stream.destroyed || stream.closed) return;
-  const headers = [":status", `${status}`];
-  if (baggage !== undefined) headers.push("baggage", baggage);
-  if (status === 200) {
-    stream.respond(headers, UNDATED);
-    return;
-  }
-  // Refused in both directions: once the answer is out, what the client still sends is not read.
-  stream.once("finish", () => {
-    setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR));
-  });
-  stream.respond(headers, { ...UNDATED, endStream: true });
 }

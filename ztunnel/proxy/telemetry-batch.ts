@@ -8,10 +8,10 @@ import type {
   ConnectionBatch,
   ConnectionLabels,
   ConnectionRecord,
-  EndpointLabels,
   LimitName,
   RecordFailure,
 } from "#common/telemetry/connection-record.ts";
+import { endpointLabels } from "#common/telemetry/endpoint-labels.ts";
 import { LabelInterner } from "#common/telemetry/label-table.ts";
 import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { RECORD_BATCH, RECORD_DELAY_MS } from "../limits.ts";
@@ -200,22 +200,5 @@ function connectionLabels(meta: ConnectionMeta): ConnectionLabels {
       name: service.name,
     },
     security: meta.security,
-  };
-}
-
-function endpointLabels(
-  workload: Workload | undefined,
-  identity: ConnectionMeta["sourceIdentity"],
-): EndpointLabels {
-  return {
-    name: workload?.name ?? "",
-    workload: workload?.workloadName ?? "",
-    namespace: workload?.namespace ?? identity?.namespace ?? "",
-    principal: identity?.uri ?? "",
-    canonicalService: workload?.canonicalName ?? "",
-    canonicalRevision: workload?.canonicalRevision ?? "",
-    cluster: workload?.clusterId ?? "",
-    region: workload?.locality.region ?? "",
-    zone: workload?.locality.zone ?? "",
   };
 }
