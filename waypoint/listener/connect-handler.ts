@@ -10,7 +10,7 @@ import { HboneEnd, type HboneEndContext } from "#common/transport/hbone-end.ts";
 import type { TunnelPeer } from "#common/transport/hbone-sessions.ts";
 import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection, Wire } from "../http/engine.ts";
-import { CLIENT_CONNECTIONS, FIRST_BYTE_MS, PROTOCOL_DETECTION_MS } from "../limits.ts";
+import { CLIENT_CONNECTIONS, FIRST_BYTE_MS } from "../limits.ts";
 import type { CarryTcp } from "../tcp/tcp-proxy.ts";
 import { EndWire } from "../upstream/end-wire.ts";
 import type { Connections } from "./connections.ts";
@@ -40,6 +40,8 @@ export interface ConnectHandlerDeps {
   readonly serveHttp: ServeHttp;
   readonly carryTcp: CarryTcp;
   readonly onRefused: OnRefused;
+  /** How long a client of a port whose protocol is not declared is waited for. */
+  readonly protocolDetectionMs: number;
 }
 
 /** Istio ztunnel's answers (ambient.md 2.1), and 404 for what is not of this waypoint. */
@@ -102,7 +104,7 @@ export class ConnectHandler {
 
   async #serveDetected(end: PeekedEnd, downstream: Downstream, gone: AbortSignal): Promise<void> {
     const declared = downstream.port?.protocol ?? "auto";
-    const timeoutMs = declared === "auto" ? PROTOCOL_DETECTION_MS : FIRST_BYTE_MS;
+    const timeoutMs = declared === "auto" ? this.#deps.protocolDetectionMs : FIRST_BYTE_MS;
     const judge = (bytes: Uint8Array, over: boolean): Protocol | undefined =>
       detectProtocol(declared, bytes, over);
     const protocol = await end.peek(judge, timeoutMs);
