@@ -81,8 +81,8 @@ export class WaypointState {
   }
 
   /**
-   * By its VIP, else by the longest block. Of several the one of the client's namespace comes first,
-   * as it does at the client's ztunnel.
+   * By its VIP, else by the longest block. Of several the one of the client's namespace comes
+   * first, as it does at the client's ztunnel.
    */
   serviceAt(ip: IpAddress, clientNamespace: string): ServiceConfig | undefined {
     const { byAddress, blocks } = this.#contents;
