@@ -3,6 +3,17 @@
  * proxies for what both have. docs/waypoints.md lists what people set. Every error names the
  * variable, the value and what is allowed.
  */
+
+import {
+  choice,
+  durationMs,
+  type Environment,
+  integer,
+  ip,
+  port,
+  required,
+  tlsUrl,
+} from "#common/config/environment.ts";
 import {
   type ControlPlaneEndpoint,
   caEndpoint,
@@ -17,16 +28,6 @@ import {
 import type { TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, HBONE_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
-import {
-  choice,
-  durationMs,
-  type Environment,
-  integer,
-  ip,
-  port,
-  required,
-  tlsUrl,
-} from "#common/runtime/environment.ts";
 import type { LogLevels } from "#common/telemetry/log-levels.ts";
 import { STREAMS_PER_TUNNEL, TUNNEL_IDLE_MS } from "#common/transport/limits.ts";
 import { DEFAULT_TUNNEL_SETTINGS, type TunnelSettings } from "#common/transport/tunnel-settings.ts";

@@ -5,17 +5,6 @@
  */
 import { availableParallelism } from "node:os";
 import {
-  type ControlPlaneEndpoint,
-  caEndpoint,
-  certificateTtlSeconds,
-  ISTIOD,
-  logLevels,
-  memoryCgroupDir,
-  tokenFile,
-  trustDomains,
-  xdsEndpoint,
-} from "#common/config/proxy-environment.ts";
-import {
   boolean,
   choice,
   durationMs,
@@ -26,6 +15,17 @@ import {
   required,
   tlsUrl,
 } from "#common/config/environment.ts";
+import {
+  type ControlPlaneEndpoint,
+  caEndpoint,
+  certificateTtlSeconds,
+  ISTIOD,
+  logLevels,
+  memoryCgroupDir,
+  tokenFile,
+  trustDomains,
+  xdsEndpoint,
+} from "#common/config/proxy-environment.ts";
 import type { TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";

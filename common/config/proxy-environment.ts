@@ -4,7 +4,6 @@
  * Readers throw MeshError CONFIG_INVALID.
  */
 import { existsSync } from "node:fs";
-import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import {
   choice,
   durationMs,
@@ -12,7 +11,8 @@ import {
   headers,
   invalid,
   tlsUrl,
-} from "#common/runtime/environment.ts";
+} from "#common/config/environment.ts";
+import { isTrustDomain, type TrustDomains } from "#common/model/identity.ts";
 import { LOG_LEVELS, LogLevels, parseLogDirectives } from "#common/telemetry/log-levels.ts";
 
 export interface ControlPlaneEndpoint {

@@ -1,4 +1,4 @@
-/** Where a connection's bytes go: by TCPRoutes and TLSRoutes of its port, else to what was asked. */
+/** Where a connection's bytes go: by TCPRoute or TLSRoute of its port, else to what was asked. */
 import type { BackendRef } from "#common/model/waypoint/http-route.ts";
 import type { PortConfig } from "#common/model/waypoint/resource.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
