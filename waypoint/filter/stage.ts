@@ -84,6 +84,7 @@ export type ReplyReason =
   | "upstream-timeout"
   | "limit-reached"
   | "client-left"
+  | "internal-error"
   | "draining";
 
 /** An answer of our own. gRPC requests get it as grpc-status with HTTP status 200. */

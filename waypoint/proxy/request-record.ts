@@ -9,7 +9,7 @@ import type { Endpoint } from "../upstream/upstream.ts";
  * overflow, NR no route, URX retries exhausted, DC client left, UC upstream connection ended, UR
  * upstream reset, UT timeout, UPE upstream protocol error, UAEX external authorization, RL rate
  * limited, RLSE rate limit service error, DI delay injected, FI fault injected, DPE client protocol
- * error, LH limit of the proxy itself.
+ * error, OM limit of the proxy itself, NC no such backend.
  */
 export type ResponseFlag =
   | "UH"
@@ -28,7 +28,8 @@ export type ResponseFlag =
   | "DI"
   | "FI"
   | "DPE"
-  | "LH";
+  | "OM"
+  | "NC";
 
 /** Bodies without framing, as the client sent and got them. */
 export interface RequestRecord {

@@ -1,0 +1,38 @@
+/** The context of one request, as the stages see it. */
+import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
+import type { Downstream, RequestContext, VerifiedToken } from "../filter/stage.ts";
+import { HeaderList } from "../http/header-list.ts";
+import type { RequestHead } from "../http/message.ts";
+
+export class LiveContext implements RequestContext {
+  readonly downstream: Downstream;
+  readonly gateway: GatewayConfig;
+  readonly head: RequestHead;
+  readonly id: string;
+  readonly tokens: VerifiedToken[] = [];
+  readonly responseHeaders = new HeaderList();
+  readonly notes: string[] = [];
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(gateway: GatewayConfig, downstream: Downstream, head: RequestHead, id: string) {
+    this.gateway = gateway;
+    this.downstream = downstream;
+    this.head = head;
+    this.id = id;
+  }
+
+  /** Made when first asked for: few requests wait for anything. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort();
+  }
+}

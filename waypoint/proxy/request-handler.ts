@@ -1,0 +1,80 @@
+/** Takes every request of every connection. */
+import { randomUUID } from "node:crypto";
+import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
+import type { Downstream, LocalReply } from "../filter/stage.ts";
+import type { ServerExchange } from "../http/exchange.ts";
+import type { ProxyDependencies } from "./dependencies.ts";
+import { ACTIVE_REQUESTS } from "./limits.ts";
+import { type IncomingRequest, RequestRun } from "./request-run.ts";
+
+/**
+ * `downstream` is read once per request, so that a change of configuration holds from the next
+ * request on, on connections that are open already, too.
+ */
+export type RequestHandler = (downstream: Downstream, exchange: ServerExchange) => void;
+
+export interface RequestHandling {
+  readonly handle: RequestHandler;
+  /** Requests under way. */
+  readonly active: () => number;
+}
+
+export function createRequestHandling(deps: ProxyDependencies): RequestHandling {
+  let active = 0;
+  const over = (): void => {
+    active--;
+  };
+  const handle: RequestHandler = (downstream, exchange) => {
+    active++;
+    const gateway = deps.gateway();
+    const head = deps.normalise(exchange.request);
+    const malformed = "reason" in head;
+    const known = malformed ? exchange.request : head;
+    const id = known.headers.get("x-request-id") ?? deps.newId();
+    const request: IncomingRequest = {
+      gateway: gateway ?? UNKNOWN_GATEWAY,
+      downstream,
+      exchange,
+      head: known,
+      id,
+    };
+    const run = new RequestRun(deps, request, over);
+    if (malformed) run.refuse(head);
+    else if (gateway === undefined) run.refuse(NOT_CONFIGURED);
+    else if (active > ACTIVE_REQUESTS) run.refuse(TOO_MANY);
+    else run.begin();
+  };
+  return { handle, active: () => active };
+}
+
+/** For `ProxyDependencies.newId`. */
+export function newRequestId(): string {
+  return randomUUID();
+}
+
+/** What a request is logged under that came before any configuration. */
+const UNKNOWN_GATEWAY: GatewayConfig = {
+  kind: "gateway",
+  namespace: "",
+  name: "",
+  policies: { requestAuthentications: [], authorizations: [], rateLimits: [] },
+  telemetry: {
+    accessLog: { enabled: true, format: "text" },
+    metrics: { enabled: true, removedLabels: [] },
+  },
+  outboundTraffic: "registry-only",
+  forwardClientCert: false,
+};
+
+const NOT_CONFIGURED: LocalReply = {
+  status: 503,
+  reason: "internal-error",
+  body: "the waypoint has no configuration yet\n",
+  detail: "nothing has come from istiod-lite",
+};
+
+const TOO_MANY: LocalReply = {
+  status: 503,
+  reason: "limit-reached",
+  body: "the waypoint has too many requests under way\n",
+};

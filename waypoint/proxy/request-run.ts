@@ -1,0 +1,222 @@
+/** One request from its head to its record: stages, route, tries, response. */
+import type { HttpRule } from "#common/model/waypoint/http-route.ts";
+import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import type { Downstream, LocalReply, StageResult } from "../filter/stage.ts";
+import type { ExchangeError, ServerExchange, ServerExchangeEvents } from "../http/exchange.ts";
+import type { HeaderList } from "../http/header-list.ts";
+import type { RequestHead } from "../http/message.ts";
+import { ClientResponse } from "./client-response.ts";
+import type { ProxyDependencies } from "./dependencies.ts";
+import { Forwarding, type ForwardPlan } from "./forwarding.ts";
+import { DRAIN_MS } from "./limits.ts";
+import { LiveContext } from "./live-context.ts";
+import { RequestBody } from "./request-body.ts";
+import type { RequestRecord, ResponseFlag } from "./request-record.ts";
+import { flagOf } from "./response-flags.ts";
+import { planDirect, planRoute, routeOf } from "./route-plan.ts";
+
+export interface IncomingRequest {
+  readonly gateway: GatewayConfig;
+  readonly downstream: Downstream;
+  readonly exchange: ServerExchange;
+  readonly head: RequestHead;
+  readonly id: string;
+}
+
+export class RequestRun implements ServerExchangeEvents {
+  readonly #deps: ProxyDependencies;
+  readonly #exchange: ServerExchange;
+  readonly #context: LiveContext;
+  readonly #body: RequestBody;
+  readonly #response: ClientResponse;
+  readonly #onOver: () => void;
+  readonly #startedAt: number;
+  readonly #startedAtMs: number;
+  readonly #flags: ResponseFlag[] = [];
+  #reply: LocalReply | undefined;
+  #rule: HttpRule | undefined;
+  #plan: ForwardPlan | undefined;
+  #forwarding: Forwarding | undefined;
+  #drainTimer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(deps: ProxyDependencies, request: IncomingRequest, onOver: () => void) {
+    const { gateway, downstream, exchange, head, id } = request;
+    this.#deps = deps;
+    this.#exchange = exchange;
+    this.#context = new LiveContext(gateway, downstream, head, id);
+    this.#body = new RequestBody(exchange);
+    this.#response = new ClientResponse(exchange);
+    this.#onOver = onOver;
+    this.#startedAt = deps.now();
+    this.#startedAtMs = deps.wallClock();
+  }
+
+  /** Refused before any stage: it is malformed, or there is no room for it. */
+  refuse(reply: LocalReply): void {
+    this.#exchange.start(this);
+    this.#answer(reply);
+  }
+
+  begin(): void {
+    this.#exchange.start(this);
+    this.#runStages(0);
+  }
+
+  onData(chunk: Uint8Array): boolean {
+    this.#forwarding?.onClientData();
+    return this.#body.onData(chunk);
+  }
+
+  onEnd(trailers: HeaderList | undefined): void {
+    this.#body.onEnd(trailers);
+    if (this.#body.complete) this.#forwarding?.onRequestComplete();
+  }
+
+  onDrain(): void {
+    this.#forwarding?.resume();
+  }
+
+  onClosed(error: ExchangeError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#drainTimer);
+    if (error !== undefined && this.#reply === undefined) {
+      this.#note({ status: 0, reason: "client-left", body: "", detail: error.message });
+    }
+    this.#forwarding?.cancel();
+    this.#context.abort();
+    this.#onOver();
+    this.#deps.sink(this.#record());
+  }
+
+  #runStages(from: number): void {
+    const { stages } = this.#deps;
+    try {
+      for (let i = from; i < stages.length; i++) {
+        const result = stages[i]?.(this.#context);
+        if (result instanceof Promise) {
+          this.#await(result, i + 1);
+          return;
+        }
+        if (result !== undefined) {
+          this.#answer(result);
+          return;
+        }
+      }
+      this.#route();
+    } catch (error) {
+      this.#answer(internalError(error));
+    }
+  }
+
+  #await(stage: Promise<StageResult>, next: number): void {
+    stage.then(
+      (result) => {
+        if (this.#over) return;
+        if (result === undefined) this.#runStages(next);
+        else this.#answer(result);
+      },
+      (error: unknown) => this.#answer(internalError(error)),
+    );
+  }
+
+  #route(): void {
+    const context = this.#context;
+    const { body: length } = this.#exchange;
+    const found = routeOf(context, this.#deps);
+    if (found !== undefined && "reason" in found) {
+      this.#answer(found);
+      return;
+    }
+    this.#rule = found?.rule;
+    const plan =
+      found === undefined
+        ? planDirect(context, length)
+        : planRoute(context, found, length, this.#deps);
+    if ("reason" in plan) this.#answer(plan);
+    else this.#forward(plan);
+  }
+
+  #forward(plan: ForwardPlan): void {
+    const { upstreams, now, random } = this.#deps;
+    this.#plan = plan;
+    this.#forwarding = new Forwarding(plan, {
+      upstreams,
+      now,
+      random,
+      context: this.#context,
+      body: this.#body,
+      response: this.#response,
+      onRefused: (reply) => this.#answer(reply),
+      onBroken: (reply) => {
+        this.#note(reply);
+        this.#exchange.reset("reset");
+      },
+      onAnswered: () => this.#drain(),
+      onIdle: () => {
+        this.#note({ status: 0, reason: "request-timeout", body: "", detail: "idle tunnel" });
+        this.#exchange.reset("timeout");
+      },
+    });
+    this.#forwarding.start();
+  }
+
+  #answer(reply: LocalReply): void {
+    if (this.#over || this.#response.started) return;
+    this.#note(reply);
+    this.#context.abort();
+    this.#response.reply(reply, this.#context);
+    this.#drain();
+  }
+
+  #note(reply: LocalReply): void {
+    this.#reply = reply;
+    const flag = flagOf(reply.reason);
+    if (flag !== undefined) this.#flags.push(flag);
+  }
+
+  /** A client that has its answer may finish its request, within bounds. */
+  #drain(): void {
+    if (this.#over || this.#body.complete) return;
+    this.#body.discardRest();
+    this.#drainTimer = setTimeout(() => this.#exchange.reset("timeout"), DRAIN_MS);
+  }
+
+  #record(): RequestRecord {
+    const response = this.#response;
+    const forwarding = this.#forwarding;
+    if (forwarding?.flag !== undefined && !this.#flags.includes(forwarding.flag)) {
+      this.#flags.push(forwarding.flag);
+    }
+    return {
+      context: this.#context,
+      startedAtMs: this.#startedAtMs,
+      durationMs: this.#deps.now() - this.#startedAt,
+      requestBytes: this.#body.bytes,
+      responseBytes: response.bytes,
+      status: response.status,
+      grpcStatus: response.grpcStatus,
+      responseHeaders: response.headers,
+      flags: this.#flags,
+      reason: this.#reply?.reason,
+      detail: this.#reply?.detail,
+      route: this.#rule?.origin,
+      backend: this.#plan?.backend,
+      endpoint: forwarding?.endpoint,
+      attempts: forwarding?.attempts ?? 0,
+      upstreamMs: forwarding?.upstreamMs,
+      upgraded: forwarding?.upgraded ?? false,
+    };
+  }
+}
+
+function internalError(error: unknown): LocalReply {
+  return {
+    status: 500,
+    reason: "internal-error",
+    body: "the waypoint could not decide about this request\n",
+    detail: describeError(error),
+  };
+}
