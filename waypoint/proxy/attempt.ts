@@ -146,4 +146,3 @@ export class Attempt implements BodySink {
     return { kind: "local-failure", milliseconds: this.#now() - this.#beganAt };
   }
 }
-

@@ -38,5 +38,5 @@ function pick(
 }
 
 function invalidBackend(detail: string): LocalReply {
-  return { status: 500, reason: "invalid-backend", body: "the route leads nowhere\n", detail };
+  return { status: 500, reason: "invalid-backend", body: "the route leads nowhere", detail };
 }

@@ -16,10 +16,13 @@ export class ClientResponse {
   /** All of it has been handed over. */
   ended = false;
   readonly #exchange: ServerExchange;
+  readonly #extra: HeaderList;
   #informed = 0;
 
-  constructor(exchange: ServerExchange) {
+  /** `extra` is set on whatever head is sent. */
+  constructor(exchange: ServerExchange, extra: HeaderList) {
     this.#exchange = exchange;
+    this.#extra = extra;
   }
 
   get started(): boolean {
@@ -33,6 +36,11 @@ export class ClientResponse {
   }
 
   respond(head: ResponseHead, length: BodyLength): void {
+    for (const [name, value] of this.#extra.entries()) {
+      // Cookies stand beside each other; of everything else the waypoint's word counts.
+      if (name === "set-cookie") head.headers.append(name, value);
+      else head.headers.set(name, value);
+    }
     this.status = head.status;
     this.headers = head.headers;
     this.grpcStatus = parseGrpcStatus(head.headers.get("grpc-status"));
@@ -53,7 +61,6 @@ export class ClientResponse {
 
   reply(reply: LocalReply, context: RequestContext): void {
     const { head, length, body } = renderLocalReply(reply, context);
-    for (const [name, value] of context.responseHeaders.entries()) head.headers.set(name, value);
     this.respond(head, length);
     if (body !== undefined) this.write(body);
     this.end(undefined);

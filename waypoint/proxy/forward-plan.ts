@@ -1,5 +1,5 @@
 /** Where a request goes and how, worked out before the first try. */
-import type { BackendRef } from "#common/model/waypoint/http-route.ts";
+import type { BackendRef, HttpRule } from "#common/model/waypoint/http-route.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { LocalReply, RequestContext } from "../filter/stage.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../http/message.ts";
@@ -7,6 +7,8 @@ import type { Upstreams } from "../upstream/upstream.ts";
 import type { ClientResponse } from "./client-response.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+
+export type Mirror = HttpRule["mirrors"][number];
 
 export interface ForwardPlan {
   readonly backend: BackendRef;
@@ -18,6 +20,7 @@ export interface ForwardPlan {
   readonly retry: RetryPolicy;
   /** From the end of the request to the end of the response; 0: none. */
   readonly timeoutMs: number;
+  readonly mirrors: readonly Mirror[];
   /** Changes the header of the upstream's response before the client gets it. */
   readonly prepareResponse: (head: ResponseHead) => void;
 }
@@ -38,4 +41,3 @@ export interface ForwardEnvironment {
   /** Both ends of a tunnel were silent for too long. */
   readonly onIdle: () => void;
 }
-

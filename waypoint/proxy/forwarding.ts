@@ -238,4 +238,3 @@ export class Forwarding implements AttemptEvents {
     this.#retries.release();
   }
 }
-

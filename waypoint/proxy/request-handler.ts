@@ -1,6 +1,7 @@
 /** Takes every request of every connection. */
 import { randomUUID } from "node:crypto";
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
+import { setForwardedHeaders } from "../filter/forwarded-headers.ts";
 import type { Downstream, LocalReply } from "../filter/stage.ts";
 import type { ServerExchange } from "../http/exchange.ts";
 import type { ProxyDependencies } from "./dependencies.ts";
@@ -26,21 +27,17 @@ export function createRequestHandling(deps: ProxyDependencies): RequestHandling 
   };
   const handle: RequestHandler = (downstream, exchange) => {
     active++;
-    const gateway = deps.gateway();
-    const head = deps.normalise(exchange.request);
-    const malformed = "reason" in head;
-    const known = malformed ? exchange.request : head;
-    const id = known.headers.get("x-request-id") ?? deps.newId();
-    const request: IncomingRequest = {
-      gateway: gateway ?? UNKNOWN_GATEWAY,
-      downstream,
-      exchange,
-      head: known,
-      id,
-    };
+    const gateway = deps.gateway() ?? UNKNOWN_GATEWAY;
+    const normalised = deps.normalise(exchange.request);
+    const malformed = "reason" in normalised;
+    const head = malformed ? exchange.request : normalised;
+    const { newId } = deps;
+    const facts = { downstream, gateway, ownIdentity: deps.ownIdentity(), newId };
+    const id = setForwardedHeaders(head, facts);
+    const request: IncomingRequest = { gateway, downstream, exchange, head, id };
     const run = new RequestRun(deps, request, over);
-    if (malformed) run.refuse(head);
-    else if (gateway === undefined) run.refuse(NOT_CONFIGURED);
+    if (malformed) run.refuse(normalised);
+    else if (gateway === UNKNOWN_GATEWAY) run.refuse(NOT_CONFIGURED);
     else if (active > ACTIVE_REQUESTS) run.refuse(TOO_MANY);
     else run.begin();
   };
@@ -69,12 +66,12 @@ const UNKNOWN_GATEWAY: GatewayConfig = {
 const NOT_CONFIGURED: LocalReply = {
   status: 503,
   reason: "internal-error",
-  body: "the waypoint has no configuration yet\n",
+  body: "the waypoint has no configuration yet",
   detail: "nothing has come from istiod-lite",
 };
 
 const TOO_MANY: LocalReply = {
   status: 503,
   reason: "limit-reached",
-  body: "the waypoint has too many requests under way\n",
+  body: "the waypoint has too many requests under way",
 };

@@ -2,19 +2,22 @@
 import type { HttpRule } from "#common/model/waypoint/http-route.ts";
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { DELAYED, injectFault } from "../filter/fault.ts";
 import type { Downstream, LocalReply, StageResult } from "../filter/stage.ts";
 import type { ExchangeError, ServerExchange, ServerExchangeEvents } from "../http/exchange.ts";
 import type { HeaderList } from "../http/header-list.ts";
 import type { RequestHead } from "../http/message.ts";
+import type { Route } from "../route/route.ts";
 import { ClientResponse } from "./client-response.ts";
 import type { ProxyDependencies } from "./dependencies.ts";
-import { Forwarding, type ForwardPlan } from "./forwarding.ts";
+import type { ForwardPlan } from "./forward-plan.ts";
+import { Forwarding } from "./forwarding.ts";
 import { DRAIN_MS } from "./limits.ts";
 import { LiveContext } from "./live-context.ts";
 import { RequestBody } from "./request-body.ts";
 import type { RequestRecord, ResponseFlag } from "./request-record.ts";
 import { flagOf } from "./response-flags.ts";
-import { planDirect, planRoute, routeOf } from "./route-plan.ts";
+import { planDirect, planRoute, routeOf, routeReply } from "./route-plan.ts";
 
 export interface IncomingRequest {
   readonly gateway: GatewayConfig;
@@ -47,7 +50,7 @@ export class RequestRun implements ServerExchangeEvents {
     this.#exchange = exchange;
     this.#context = new LiveContext(gateway, downstream, head, id);
     this.#body = new RequestBody(exchange);
-    this.#response = new ClientResponse(exchange);
+    this.#response = new ClientResponse(exchange, this.#context.responseHeaders);
     this.#onOver = onOver;
     this.#startedAt = deps.now();
     this.#startedAtMs = deps.wallClock();
@@ -61,7 +64,7 @@ export class RequestRun implements ServerExchangeEvents {
 
   begin(): void {
     this.#exchange.start(this);
-    this.#runStages(0);
+    this.#guard(() => this.#runStages(0));
   }
 
   onData(chunk: Uint8Array): boolean {
@@ -93,29 +96,34 @@ export class RequestRun implements ServerExchangeEvents {
 
   #runStages(from: number): void {
     const { stages } = this.#deps;
-    try {
-      for (let i = from; i < stages.length; i++) {
-        const result = stages[i]?.(this.#context);
-        if (result instanceof Promise) {
-          this.#await(result, i + 1);
-          return;
-        }
-        if (result !== undefined) {
-          this.#answer(result);
-          return;
-        }
+    for (let i = from; i < stages.length; i++) {
+      const result = stages[i]?.(this.#context);
+      if (result instanceof Promise) {
+        this.#await(result, () => this.#runStages(i + 1));
+        return;
       }
-      this.#route();
+      if (result !== undefined) {
+        this.#answer(result);
+        return;
+      }
+    }
+    this.#route();
+  }
+
+  /** Whatever goes wrong in a stage, the request does not go on. */
+  #guard(step: () => void): void {
+    try {
+      step();
     } catch (error) {
       this.#answer(internalError(error));
     }
   }
 
-  #await(stage: Promise<StageResult>, next: number): void {
+  #await(stage: Promise<StageResult>, next: () => void): void {
     stage.then(
       (result) => {
         if (this.#over) return;
-        if (result === undefined) this.#runStages(next);
+        if (result === undefined) this.#guard(next);
         else this.#answer(result);
       },
       (error: unknown) => this.#answer(internalError(error)),
@@ -123,23 +131,32 @@ export class RequestRun implements ServerExchangeEvents {
   }
 
   #route(): void {
-    const context = this.#context;
-    const { body: length } = this.#exchange;
-    const found = routeOf(context, this.#deps);
-    if (found !== undefined && "reason" in found) {
+    const found = routeOf(this.#context, this.#deps);
+    if (found === undefined) {
+      this.#forward(planDirect(this.#context, this.#exchange.body));
+      return;
+    }
+    if ("reason" in found) {
       this.#answer(found);
       return;
     }
-    this.#rule = found?.rule;
-    const plan =
-      found === undefined
-        ? planDirect(context, length)
-        : planRoute(context, found, length, this.#deps);
-    if ("reason" in plan) this.#answer(plan);
-    else this.#forward(plan);
+    this.#rule = found.rule;
+    const reply = routeReply(this.#context, found);
+    const fault = reply ?? injectFault(this.#context, found, this.#deps);
+    if (fault instanceof Promise) this.#await(fault, () => this.#follow(found));
+    else if (fault === undefined) this.#follow(found);
+    else this.#answer(fault);
   }
 
-  #forward(plan: ForwardPlan): void {
+  #follow(route: Route): void {
+    this.#forward(planRoute(this.#context, route, this.#exchange.body, this.#deps));
+  }
+
+  #forward(plan: ForwardPlan | LocalReply): void {
+    if ("reason" in plan) {
+      this.#answer(plan);
+      return;
+    }
     const { upstreams, now, random } = this.#deps;
     this.#plan = plan;
     this.#forwarding = new Forwarding(plan, {
@@ -190,6 +207,7 @@ export class RequestRun implements ServerExchangeEvents {
     if (forwarding?.flag !== undefined && !this.#flags.includes(forwarding.flag)) {
       this.#flags.push(forwarding.flag);
     }
+    if (this.#context.notes.includes(DELAYED)) this.#flags.push("DI");
     return {
       context: this.#context,
       startedAtMs: this.#startedAtMs,
@@ -216,7 +234,7 @@ function internalError(error: unknown): LocalReply {
   return {
     status: 500,
     reason: "internal-error",
-    body: "the waypoint could not decide about this request\n",
+    body: "the waypoint could not decide about this request",
     detail: describeError(error),
   };
 }

@@ -7,7 +7,7 @@ export function noConnection(error: unknown): LocalReply {
   return {
     status: 503,
     reason: "internal-error",
-    body: "no connection to an upstream\n",
+    body: "no connection to an upstream",
     detail: describeError(error),
   };
 }
@@ -15,19 +15,19 @@ export function noConnection(error: unknown): LocalReply {
 export const UNASKED_UPGRADE: LocalReply = {
   status: 502,
   reason: "upstream-protocol-error",
-  body: "the upstream switched protocols without being asked\n",
+  body: "the upstream switched protocols without being asked",
 };
 
 export const TRY_TIMEOUT: LocalReply = {
   status: 504,
   reason: "upstream-timeout",
-  body: "the upstream took too long to answer\n",
+  body: "the upstream took too long to answer",
 };
 
 export const WHOLE_TIMEOUT: LocalReply = {
   status: 504,
   reason: "request-timeout",
-  body: "the request took longer than its route allows\n",
+  body: "the request took longer than its route allows",
 };
 
 export function replyFor(error: ExchangeError | undefined): LocalReply {
@@ -38,14 +38,14 @@ export function replyFor(error: ExchangeError | undefined): LocalReply {
       return {
         status: 502,
         reason: "upstream-protocol-error",
-        body: "the upstream's response is not valid HTTP, or too large\n",
+        body: "the upstream's response is not valid HTTP, or too large",
         detail,
       };
     case "timeout":
       return {
         status: 504,
         reason: "upstream-timeout",
-        body: "the upstream took too long\n",
+        body: "the upstream took too long",
         detail,
       };
     default:
@@ -57,7 +57,7 @@ export function resetReply(detail: string): LocalReply {
   return {
     status: 503,
     reason: "upstream-reset",
-    body: "the upstream closed the connection before it answered\n",
+    body: "the upstream closed the connection before it answered",
     detail,
   };
 }
