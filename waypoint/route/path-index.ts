@@ -75,7 +75,7 @@ export class PathIndex {
   readonly #asWritten = new PathLists();
   readonly #lowerCase = new PathLists();
   #hasLowerCase = false;
-  /** Regular expressions and matches without a path. */
+  /** Regular expressions that begin with no literal, and matches without a path. */
   readonly #rest: number[] = [];
 
   /**
@@ -83,10 +83,10 @@ export class PathIndex {
    * `false` where it can never hold, which has been reported.
    */
   add(path: HttpMatch["path"], key: number, report: Report): PathTest | undefined | false {
-    if (path === undefined || path.kind === "regex") {
-      const test = path && regexTest(path.value, path.ignoreCase === true, report);
-      if (test !== false) this.#rest.push(key);
-      return test;
+    if (path?.kind === "regex") return this.#addRegex(path, key, report);
+    if (path === undefined) {
+      this.#rest.push(key);
+      return undefined;
     }
     const lower = path.ignoreCase === true;
     const lists = lower ? this.#lowerCase : this.#asWritten;
@@ -96,6 +96,20 @@ export class PathIndex {
     else if (path.kind === "prefix") lists.prefixes.add(value, key);
     else lists.segments.add(value.endsWith("/") ? value.slice(0, -1) : value, key);
     return undefined;
+  }
+
+  /** What an expression surely begins with makes it a prefix, of which the test sees the rest. */
+  #addRegex(
+    { value, ignoreCase = false }: NonNullable<HttpMatch["path"]>,
+    key: number,
+    report: Report,
+  ): PathTest | false {
+    const regex = compileRegex(value, ignoreCase, report);
+    if (regex === undefined) return false;
+    const literal = ignoreCase ? "" : literalPrefix(value);
+    if (literal === "") this.#rest.push(key);
+    else this.#asWritten.prefixes.add(literal, key);
+    return ({ pathname }) => regex.testExact(pathname);
   }
 
   /** To be run to its end after the last `add`; stops in between so that others get their turn. */
@@ -121,10 +135,3 @@ export class PathIndex {
 }
 
 const ascending = (a: number, b: number): number => a - b;
-
-function regexTest(pattern: string, ignoreCase: boolean, report: Report): PathTest | false {
-  const regex = compileRegex(pattern, ignoreCase, report);
-  if (regex === undefined) return false;
-  const literal = ignoreCase ? "" : literalPrefix(pattern);
-  return ({ pathname }) => pathname.startsWith(literal) && regex.testExact(pathname);
-}

@@ -31,7 +31,8 @@ export function compileRegex(
 }
 
 const LITERAL = /^[A-Za-z0-9/_-]*/;
-const QUANTIFIERS = "?*+{";
+/** What follows may apply to the character before it: `a*`, and by way of nothing `a(?)*`. */
+const TOUCHES_LAST = "?*+{(\\";
 
 /**
  * Characters with which every text begins that the expression matches as a whole: a cheap first
@@ -41,7 +42,7 @@ export function literalPrefix(pattern: string): string {
   if (pattern.includes("|") && hasTopLevelAlternative(pattern)) return "";
   const literal = LITERAL.exec(pattern)?.[0] ?? "";
   const next = pattern[literal.length];
-  return next !== undefined && QUANTIFIERS.includes(next) ? literal.slice(0, -1) : literal;
+  return next !== undefined && TOUCHES_LAST.includes(next) ? literal.slice(0, -1) : literal;
 }
 
 /** Any `|` that is not surely inside a group counts. */

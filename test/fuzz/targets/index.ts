@@ -11,6 +11,7 @@ import {
 import { environment, localXds, policies, yaml } from "./configuration.ts";
 import { dnsFrames, dnsMessage, resolvConf } from "./dns.ts";
 import { authority, baggage, forwarded, traceparent } from "./headers.ts";
+import { requestTarget, routeRegex } from "./http.ts";
 import { address, authorization, capturedPod, discovery, zds } from "./wire.ts";
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -18,6 +19,8 @@ export const TARGETS: readonly FuzzTarget[] = [
   baggage,
   forwarded,
   traceparent,
+  requestTarget,
+  routeRegex,
   spiffeId,
   certificate,
   certificateChain,
