@@ -29,6 +29,13 @@ const RESOURCE_KINDS: readonly ResourceKind[] = [
     names: ["peerauthentications", "peerauthentication", "pa"],
     namespaced: true,
   },
+  {
+    kind: "RequestAuthentication",
+    names: ["requestauthentications", "requestauthentication", "ra"],
+    namespaced: true,
+  },
+  { kind: "RateLimitPolicy", names: ["ratelimitpolicies", "ratelimitpolicy"], namespaced: true },
+  { kind: "Telemetry", names: ["telemetries", "telemetry"], namespaced: true },
   { kind: "HTTPRoute", names: ["httproutes", "httproute"], namespaced: true },
   { kind: "GRPCRoute", names: ["grpcroutes", "grpcroute"], namespaced: true },
   { kind: "TCPRoute", names: ["tcproutes", "tcproute"], namespaced: true },

@@ -4,6 +4,7 @@
  * exactly these.
  */
 import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objects.ts";
+import type { L7PolicyObject } from "#common/kubernetes/l7-policy-objects.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 import type {
   BackendTLSPolicy,
@@ -222,6 +223,12 @@ export type {
   WorkloadEntrySpec,
 } from "#common/kubernetes/entry-objects.ts";
 export type {
+  L7PolicyObject,
+  RateLimitPolicy,
+  RequestAuthentication,
+  Telemetry,
+} from "#common/kubernetes/l7-policy-objects.ts";
+export type {
   AuthorizationPolicy,
   MtlsMode,
   PeerAuthentication,
@@ -257,6 +264,7 @@ export type KubernetesObject =
   | WorkloadEntry
   | AuthorizationPolicy
   | PeerAuthentication
+  | L7PolicyObject
   | GatewayRoute
   | ReferenceGrant
   | BackendTLSPolicy;

@@ -55,6 +55,8 @@ export interface AuthorizationPolicy
     readonly rules?: readonly PolicyRule[];
     /** ALLOW unless said otherwise. */
     readonly action?: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
+    /** Of CUSTOM: one of MeshConfig's extensionProviders. */
+    readonly provider?: { readonly name: string };
   };
   readonly status?: { readonly conditions?: readonly Condition[] };
 }

@@ -7,7 +7,6 @@ import type {
   AuthorizationPolicy,
   PolicyCondition,
   PolicySource,
-  PolicyTargetRef,
 } from "#common/kubernetes/objects.ts";
 import { suggest } from "#common/kubernetes/suggest.ts";
 import {
@@ -18,6 +17,7 @@ import {
   portText,
 } from "#common/kubernetes/validate/formats.ts";
 import { selector } from "#common/kubernetes/validate/istio-selector.ts";
+import { checkTargets, targetRef, targetRefs } from "#common/kubernetes/validate/l7/target-refs.ts";
 import { conditions, defineKind } from "#common/kubernetes/validate/metadata.ts";
 import {
   list,
@@ -160,16 +160,11 @@ const rule = strictObject({
   when: list(condition, { min: 1 }),
 });
 
-const targetRef = strictObject(
-  { group: text(), kind: text(notEmpty), name: text(notEmpty), namespace: text() },
-  { required: ["kind", "name"] },
-);
-
 const spec = strictObject<PolicySpec>(
   {
     selector,
     targetRef,
-    targetRefs: list(targetRef, { max: 16 }),
+    targetRefs,
     rules: list(rule),
     action: oneOf("ALLOW", "DENY", "AUDIT", "CUSTOM"),
     provider: strictObject({ name: text(notEmpty) }, { required: ["name"] }),
@@ -177,7 +172,7 @@ const spec = strictObject<PolicySpec>(
   { check: checkSpec },
 );
 
-type PolicySpec = NonNullable<AuthorizationPolicy["spec"]> & { readonly provider?: object };
+type PolicySpec = NonNullable<AuthorizationPolicy["spec"]>;
 
 export const authorizationPolicy = defineKind<AuthorizationPolicy>({
   kind: "AuthorizationPolicy",
@@ -186,21 +181,10 @@ export const authorizationPolicy = defineKind<AuthorizationPolicy>({
   name: dnsSubdomain,
   strict: true,
   fields: { spec, status: object({ conditions }) },
-  check: (policy, report) => {
-    const refs = policy.spec?.targetRefs ?? [];
-    refs.forEach((ref, i) => void checkTarget(policy, ref, ["spec", "targetRefs", i], report));
-    const single = policy.spec?.targetRef;
-    if (single !== undefined) checkTarget(policy, single, ["spec", "targetRef"], report);
-  },
+  check: checkTargets,
 });
 
 function checkSpec(value: PolicySpec, report: Report): void {
-  const targets = ["selector", "targetRef", "targetRefs"].filter((name) =>
-    Object.hasOwn(value, name),
-  );
-  if (targets.length > 1) {
-    report("error", targets.slice(1, 2), `cannot be combined with ${targets[0]}`);
-  }
   const { action = "ALLOW" } = value;
   if ((action === "DENY" || action === "CUSTOM") && (value.rules ?? []).length === 0) {
     const hint = "add rules; `rules: [{}]` matches every request";
@@ -209,37 +193,4 @@ function checkSpec(value: PolicySpec, report: Report): void {
   if ((action === "CUSTOM") !== (value.provider !== undefined)) {
     report("error", ["provider"], "belongs to action CUSTOM, which needs it, and to no other");
   }
-}
-
-/** Kinds a policy can be attached to, with their API group. */
-const TARGET_GROUPS: Readonly<Record<string, string>> = {
-  Gateway: "gateway.networking.k8s.io",
-  GatewayClass: "gateway.networking.k8s.io",
-  Service: "",
-  ServiceEntry: "networking.istio.io",
-};
-
-function checkTarget(
-  policy: AuthorizationPolicy,
-  ref: PolicyTargetRef,
-  path: readonly (string | number)[],
-  report: Report,
-): void {
-  const group = Object.hasOwn(TARGET_GROUPS, ref.kind) ? TARGET_GROUPS[ref.kind] : undefined;
-  if (group === undefined) {
-    const message = `${ref.kind} is none of ${Object.keys(TARGET_GROUPS).join(", ")}`;
-    report("error", [...path, "kind"], message);
-  } else if (!sameGroup(ref.group ?? "", group)) {
-    const hint = `write group: ${JSON.stringify(group)}`;
-    report("error", [...path, "group"], `is not the group of ${ref.kind}`, hint);
-  }
-  const own = policy.metadata.namespace;
-  if (ref.namespace !== undefined && ref.namespace !== "" && ref.namespace !== own) {
-    report("error", [...path, "namespace"], "a policy can only target its own namespace");
-  }
-}
-
-/** Istio takes `core` for the core group too. */
-function sameGroup(given: string, group: string): boolean {
-  return given === group || (group === "" && given === "core");
 }

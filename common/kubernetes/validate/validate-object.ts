@@ -10,6 +10,9 @@ import {
   node,
   serviceAccount,
 } from "#common/kubernetes/validate/core-kinds.ts";
+import { rateLimitPolicy } from "#common/kubernetes/validate/l7/rate-limit-policy.ts";
+import { requestAuthentication } from "#common/kubernetes/validate/l7/request-authentication.ts";
+import { telemetry } from "#common/kubernetes/validate/l7/telemetry.ts";
 import type { KindDefinition } from "#common/kubernetes/validate/metadata.ts";
 import { peerAuthentication } from "#common/kubernetes/validate/peer-authentication.ts";
 import { deployment, pod } from "#common/kubernetes/validate/pod.ts";
@@ -35,6 +38,9 @@ const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   WorkloadEntry: workloadEntry,
   AuthorizationPolicy: authorizationPolicy,
   PeerAuthentication: peerAuthentication,
+  RequestAuthentication: requestAuthentication,
+  RateLimitPolicy: rateLimitPolicy,
+  Telemetry: telemetry,
   HTTPRoute: httpRoute,
   GRPCRoute: grpcRoute,
   TCPRoute: tcpRoute,
