@@ -17,6 +17,7 @@ import type {
 import { describeError } from "#common/runtime/errors.ts";
 import { ChangeMarks } from "./change-marks.ts";
 import { entryClaim, serviceClaim } from "./claim-of.ts";
+import { createContributors } from "./create-contributors.ts";
 import { EntryAddresses } from "./entry-addresses.ts";
 import { EntryPublisher } from "./entry-publisher.ts";
 import { EntryStore } from "./entry-store.ts";
@@ -72,10 +73,11 @@ export class Registry {
       policies: this.#policies,
     };
     const publications = new Publications(this.#table);
+    const contributors = createContributors(options);
     const deps = { stores: this.#stores, table: this.#table, publications };
     this.#publisher = new Publisher(options, deps);
     this.#entryPublisher = new EntryPublisher(options, this.#stores, publications);
-    this.#waypointPublisher = new WaypointPublisher(options, this.#stores);
+    this.#waypointPublisher = new WaypointPublisher(options, this.#stores, contributors);
   }
 
   /** Everything that is published. Its answers change with the next `apply`. */

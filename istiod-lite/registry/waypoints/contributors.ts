@@ -2,7 +2,6 @@
  * Everybody who contributes to what waypoints are told. The order counts where several know an
  * answer: the first of them wins.
  */
-import type { RegistryOptions } from "../registry-options.ts";
 import type { BackendContributor, PolicyContributor, RouteContributor } from "./contributions.ts";
 
 export interface Contributors {
@@ -12,6 +11,4 @@ export interface Contributors {
   readonly policies: PolicyContributor | undefined;
 }
 
-export function createContributors(_options: RegistryOptions): Contributors {
-  return { routes: [], backends: [], policies: undefined };
-}
+export const NO_CONTRIBUTORS: Contributors = { routes: [], backends: [], policies: undefined };

@@ -3,7 +3,7 @@ import type { KubernetesKind, ObjectChange } from "#common/kubernetes/objects.ts
 import type { RegistryOptions } from "../registry-options.ts";
 import type { ObjectStatus } from "../registry-update.ts";
 import type { Stores } from "../stores.ts";
-import { type Contributors, createContributors } from "./contributors.ts";
+import { type Contributors, NO_CONTRIBUTORS } from "./contributors.ts";
 import { MeshView } from "./mesh-view.ts";
 
 /** What changes by the thousand, and says nothing that a contributor reads. */
@@ -16,7 +16,7 @@ export class WaypointPublisher {
   constructor(
     options: RegistryOptions,
     stores: Stores,
-    contributors: Contributors = createContributors(options),
+    contributors: Contributors = NO_CONTRIBUTORS,
   ) {
     this.#mesh = new MeshView(options, stores);
     this.#contributors = contributors;
