@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { ROUTE_CONTROLLER } from "#common/kubernetes/route-objects.ts";
 import { REDIRECTION_ANNOTATION } from "#istiod-lite/config/source.ts";
 import {
   accepted,
@@ -100,6 +101,38 @@ test("addresses of a ServiceEntry stand beside its conditions, and all are repla
   assert.equal(batches.length, before);
   await statusWriter.setAddresses(reference, []);
   assert.deepEqual(status().addresses, []);
+});
+
+test("entries of other controllers stay as they are beside our own", async (t) => {
+  const fixture = new SourceFixture(t);
+  const theirs = {
+    parentRef: { name: "ingress" },
+    controllerName: "example.com/gateway",
+    conditions: [{ type: "Accepted", status: "True" as const, observedGeneration: 7 }],
+  };
+  const route = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "r", namespace: "shop" },
+    spec: {},
+    status: { parents: [theirs] },
+  } as const;
+  fixture.publish(route);
+  const { statusWriter, state } = await fixture.start(t);
+  const reference = { kind: "HTTPRoute", namespace: "shop", name: "r" } as const;
+  const entry = { parentRef: { name: "web" }, controllerName: ROUTE_CONTROLLER };
+  const write = (parents: readonly object[]) =>
+    statusWriter.setStatusFields(reference, { parents }, 2);
+  const parents = () => JSON.parse(JSON.stringify(state().get("HTTPRoute/shop/r"))).status.parents;
+  await write([{ ...entry, conditions: [accepted] }]);
+  assert.deepEqual(parents()[0], theirs);
+  const [{ observedGeneration, lastTransitionTime }] = parents()[1].conditions;
+  assert.equal(observedGeneration, 2);
+  fixture.nowMs += 1_000;
+  await write([{ ...entry, conditions: [{ ...accepted, message: "again" }] }]);
+  assert.equal(parents()[1].conditions[0].lastTransitionTime, lastTransitionTime);
+  await write([]);
+  assert.deepEqual(parents(), [theirs]);
 });
 
 test("what changes nothing writes nothing and delivers nothing", async (t) => {

@@ -19,7 +19,7 @@ import type {
   ObjectReference,
   StatusWriter,
 } from "#istiod-lite/config/source.ts";
-import { completeConditions } from "#istiod-lite/config/status-conditions.ts";
+import { completeConditions, foreignEntries } from "#istiod-lite/config/status-conditions.ts";
 import { MAX_EVENT_MESSAGE_LENGTH, MAX_EVENTS_PER_OBJECT } from "#istiod-lite/limits.ts";
 
 export interface FolderStatusWriterDeps {
@@ -90,7 +90,9 @@ export class FolderStatusWriter implements StatusWriter {
       const completed = Object.entries(fields).map(([field, value]) => {
         const complete = (condition: NewCondition, others: readonly Condition[]) =>
           this.#condition(condition, others, observedGeneration);
-        return [field, completeConditions(value, present[field], complete)];
+        const others = foreignEntries((statusOf(object) as typeof present)[field]);
+        const ours = completeConditions(value, present[field], complete);
+        return [field, Array.isArray(ours) ? [...others, ...ours] : ours];
       });
       return { ...before, status: { ...before.status, ...Object.fromEntries(completed) } };
     });

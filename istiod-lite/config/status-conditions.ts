@@ -1,5 +1,6 @@
 /** Conditions deep inside a status: those of each parent of a route, of each listener. */
 import type { Condition } from "#common/kubernetes/objects.ts";
+import { POLICY_CONTROLLER, ROUTE_CONTROLLER } from "#common/kubernetes/route-objects.ts";
 import type { NewCondition } from "#istiod-lite/config/source.ts";
 
 type Complete = (condition: NewCondition, present: readonly Condition[]) => Condition;
@@ -27,6 +28,22 @@ export function completeConditions(value: unknown, before: unknown, complete: Co
     return [key, part.map((condition: NewCondition) => complete(condition, present))];
   });
   return Object.fromEntries(entries);
+}
+
+const OUR_CONTROLLERS: readonly unknown[] = [ROUTE_CONTROLLER, POLICY_CONTROLLER];
+
+/**
+ * Of a list with an entry per controller (a route's parents, a policy's ancestors), those that are
+ * not ours to change: whoever wrote them, removes them.
+ */
+export function foreignEntries(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(
+    (entry) =>
+      isMap(entry) &&
+      entry.controllerName !== undefined &&
+      !OUR_CONTROLLERS.includes(entry.controllerName),
+  );
 }
 
 function identityOf(element: unknown): string {

@@ -1,0 +1,212 @@
+/**
+ * Gateway API's routes attached to services of the mesh (GAMMA). What is derived of a route is kept
+ * until the route, a service that it names or a grant that it needs changes.
+ */
+import type {
+  GatewayRoute,
+  ObjectChange,
+  ReferenceGrant,
+  ServiceEntry,
+} from "#common/kubernetes/objects.ts";
+import type { HttpRule } from "#common/model/waypoint/http-route.ts";
+import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { ObjectStatus } from "../registry-update.ts";
+import type { Affected, Mesh, RouteContributor, ServiceFacts } from "../waypoints/contributions.ts";
+import { attachesTo, isConsumer } from "./attachment.ts";
+import { type ConvertedRoute, convertRoute } from "./convert-route.ts";
+import { Grants } from "./grants.ts";
+import { HostIndex } from "./host-index.ts";
+import { tlsRules } from "./l4-rules.ts";
+import { hostKey, referenceKey, type ServiceKind } from "./reference-keys.ts";
+import { type Placed, RouteIndex } from "./route-index.ts";
+import { routeStatus } from "./route-status.ts";
+
+type Port = ServiceFacts["ports"][number];
+type PortRoutes = Pick<PortConfig, "http" | "tls" | "tcp">;
+
+export class GatewayRoutes implements RouteContributor {
+  readonly #clusterDomain: string;
+  readonly #routes = new RouteIndex();
+  readonly #grants = new Grants();
+  readonly #hosts = new HostIndex();
+  readonly #converted = new Map<string, ConvertedRoute>();
+  /** Keys of routes whose status may have to say something else. */
+  readonly #unsaid = new Set<string>();
+  /** By key: what was said last. */
+  readonly #said = new Map<string, string>();
+
+  constructor(options: { readonly clusterDomain: string }) {
+    this.#clusterDomain = options.clusterDomain;
+  }
+
+  apply(change: ObjectChange, mesh: Mesh): Affected {
+    const { key, kind, object } = change;
+    switch (kind) {
+      // An object is of the kind that its change says.
+      case "HTTPRoute":
+      case "GRPCRoute":
+      case "TCPRoute":
+      case "TLSRoute":
+        return this.#applyRoute(key, object as GatewayRoute | undefined, mesh);
+      case "ReferenceGrant":
+        return this.#applyGrant(key, object as ReferenceGrant | undefined, mesh);
+      case "Service":
+        return this.#applyService(key, mesh);
+      case "ServiceEntry":
+        return this.#applyEntry(key, object as ServiceEntry | undefined, mesh);
+      default:
+        return "none";
+    }
+  }
+
+  routesOf(service: ServiceFacts, port: number, mesh: Mesh): PortRoutes | undefined {
+    const known = service.ports.find((candidate) => candidate.port === port);
+    if (known === undefined) return undefined;
+    const attached = this.#attachedTo(service, known);
+    if (attached.length === 0) return undefined;
+    const http: HttpRule[] = [];
+    const tls: (readonly [GatewayRoute, ConvertedRoute])[] = [];
+    let tcp: PortConfig["tcp"];
+    let hasHttp = false;
+    for (const { key, route } of attached) {
+      const converted = this.#convert(key, route, mesh);
+      if (route.kind === "TLSRoute") tls.push([route, converted]);
+      else if (route.kind === "TCPRoute") tcp ??= converted.l4[0];
+      else {
+        hasHttp = true;
+        http.push(...scoped(route, service, converted.http));
+      }
+    }
+    return {
+      ...(hasHttp && { http: { precedence: "specificity", rules: http } }),
+      ...(tls.length > 0 && { tls: tlsRules(tls, service.hostname) }),
+      ...(tcp !== undefined && { tcp }),
+    };
+  }
+
+  takeStatuses(mesh: Mesh): readonly ObjectStatus[] {
+    const keys = [...this.#unsaid].sort();
+    this.#unsaid.clear();
+    return keys.flatMap((key) => {
+      const route = this.#routes.get(key);
+      if (route === undefined) return [];
+      const winner = (service: ServiceFacts, port: Port) =>
+        this.#attachedTo(service, port).find((other) => other.route.kind === "TCPRoute");
+      const converted = this.#convert(key, route, mesh);
+      const status = routeStatus({ key, route, converted }, mesh, winner, this.#said.has(key));
+      const content = JSON.stringify(status);
+      if (status === undefined || this.#said.get(key) === content) return [];
+      this.#said.set(key, content);
+      return [status];
+    });
+  }
+
+  #applyRoute(key: string, route: GatewayRoute | undefined, mesh: Mesh): Affected {
+    const before = this.#routes.get(key);
+    const parents = new Set(this.#routes.parentsOf(key));
+    this.#routes.set(key, route);
+    if (route === undefined) this.#said.delete(key);
+    this.#unsaid.add(key);
+    if (before !== undefined && route !== undefined && isSame(before, route)) return "none";
+    this.#converted.delete(key);
+    for (const parent of this.#routes.parentsOf(key)) parents.add(parent);
+    for (const parent of parents) {
+      // Which of them is in force hangs on the others.
+      for (const other of this.#routes.withParent(parent)) {
+        if (other.startsWith("TCPRoute/")) this.#unsaid.add(other);
+      }
+    }
+    return servicesOf(parents, mesh);
+  }
+
+  #applyGrant(key: string, grant: ReferenceGrant | undefined, mesh: Mesh): Affected {
+    const [, namespace = "", name = ""] = key.split("/");
+    this.#grants.set(namespace, name, grant);
+    // A reference by host name does not say which namespace it leads to.
+    const routes = new Set(this.#routes.acrossTo(namespace));
+    for (const route of this.#routes.byHost()) routes.add(route);
+    return this.#outdate(routes, mesh);
+  }
+
+  #applyService(key: string, mesh: Mesh): Affected {
+    const [, namespace = "", name = ""] = key.split("/");
+    const host = `${name}.${namespace}.svc.${this.#clusterDomain}`;
+    return this.#applyTarget([key, ...this.#rivals(host)], mesh);
+  }
+
+  #applyEntry(key: string, entry: ServiceEntry | undefined, mesh: Mesh): Affected {
+    const hosts = this.#hosts.set(key.slice("ServiceEntry/".length), entry);
+    return this.#applyTarget([key, ...hosts.flatMap((host) => this.#rivals(host))], mesh);
+  }
+
+  /** Whatever goes by this host: who has it may be another one now. */
+  #rivals(host: string): readonly string[] {
+    const claimants = this.#hosts.claimants(host).map((entry) => `ServiceEntry/${entry}`);
+    return [hostKey(host), ...claimants];
+  }
+
+  #applyTarget(targets: readonly string[], mesh: Mesh): Affected {
+    const routes = new Set<string>();
+    for (const target of targets) {
+      for (const route of this.#routes.withBackend(target)) routes.add(route);
+      for (const route of this.#routes.withParent(target)) this.#unsaid.add(route);
+    }
+    return this.#outdate(routes, mesh);
+  }
+
+  /** What was derived of these routes is so no more. */
+  #outdate(routes: ReadonlySet<string>, mesh: Mesh): Affected {
+    const parents = new Set<string>();
+    for (const key of routes) {
+      this.#converted.delete(key);
+      this.#unsaid.add(key);
+      for (const parent of this.#routes.parentsOf(key)) parents.add(parent);
+    }
+    return servicesOf(parents, mesh);
+  }
+
+  #convert(key: string, route: GatewayRoute, mesh: Mesh): ConvertedRoute {
+    const known = this.#converted.get(key);
+    if (known !== undefined) return known;
+    const deps = { mesh, grants: this.#grants, hosts: this.#hosts };
+    const converted = convertRoute(route, deps);
+    this.#converted.set(key, converted);
+    return converted;
+  }
+
+  /** In the order of precedence. */
+  #attachedTo(service: ServiceFacts, port: Port): readonly Placed[] {
+    const routes = this.#routes.inOrder(referenceKey(service));
+    return routes.filter(({ route }) => attachesTo(route, service, port));
+  }
+}
+
+/** Rules of a consumer are for the clients of its namespace only. */
+function scoped(
+  route: GatewayRoute,
+  service: ServiceFacts,
+  rules: readonly HttpRule[],
+): readonly HttpRule[] {
+  if (!isConsumer(route, service)) return rules;
+  const consumerNamespace = route.metadata.namespace ?? "default";
+  return rules.map((rule) => ({ ...rule, consumerNamespace }));
+}
+
+/** A change of the status alone, our own among them, is none of what the route does. */
+function isSame(before: GatewayRoute, after: GatewayRoute): boolean {
+  if (before.metadata.creationTimestamp !== after.metadata.creationTimestamp) return false;
+  return before.spec === after.spec || JSON.stringify(before.spec) === JSON.stringify(after.spec);
+}
+
+/** `<namespace>/<hostname>` of the services that are there. */
+function servicesOf(parents: ReadonlySet<string>, mesh: Mesh): Affected {
+  const services = new Set<string>();
+  for (const parent of parents) {
+    const [kind, namespace = "", name = ""] = parent.split("/");
+    // Keys of parents begin with one of the two kinds.
+    for (const service of mesh.serviceByRef(kind as ServiceKind, namespace, name)) {
+      services.add(`${service.namespace}/${service.hostname}`);
+    }
+  }
+  return services.size === 0 ? "none" : services;
+}
