@@ -75,4 +75,9 @@ export interface ClientExchange {
   cancel(): void;
   /** Whether any byte of the request has left the process or may have. */
   readonly sent: boolean;
+  /**
+   * Whether any byte of a response has come, where the codec knows. A connection that had served
+   * before and closes without one is the usual race with its upstream's idle timeout.
+   */
+  readonly answered?: boolean;
 }
