@@ -5,7 +5,7 @@
  */
 export const EMPTY_LINES_BEFORE_REQUEST = 4;
 
-/** Bytes of extensions behind one chunk's size, which nobody reads: beyond it the message is bad. */
+/** Bytes of extensions behind a chunk's size, which nobody reads: beyond it the message is bad. */
 export const CHUNK_EXTENSION_BYTES = 1_024;
 
 /** Bytes of extensions of all chunks of a message: beyond it the message is bad. */

@@ -58,20 +58,24 @@ const COMMON = `accept accept-charset accept-encoding accept-language accept-ran
   x-envoy-upstream-service-time x-forwarded-client-cert x-forwarded-for x-forwarded-host
   x-forwarded-proto x-frame-options x-powered-by x-real-ip x-request-id x-requested-with`;
 
+/** Spellings whose words do not just begin with capitals. */
+const OTHER_SPELLINGS = ["ETag", "TE", "X-Request-ID", "WWW-Authenticate"];
+
 /** A bounded set: only names of this file are in it, whatever clients send. */
-const KNOWN = new Map<string, FieldName>();
-for (const name of [...Object.keys(ROLES), ...COMMON.split(/\s+/)]) {
-  const entry: FieldName = { name, role: ROLES[name] ?? "end-to-end" };
-  const words = name.split("-").map((word) => word.charAt(0).toUpperCase() + word.slice(1));
-  for (const spelling of [name, words.join("-")]) KNOWN.set(spelling, entry);
-}
-for (const [spelling, name] of [
-  ["ETag", "etag"],
-  ["TE", "te"],
-  ["X-Request-ID", "x-request-id"],
-  ["WWW-Authenticate", "www-authenticate"],
-] as const) {
-  KNOWN.set(spelling, { name, role: ROLES[name] ?? "end-to-end" });
+const KNOWN = knownNames();
+
+function knownNames(): Map<string, FieldName> {
+  const known = new Map<string, FieldName>();
+  for (const name of [...Object.keys(ROLES), ...COMMON.split(/\s+/)]) {
+    const words = name.split("-").map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+    const entry: FieldName = { name, role: ROLES[name] ?? "end-to-end" };
+    known.set(name, entry).set(words.join("-"), entry);
+  }
+  for (const spelling of OTHER_SPELLINGS) {
+    const entry = known.get(spelling.toLowerCase());
+    if (entry !== undefined) known.set(spelling, entry);
+  }
+  return known;
 }
 
 /** `name` as it came, a token already. */

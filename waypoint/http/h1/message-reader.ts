@@ -5,9 +5,8 @@
 import type { HeaderList } from "../header-list.ts";
 import { EMPTY_LINES_BEFORE_REQUEST } from "../limits.ts";
 import { ChunkedReader } from "./chunked-reader.ts";
-import { trailerList } from "./fields.ts";
 import { canBecomeHead, END_OF_HEAD, HeadBuffer } from "./head-buffer.ts";
-import { requestParser } from "./node-parser.ts";
+import { TrailerReader } from "./trailer-reader.ts";
 
 const CR = 13;
 const LF = 10;
@@ -61,6 +60,7 @@ export class MessageReader {
   #halfLine = false;
   #remaining = 0;
   #chunked: ChunkedReader | undefined;
+  #trailers: TrailerReader | undefined;
   /** Whoever takes the body was told to stop us. */
   #blocked = false;
   #running = false;
@@ -249,37 +249,15 @@ export class MessageReader {
   }
 
   #stepTrailers(bytes: Buffer): void {
-    const none = this.#partial.length === 0;
-    if (none && bytes[this.#at] === CR && bytes[this.#at + 1] === LF) {
-      this.#at += 2;
-      this.#endBody(undefined);
-      return;
-    }
-    this.#gatherTrailers(bytes);
-  }
-
-  /** They are parsed as the fields of a request, by the same strict parser. */
-  #gatherTrailers(bytes: Buffer): void {
-    if (this.#partial.length === 0) this.#partial.append(TRAILERS_AS_HEAD);
-    const before = this.#partial.length;
-    const end = this.#partial.endWith(bytes.subarray(this.#at));
-    const length = (end < 0 ? this.#partial.length : end) - TRAILERS_AS_HEAD.length;
-    if (length > this.#limits.headerBytes) {
-      this.#tooLarge();
-      return;
-    }
-    if (end < 0) {
-      this.#at = bytes.length;
-      return;
-    }
-    this.#at += end - before;
-    const parser = requestParser();
-    const result = parser.parse(this.#partial.view.subarray(0, end));
-    this.#partial.clear();
-    const { fields } = parser.head;
-    if (typeof result === "string" || result !== end) this.#fail(malformed("malformed trailers"));
-    else if (fields.length / 2 > this.#limits.headerCount) this.#tooLarge();
-    else this.#endBody(trailerList(fields));
+    this.#trailers ??= new TrailerReader(this.#limits);
+    const section = this.#trailers;
+    const result = section.read(bytes, this.#at);
+    this.#at = section.at;
+    if (result === "more") return;
+    this.#trailers = undefined;
+    if (result === "done") this.#endBody(section.trailers);
+    else if (result === "too-large") this.#tooLarge();
+    else this.#fail(malformed("malformed trailers"));
   }
 
   #deliver(bytes: Buffer, end: number): void {
@@ -305,5 +283,3 @@ export class MessageReader {
     this.#owner.onFault(fault);
   }
 }
-
-const TRAILERS_AS_HEAD = Buffer.from("GET / HTTP/1.1\r\n");

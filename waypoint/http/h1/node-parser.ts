@@ -49,6 +49,7 @@ export class HeadParser {
   readonly #common: HttpCommon;
   readonly #kind: Kind;
   readonly #parser: NodeParser;
+  #persistent = true;
 
   private constructor(common: HttpCommon, kind: Kind) {
     this.#common = common;
@@ -65,8 +66,8 @@ export class HeadParser {
     const parser = new HeadParser(httpCommon(), kind);
     const probe =
       kind === "REQUEST"
-        ? "GET /a HTTP/1.1\r\nhost: b\r\n\r\nrest"
-        : "HTTP/1.1 200 OK\r\nhost: b\r\n\r\nrest";
+        ? "GET /a HTTP/1.0\r\nhost: b\r\n\r\nrest"
+        : "HTTP/1.0 200 OK\r\nhost: b\r\n\r\nrest";
     for (const round of ["first", "second"]) {
       const { fields } = parser.head;
       const length = parser.parse(Buffer.from(probe));
@@ -80,8 +81,10 @@ export class HeadParser {
   parse(bytes: Uint8Array): number | string {
     this.head.fields = NO_FIELDS;
     const result = this.#parser.execute(bytes);
-    if (typeof result === "number" && this.head.fields !== NO_FIELDS) return result;
-    this.#initialize();
+    const whole = typeof result === "number" && this.head.fields !== NO_FIELDS;
+    // After a message that ends its connection the parser would take no other.
+    if (!whole || !this.#persistent) this.#initialize();
+    if (whole) return result;
     return typeof result === "number" ? "incomplete" : (result.reason ?? result.message);
   }
 
@@ -105,6 +108,7 @@ export class HeadParser {
     method: number | null,
     target: string | null,
     status: number | null,
+    ...[, , persistent]: [reason: string | null, upgrade: boolean, persistent: boolean]
   ): number {
     const { head } = this;
     head.major = major;
@@ -113,6 +117,7 @@ export class HeadParser {
     head.method = method === null ? "" : (this.#common.methods[method] ?? "");
     if (target !== null) head.target = target;
     head.status = status ?? 0;
+    this.#persistent = persistent;
     return STOP_BEHIND_HEAD;
   }
 }
@@ -136,7 +141,7 @@ function httpCommon(): HttpCommon {
 function unknownParser(detail: string): MeshError {
   return new MeshError(
     "NODE_PARSER",
-    `the HTTP parser of Node ${process.version} is not the one that the llhttp engine knows: ${detail}`,
+    `the llhttp engine does not know the HTTP parser of Node ${process.version}: ${detail}`,
     { hint: "run the Node of package.json (26), or choose another HTTP engine" },
   );
 }

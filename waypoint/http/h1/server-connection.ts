@@ -170,9 +170,7 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
     if (this.#phase !== "open") return;
     const more = this.reader.advance();
     this.#checkInputEnd();
-    if (!more || !this.#paused || this.#phase === "closed") return;
-    this.#paused = false;
-    this.#end.resume();
+    if (more) this.#resumeEnd();
   }
 
   /** Ends our direction of an upgraded connection. */
@@ -259,7 +257,11 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
       if (this.#phase === "lingering") this.#deadline.set(LINGER_MS);
     });
     this.#end.shutdown();
-    if (!this.#paused || this.#phase !== "lingering") return;
+    this.#resumeEnd();
+  }
+
+  #resumeEnd(): void {
+    if (!this.#paused || this.#phase === "closed") return;
     this.#paused = false;
     this.#end.resume();
   }
