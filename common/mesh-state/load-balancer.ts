@@ -148,7 +148,11 @@ function buildList(
  * Healthy or wanted anyway, with an address or a name, in the client's network: another network's
  * endpoints are behind a gateway, which this proxy does not use yet.
  */
-function isReachable(workload: Workload, service: Service, source: Workload | undefined): boolean {
+export function isReachable(
+  workload: Workload,
+  service: Service,
+  source: Workload | undefined,
+): boolean {
   const addressable = workload.addresses.length > 0 || workload.hostname !== "";
   if (!addressable || workload.capacity <= 0 || workload.unusable !== undefined) return false;
   if (source !== undefined && workload.network !== source.network) return false;
@@ -159,12 +163,12 @@ function isReachable(workload: Workload, service: Service, source: Workload | un
  * The endpoint's own port where it says one, else the service's; 0 means "named", so each says its
  * own.
  */
-function targetPortOf(
+export function targetPortOf(
   workload: Workload,
   service: Service,
   servicePort: number,
   port: ServicePort | undefined,
-  options: SelectOptions,
+  options: Pick<SelectOptions, "waypoint">,
 ): number | undefined {
   const tunnelled = options.waypoint === true && workload.applicationTunnel !== undefined;
   if (port === undefined) return tunnelled ? servicePort : undefined;
@@ -202,7 +206,8 @@ function matchedScopes(
   return miss < 0 ? wanted.length : miss;
 }
 
-function placeOf(workload: Workload, scope: RoutingScope): string {
+/** The value of a workload that a routing scope compares. */
+export function placeOf(workload: Workload, scope: RoutingScope): string {
   switch (scope) {
     case "region":
       return workload.locality.region;

@@ -38,7 +38,9 @@ export class Forwarding implements AttemptEvents {
   constructor(plan: ForwardPlan, environment: ForwardEnvironment) {
     this.#plan = plan;
     this.#environment = environment;
-    this.#retries = new RetryState(plan.retry, environment.upstreams, plan.backend);
+    this.#retries = new RetryState(plan.retry, () =>
+      environment.upstreams.permitRetry(plan.backend, plan.workload),
+    );
   }
 
   /** Why a try that failed was the last. */

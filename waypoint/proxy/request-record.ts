@@ -1,4 +1,4 @@
-/** What is known of one request when it is over: the access log, metrics and traces are made of it. */
+/** What is known of a request when it is over: access log, metrics and traces are made of it. */
 import type { BackendRef, Origin } from "#common/model/waypoint/http-route.ts";
 import type { ReplyReason, RequestContext } from "../filter/stage.ts";
 import type { HeaderList } from "../http/header-list.ts";

@@ -1,6 +1,5 @@
 /** What one request has left of its tries. */
-import type { BackendRef } from "#common/model/waypoint/http-route.ts";
-import type { RetryPermit, Upstreams } from "../upstream/upstream.ts";
+import type { RetryPermit } from "../upstream/upstream.ts";
 import { FREE_TRIES } from "./limits.ts";
 import type { ResponseFlag } from "./request-record.ts";
 import { isIdempotent, type RetryPolicy, retryDelayMs, type TryFailure } from "./retry-policy.ts";
@@ -9,16 +8,14 @@ export class RetryState {
   /** Why there was no further try. */
   flag: ResponseFlag | undefined;
   readonly #policy: RetryPolicy;
-  readonly #upstreams: Pick<Upstreams, "permitRetry">;
-  readonly #backend: BackendRef;
+  readonly #permitRetry: () => RetryPermit | undefined;
   #retries = 0;
   #freeTries = 0;
   #permit: RetryPermit | undefined;
 
-  constructor(policy: RetryPolicy, upstreams: Pick<Upstreams, "permitRetry">, backend: BackendRef) {
+  constructor(policy: RetryPolicy, permitRetry: () => RetryPermit | undefined) {
     this.#policy = policy;
-    this.#upstreams = upstreams;
-    this.#backend = backend;
+    this.#permitRetry = permitRetry;
   }
 
   /**
@@ -42,7 +39,7 @@ export class RetryState {
       return undefined;
     }
     this.release();
-    this.#permit = this.#upstreams.permitRetry(this.#backend);
+    this.#permit = this.#permitRetry();
     if (this.#permit === undefined) {
       this.flag = "UO";
       return undefined;

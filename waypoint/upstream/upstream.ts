@@ -78,7 +78,7 @@ export interface Upstreams {
   lease(request: LeaseRequest): Promise<Lease | LeaseRefusal>;
   connect(request: ConnectRequest): Promise<WireLease | LeaseRefusal>;
   /** Undefined where as many retries as may be are under way for the backend. */
-  permitRetry(backend: BackendRef): RetryPermit | undefined;
+  permitRetry(backend: BackendRef, workload?: Workload): RetryPermit | undefined;
 }
 
 export interface DialRequest {
