@@ -52,7 +52,7 @@ export class RequestView {
   }
 
   get sni(): Texts {
-    return this.facts.sni === undefined ? NO_TEXTS : [this.facts.sni];
+    return this.facts.sni === undefined ? NO_TEXTS : [this.facts.sni.toLowerCase()];
   }
 
   /** As it came. */

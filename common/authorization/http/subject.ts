@@ -4,6 +4,7 @@
  * (an ALLOW's values, a DENY's exceptions) has to meet the former, whatever would narrow it the
  * latter.
  */
+import { withoutScheme } from "../connection-view.ts";
 import { claimTexts } from "./claims.ts";
 import type { RequestView, Texts } from "./request-view.ts";
 import { type TextSyntax, wireBytes } from "./text-match.ts";
@@ -34,7 +35,10 @@ const ESCAPED_WITH: TextSyntax["forms"] = (value) => {
   return bytes === escaped ? [bytes] : [bytes, escaped];
 };
 
-export const PRINCIPAL = single("principal", 0, { noStarInside: true });
+export const PRINCIPAL = single("principal", 0, {
+  noStarInside: true,
+  forms: (value) => [withoutScheme(value)],
+});
 export const SERVICE_ACCOUNT = single("serviceAccount", 1, { noWildcards: true });
 export const NAMESPACE = single("namespace", 6, { noStarInside: true });
 export const TRUST_DOMAIN = single("trustDomain", 11, { noStarInside: true });

@@ -92,7 +92,8 @@ class RemoteKeys {
   }
 
   async load(timeoutMs: number): Promise<KeySet | undefined> {
-    if (this.#pending !== undefined || this.#mayFetch()) await this.#fetch(timeoutMs);
+    const fresh = this.#deps.now() - this.#fetchedAtMs < JWKS_FRESH_MS;
+    if (this.#pending !== undefined || (!fresh && this.#mayFetch())) await this.#fetch(timeoutMs);
     return this.#keys;
   }
 

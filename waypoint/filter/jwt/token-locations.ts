@@ -50,7 +50,8 @@ function headerTokens({ name, prefix = "" }: TokenLocation, headers: HeaderList)
 }
 
 function parameterTokens(name: string, path: string): string[] {
-  const query = path.slice(pathOf(path).length + 1);
+  const [target = ""] = path.split("#", 1);
+  const query = target.slice(pathOf(target).length + 1);
   if (query === "") return [];
   return new URLSearchParams(query).getAll(name).filter((token) => token !== "");
 }
