@@ -16,6 +16,7 @@ import {
   CAPTURE_REPAIRS_ANNOTATION,
 } from "#common/model/captured-pod.ts";
 import { serviceEntryColumns, workloadEntryColumns } from "#meshctl/entry-columns.ts";
+import { gatewayClassColumns, gatewayColumns } from "#meshctl/gateway-columns.ts";
 import { formatAge } from "#meshctl/table.ts";
 
 /** Set by istiod-lite on pods whose traffic is captured. Source: istio/api annotations.yaml. */
@@ -52,6 +53,10 @@ export function columnsOf(object: KubernetesObject, wide: boolean): Columns {
       return policyColumns(object);
     case "PeerAuthentication":
       return peerAuthenticationColumns(object);
+    case "Gateway":
+      return gatewayColumns(object);
+    case "GatewayClass":
+      return gatewayClassColumns(object);
     case "ConfigMap":
       return { header: ["DATA"], cells: [String(Object.keys(object.data ?? {}).length)] };
     default:

@@ -50,6 +50,8 @@ const RESOURCE_KINDS: readonly ResourceKind[] = [
     names: ["backendtlspolicies", "backendtlspolicy", "btlspolicy"],
     namespaced: true,
   },
+  { kind: "Gateway", names: ["gateways", "gateway", "gtw"], namespaced: true },
+  { kind: "GatewayClass", names: ["gatewayclasses", "gatewayclass", "gc"], namespaced: false },
 ];
 
 /** Throws a MeshError with the names there are. */

@@ -13,6 +13,8 @@ const KIND_ORDER: readonly KubernetesKind[] = [
   "Namespace",
   "ServiceAccount",
   "ConfigMap",
+  "GatewayClass",
+  "Gateway",
   "PeerAuthentication",
   "AuthorizationPolicy",
   "Service",

@@ -4,6 +4,7 @@
  * exactly these.
  */
 import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objects.ts";
+import type { Gateway, GatewayClass } from "#common/kubernetes/gateway-objects.ts";
 import type { L7PolicyObject } from "#common/kubernetes/l7-policy-objects.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 import type {
@@ -11,6 +12,7 @@ import type {
   GatewayRoute,
   ReferenceGrant,
 } from "#common/kubernetes/route-objects.ts";
+import type { Volume } from "#common/kubernetes/volume-objects.ts";
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -107,12 +109,6 @@ export interface Container {
     readonly mountPath: string;
     readonly readOnly?: boolean;
   }[];
-}
-
-export interface Volume {
-  readonly name: string;
-  readonly configMap?: { readonly name: string };
-  readonly emptyDir?: object;
 }
 
 export interface PodSpec {
@@ -222,6 +218,7 @@ export type {
   WorkloadEntry,
   WorkloadEntrySpec,
 } from "#common/kubernetes/entry-objects.ts";
+export type { Gateway, GatewayClass } from "#common/kubernetes/gateway-objects.ts";
 export type {
   L7PolicyObject,
   RateLimitPolicy,
@@ -267,7 +264,9 @@ export type KubernetesObject =
   | L7PolicyObject
   | GatewayRoute
   | ReferenceGrant
-  | BackendTLSPolicy;
+  | BackendTLSPolicy
+  | Gateway
+  | GatewayClass;
 
 export type KubernetesKind = KubernetesObject["kind"];
 

@@ -121,7 +121,9 @@ describe("policy statuses", () => {
 
   it("become an Event, once, where there is no condition for them", async () => {
     const { written, controller } = recorder();
-    const status = { ...statusOf("a"), conditions: [], warnings: ["port 0 is no port"] };
+    const kind = "PeerAuthentication" as const;
+    const warnings = ["port 0 is no port"];
+    const status = { ...statusOf("a"), kind, conditions: [], warnings };
     controller.write([status]);
     await sleep(20);
     controller.write([status]);

@@ -12,6 +12,7 @@ import type { NewCondition, StatusWriter } from "../config/source.ts";
 import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
 import { WAYPOINT_ACCEPTED, ZTUNNEL_ACCEPTED } from "../registry/policies/index.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
+import { WAYPOINT_BOUND } from "../registry/waypoints/names.ts";
 
 export interface PolicyStatusDeps {
   readonly writer: Pick<
@@ -87,8 +88,8 @@ export class PolicyStatusController {
     try {
       if (addresses !== undefined) await writer.setAddresses(object, addresses);
       if (fields !== undefined) await writer.setStatusFields(object, fields, generation);
-      if (conditions.length > 0) {
-        const obsolete = obsoleteTypes(status);
+      const obsolete = obsoleteTypes(status);
+      if (conditions.length + obsolete.length > 0) {
         await writer.setConditions(object, conditions, generation, obsolete);
       }
       for (const message of warnings) {
@@ -111,11 +112,15 @@ function keyOf(object: Pick<ObjectStatus, "kind" | "namespace" | "name">): strin
   return `${object.kind}/${object.namespace}/${object.name}`;
 }
 
+/** Objects of these kinds may have a waypoint. */
+const BOUND_KINDS: ReadonlySet<string> = new Set(["Service", "ServiceEntry", "WorkloadEntry"]);
+
 /** A policy is ztunnel's or a waypoint's, and may change from the one to the other. */
 function obsoleteTypes({ kind, conditions }: ObjectStatus): readonly string[] {
-  if (kind !== "AuthorizationPolicy") return [];
   const current = conditions.map(({ type }) => type);
-  return [ZTUNNEL_ACCEPTED, WAYPOINT_ACCEPTED].filter((type) => !current.includes(type));
+  const own = kind === "AuthorizationPolicy" ? [ZTUNNEL_ACCEPTED, WAYPOINT_ACCEPTED] : [];
+  const all = BOUND_KINDS.has(kind) ? [...own, WAYPOINT_BOUND] : own;
+  return all.filter((type) => !current.includes(type));
 }
 
 function newCondition(condition: ObjectStatus["conditions"][number]): NewCondition {

@@ -21,6 +21,7 @@ import { localityOf } from "./pod-workload.ts";
 import { selectorOf } from "./service-store.ts";
 import { sliceEndpoints } from "./slice-workloads.ts";
 import type { Stores } from "./stores.ts";
+import { CANARY_WEIGHT, OUR_ENFORCE, OUR_UNAVAILABLE } from "./waypoints/names.ts";
 
 /** All sets hold `<namespace>/<name>`. */
 export class ChangeMarks {
@@ -119,8 +120,21 @@ export class ChangeMarks {
     for (const ip of ips) this.#entriesAt(ip);
   }
 
+  /** A waypoint is not what it was: so is the way of everybody whose labels name it. */
+  waypoint(waypoint: string): void {
+    for (const kindAndKey of this.#stores.bindings.naming(waypoint)) {
+      const slash = kindAndKey.indexOf("/");
+      const key = kindAndKey.slice(slash + 1);
+      if (kindAndKey.startsWith("Service/")) this.services.add(key);
+      else if (kindAndKey.startsWith("ServiceEntry/")) this.serviceEntries.add(key);
+      else if (kindAndKey.startsWith("WorkloadEntry/")) this.workloadEntries.add(key);
+      else this.pods.add(key);
+    }
+  }
+
   namespace(name: string, before: Namespace | undefined, after: Namespace | undefined): void {
     const { pods, services, entries } = this.#stores;
+    if (saysOfWaypoints(before) !== saysOfWaypoints(after)) this.#everythingIn(name);
     const label = (object?: Namespace) => object?.metadata.labels?.[DATAPLANE_MODE_LABEL];
     if (label(before) !== label(after)) {
       for (const pod of pods.inNamespace(name)) this.pods.add(pod);
@@ -130,6 +144,16 @@ export class ChangeMarks {
     if (distribution(before) === distribution(after)) return;
     for (const service of services.inNamespace(name)) this.services.add(service);
     for (const entry of entries.inNamespace("ServiceEntry", name)) this.serviceEntries.add(entry);
+  }
+
+  #everythingIn(namespace: string): void {
+    const { pods, services, entries } = this.#stores;
+    for (const pod of pods.inNamespace(namespace)) this.pods.add(pod);
+    for (const service of services.inNamespace(namespace)) this.services.add(service);
+    for (const key of entries.inNamespace("ServiceEntry", namespace)) this.serviceEntries.add(key);
+    for (const key of entries.inNamespace("WorkloadEntry", namespace)) {
+      this.workloadEntries.add(key);
+    }
   }
 
   node(name: string, before: Node | undefined, after: Node | undefined): void {
@@ -170,4 +194,14 @@ export class ChangeMarks {
       else this.serviceEntries.add(key);
     }
   }
+}
+
+/**
+ * All of a namespace that bindings look at. Every label: any may be what a waypoint selects
+ * namespaces by, and they change rarely.
+ */
+function saysOfWaypoints(namespace: Namespace | undefined): string {
+  const { labels = {}, annotations = {} } = namespace?.metadata ?? {};
+  const settings = [OUR_ENFORCE, OUR_UNAVAILABLE, CANARY_WEIGHT].map((key) => annotations[key]);
+  return JSON.stringify([Object.entries(labels).sort(), settings]);
 }

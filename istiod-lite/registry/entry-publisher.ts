@@ -19,6 +19,7 @@ import { hostService, isResolvedByDns } from "./service-entry.ts";
 import { serviceHostname } from "./service-resource.ts";
 import type { Stores } from "./stores.ts";
 import { entryExport } from "./visibility.ts";
+import { boundConditions } from "./waypoints/binding-verdict.ts";
 
 type PortsByService = ReadonlyMap<string, readonly ServicePort[]>;
 
@@ -44,6 +45,8 @@ export class EntryPublisher {
   /** Undefined when the entry is gone. */
   serviceEntry(key: string): EntryVerdict | undefined {
     const entry = this.#stores.entries.service(key);
+    if (entry === undefined) this.#stores.bindings.release(`ServiceEntry/${key}`);
+    const binding = entry && this.#stores.bindings.bind("ServiceEntry", entry);
     const services = entry === undefined ? [] : this.#services(entry);
     const workloads = entry === undefined ? [] : this.#endpoints(entry, services);
     this.#publications.replace(`ServiceEntry/${key}`, services, workloads);
@@ -53,7 +56,10 @@ export class EntryPublisher {
     const outdated = (entry.status?.addresses ?? []).length > 0;
     const addresses = this.#stores.addresses.of(entry) ?? (outdated ? [] : undefined);
     return {
-      conditions: [entryCondition(issues, services.length > 0, generation)],
+      conditions: [
+        entryCondition(issues, services.length > 0, generation),
+        ...boundConditions(binding, generation),
+      ],
       ...(addresses !== undefined && { addresses }),
     };
   }
@@ -63,13 +69,16 @@ export class EntryPublisher {
     const { entries, policies } = this.#stores;
     const entry = entries.workload(key);
     if (entry === undefined) {
+      this.#stores.bindings.release(`WorkloadEntry/${key}`);
       this.#publications.replace(`WorkloadEntry/${key}`, [], []);
       return undefined;
     }
     const { namespace = "default", generation } = entry.metadata;
     const labels = entryLabels(entry);
     const issues = this.#dispute.workloadEntryIssues(entry);
+    const binding = this.#stores.bindings.bind("WorkloadEntry", entry);
     const surroundings = {
+      ...(binding.waypoint && { waypoint: binding.waypoint }),
       services: this.#servicesSelecting(namespace, labels, entry.spec),
       authorizationPolicies: policies.selectPolicies(labels, namespace),
       networkMode: this.#dispute.networkMode(`WorkloadEntry/${key}`, entry.spec),
@@ -77,7 +86,8 @@ export class EntryPublisher {
     const workload =
       issues.length > 0 ? undefined : workloadEntryWorkload(entry, surroundings, this.#options);
     this.#publications.replace(`WorkloadEntry/${key}`, [], workload ? [workload] : []);
-    return { conditions: [entryCondition(issues, workload !== undefined, generation)] };
+    const accepted = entryCondition(issues, workload !== undefined, generation);
+    return { conditions: [accepted, ...boundConditions(binding, generation)] };
   }
 
   #services(entry: ServiceEntry): readonly Service[] {
@@ -91,6 +101,7 @@ export class EntryPublisher {
         canonical: this.#stores.claims.isCanonical(claim, host),
         visibility,
         namespace: this.#stores.namespaces.get(namespace),
+        binding: this.#stores.bindings.of(claim),
       }),
     );
   }

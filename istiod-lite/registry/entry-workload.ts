@@ -9,6 +9,7 @@ import type {
   WorkloadEntry,
   WorkloadEntrySpec,
 } from "#common/kubernetes/objects.ts";
+import type { GatewayAddress } from "#common/model/address.ts";
 import { parseIp } from "#common/model/ip.ts";
 import type { ServicePort } from "#common/model/service.ts";
 import type { Locality, NetworkMode, Workload } from "#common/model/workload.ts";
@@ -27,6 +28,7 @@ export interface EntrySurroundings {
   readonly authorizationPolicies: readonly string[];
   /** "host-network" where the address means something else too: it is then no way to find it. */
   readonly networkMode: NetworkMode;
+  readonly waypoint?: GatewayAddress;
 }
 
 type Options = Pick<RegistryOptions, "clusterId" | "trustDomain" | "hbone">;
@@ -115,6 +117,7 @@ function entryWorkload(
     workloadType: "pod",
     workloadName,
     nativeTunnel,
+    ...(surroundings.waypoint && { waypoint: surroundings.waypoint }),
     services: surroundings.services,
     authorizationPolicies: surroundings.authorizationPolicies,
     status: surroundings.healthy ? "healthy" : "unhealthy",

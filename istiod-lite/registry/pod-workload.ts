@@ -1,6 +1,6 @@
 /** Pod to mesh Workload. */
 import type { Node, Pod } from "#common/kubernetes/objects.ts";
-import { networkAddressKey } from "#common/model/address.ts";
+import { type GatewayAddress, networkAddressKey } from "#common/model/address.ts";
 import type { ServicePort } from "#common/model/service.ts";
 import type { Locality, Workload } from "#common/model/workload.ts";
 import { REDIRECTION_ANNOTATION } from "#istiod-lite/config/source.ts";
@@ -17,6 +17,7 @@ export interface PodSurroundings {
   readonly services: ReadonlyMap<string, readonly ServicePort[]>;
   /** Keys of the policies that select it. */
   readonly authorizationPolicies: readonly string[];
+  readonly waypoint: GatewayAddress | undefined;
 }
 
 export function podUid(clusterId: string, namespace: string, name: string): string {
@@ -51,6 +52,7 @@ export function podWorkload(
     workloadType: workload.type,
     workloadName: workload.name,
     nativeTunnel,
+    ...(surroundings.waypoint && { waypoint: surroundings.waypoint }),
     services: surroundings.services,
     authorizationPolicies: surroundings.authorizationPolicies,
     status: isHealthy(pod) ? "healthy" : "unhealthy",

@@ -24,11 +24,13 @@ import { clusterIps, isMeshService, serviceHostname, serviceResource } from "./s
 import { externalWorkload, portsInSlice, sliceEndpoints } from "./slice-workloads.ts";
 import type { Stores } from "./stores.ts";
 import { serviceExport } from "./visibility.ts";
+import type { EnforcementPolicies } from "./waypoints/enforcement.ts";
 
 export interface PublisherDeps {
   readonly stores: Stores;
   readonly table: ResourceTable;
   readonly publications: Publications;
+  readonly enforcement: EnforcementPolicies;
 }
 
 export class Publisher {
@@ -37,15 +39,18 @@ export class Publisher {
   readonly #table: ResourceTable;
   readonly #publications: Publications;
   readonly #dispute: EntryDispute;
+  readonly #enforcement: EnforcementPolicies;
   /** The uid under which a pod is published for capture, by the pod's key. */
   readonly #captured = new Map<string, string>();
 
-  constructor(options: RegistryOptions, { stores, table, publications }: PublisherDeps) {
+  constructor(options: RegistryOptions, deps: PublisherDeps) {
+    const { stores, table, publications } = deps;
     this.#options = options;
     this.#stores = stores;
     this.#table = table;
     this.#publications = publications;
     this.#dispute = new EntryDispute(stores);
+    this.#enforcement = deps.enforcement;
   }
 
   policies(upserted: readonly Authorization[], removed: readonly string[]): void {
@@ -63,6 +68,7 @@ export class Publisher {
     const service = services.get(key);
     const visibility = service === undefined ? "none" : serviceExport(service).visibility;
     if (service === undefined || !isMeshService(service) || visibility === "none") {
+      this.#stores.bindings.release(`Service/${key}`);
       this.#publications.replace(`Service/${key}`, [], []);
       return [];
     }
@@ -75,6 +81,7 @@ export class Publisher {
       ips: clusterIps(service).filter((ip) => !others.has(ip)),
       visibility,
       namespace: namespaces.get(service.metadata.namespace ?? "default"),
+      binding: this.#stores.bindings.bind("Service", service),
     });
     this.#publications.replace(`Service/${key}`, [resource], []);
     return [...others].map(([ip, owner]) => `clusterIP ${ip} belongs to ${owner}, which keeps it`);
@@ -88,6 +95,10 @@ export class Publisher {
     const pod = this.#stores.pods.get(key);
     const [namespace = "", name = ""] = key.split("/");
     const uid = podUid(this.#options.clusterId, namespace, name);
+    if (pod === undefined) {
+      this.#stores.bindings.release(`Pod/${key}`);
+      this.#enforcement.release(key);
+    }
     const workload = pod === undefined ? undefined : this.#podWorkload(pod);
     this.#publications.replace(`Pod/${key}`, [], workload === undefined ? [] : [workload]);
     this.#capture(key, pod, uid);
@@ -119,10 +130,15 @@ export class Publisher {
 
   #podWorkload(pod: Pod): Workload | undefined {
     const { namespace = "default", labels = {} } = pod.metadata;
+    const { bindings, nodes, policies } = this.#stores;
+    const services = this.#servicesOf(pod);
+    const binding = bindings.bind("Pod", pod);
+    const enforced = this.#enforcement.of(pod, [...services.keys()]);
     const surroundings = {
-      node: this.#stores.nodes.get(pod.spec.nodeName ?? ""),
-      services: this.#servicesOf(pod),
-      authorizationPolicies: this.#stores.policies.selectPolicies(labels, namespace),
+      node: nodes.get(pod.spec.nodeName ?? ""),
+      services,
+      authorizationPolicies: [...policies.selectPolicies(labels, namespace), ...enforced],
+      waypoint: binding.waypoint,
     };
     return podWorkload(pod, surroundings, this.#options);
   }

@@ -21,6 +21,14 @@ export interface RegistryOptions {
    * ambient.dnsCapture.
    */
   readonly dnsCapture: boolean;
+  /** Gateways of other revisions (label istio.io/rev) are somebody else's. */
+  readonly revision: string;
+  /** What becomes of traffic whose waypoint is not there, where no annotation says. */
+  readonly waypointUnavailable: "fail-open" | "fail-closed";
+  /** Whether destinations refuse what did not pass their waypoint, where no annotation says. */
+  readonly enforceWaypoints: boolean;
+  /** Source: MeshConfig.outboundTrafficPolicy. */
+  readonly outboundTraffic: "allow-any" | "registry-only";
 }
 
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
@@ -31,4 +39,8 @@ export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
   excludedNamespaces: ["kube-system"],
   hbone: true,
   dnsCapture: true,
+  revision: "default",
+  waypointUnavailable: "fail-closed",
+  enforceWaypoints: false,
+  outboundTraffic: "allow-any",
 };

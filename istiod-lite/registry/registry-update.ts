@@ -1,5 +1,10 @@
 /** What one call of `Registry.apply` changed. */
-import type { Condition, KubernetesKind, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
+import type {
+  Condition,
+  KubernetesKind,
+  KubernetesObject,
+  ServiceEntryAddress,
+} from "#common/kubernetes/objects.ts";
 import type { Cidr } from "#common/model/ip.ts";
 import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
@@ -42,12 +47,21 @@ export interface ObjectStatus {
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
+/** The objects that a Gateway wants to exist: exactly these, and none once it is gone. */
+export interface OwnedObjects {
+  /** `Gateway/<namespace>/<name>`. */
+  readonly owner: string;
+  readonly objects: readonly KubernetesObject[];
+}
+
 /** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */
 export interface RegistryUpdate {
   readonly changed: readonly PublishedResource[];
   /** As they were last published. */
   readonly removed: readonly PublishedResource[];
   readonly statuses: readonly ObjectStatus[];
+  /** What is to run for Gateways, where that changed. */
+  readonly owned: readonly OwnedObjects[];
   /** Objects that could not be turned into a resource: what was published of them before stays. */
   readonly problems: readonly RegistryProblem[];
 }

@@ -6,6 +6,7 @@ import type { LoadBalancing, Service, ServicePort, Visibility } from "#common/mo
 import { entryLoadBalancing } from "./load-balancing.ts";
 import { appProtocol } from "./service-ports.ts";
 import { entryExport } from "./visibility.ts";
+import { type Binding, waypointFields } from "./waypoints/binding.ts";
 
 // Source: istio/api label/labels.yaml.
 const AUTOMATIC_ADDRESS_LABEL = "networking.istio.io/enable-autoallocate-ip";
@@ -77,6 +78,7 @@ export interface HostStanding {
   readonly canonical: boolean;
   readonly visibility: Visibility;
   readonly namespace: Namespace | undefined;
+  readonly binding: Binding;
 }
 
 export function hostService(entry: ServiceEntry, host: string, standing: HostStanding): Service {
@@ -89,11 +91,10 @@ export function hostService(entry: ServiceEntry, host: string, standing: HostSta
     addresses: standing.addresses,
     ports: entryPorts(entry),
     subjectAltNames: entry.spec.subjectAltNames ?? [],
-    weightedWaypoints: [],
+    ...waypointFields(standing.binding),
     ...(loadBalancing && { loadBalancing }),
     ipFamilies: "automatic",
     canonical: standing.canonical,
-    ingressUseWaypoint: false,
     visibility: standing.visibility,
   };
 }

@@ -4,6 +4,7 @@ import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import type { IpFamilies, Service, Visibility } from "#common/model/service.ts";
 import { loadBalancingOf } from "./load-balancing.ts";
 import { declaredPort, tcpPorts } from "./service-ports.ts";
+import { type Binding, waypointFields } from "./waypoints/binding.ts";
 
 /** `<name>.<namespace>.svc.<domain>`. */
 export function serviceHostname(service: KubeService, clusterDomain: string): string {
@@ -29,6 +30,7 @@ export interface ServiceStanding {
   readonly ips: readonly IpAddress[];
   readonly visibility: Visibility;
   readonly namespace: Namespace | undefined;
+  readonly binding: Binding;
 }
 
 export function serviceResource(
@@ -45,12 +47,11 @@ export function serviceResource(
     addresses: standing.ips.map((ip) => ({ network: "", ip })),
     ports: tcpPorts(service).map(declaredPort),
     subjectAltNames: [],
-    weightedWaypoints: [],
+    ...waypointFields(standing.binding),
     ...(loadBalancing && { loadBalancing }),
     ipFamilies: ipFamiliesOf(spec.ipFamilies ?? []),
     // Of several services with one hostname, the one Kubernetes made is canonical (ambient.md F35).
     canonical: true,
-    ingressUseWaypoint: false,
     visibility: standing.visibility,
   };
 }

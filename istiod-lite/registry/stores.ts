@@ -1,11 +1,14 @@
 /** The registry's stores: whoever derives resources reads all of them. */
 import type { Namespace, Node } from "#common/kubernetes/objects.ts";
-import type { EntryAddresses } from "./entry-addresses.ts";
-import type { EntryStore } from "./entry-store.ts";
-import type { PodStore } from "./pod-store.ts";
-import type { Policies } from "./policies/index.ts";
-import type { ServiceClaims } from "./service-claims.ts";
-import type { ServiceStore } from "./service-store.ts";
+import { EntryAddresses } from "./entry-addresses.ts";
+import { EntryStore } from "./entry-store.ts";
+import { PodStore } from "./pod-store.ts";
+import { type Policies, PolicyIndex } from "./policies/index.ts";
+import type { RegistryOptions } from "./registry-options.ts";
+import { ServiceClaims } from "./service-claims.ts";
+import { ServiceStore } from "./service-store.ts";
+import { Bindings } from "./waypoints/bindings.ts";
+import { GatewayStore } from "./waypoints/gateway-store.ts";
 
 export interface Stores {
   readonly pods: PodStore;
@@ -16,4 +19,32 @@ export interface Stores {
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly policies: Policies;
+  readonly gateways: GatewayStore;
+  readonly bindings: Bindings;
+}
+
+/** As the one who takes objects in has them. */
+export interface WritableStores extends Stores {
+  readonly namespaces: Map<string, Namespace>;
+  readonly nodes: Map<string, Node>;
+  readonly policies: PolicyIndex;
+}
+
+export function createStores(options: RegistryOptions): WritableStores {
+  const pods = new PodStore();
+  const services = new ServiceStore();
+  const namespaces = new Map<string, Namespace>();
+  const gateways = new GatewayStore(options, { pods, services });
+  return {
+    pods,
+    services,
+    entries: new EntryStore(),
+    claims: new ServiceClaims(),
+    addresses: new EntryAddresses(),
+    namespaces,
+    nodes: new Map(),
+    policies: new PolicyIndex(options),
+    gateways,
+    bindings: new Bindings(options, { gateways, namespaces }),
+  };
 }

@@ -32,6 +32,8 @@ export interface KindDefinition {
   /** Empty for the core group. */
   readonly group: string;
   readonly versions: readonly string[];
+  /** Groups of ours that have another kind of this name. */
+  readonly otherGroups: readonly string[];
   readonly namespaced: boolean;
   readonly schema: Schema;
 }
@@ -40,6 +42,7 @@ interface KindOptions {
   readonly kind: KubernetesKind;
   readonly group?: string;
   readonly versions?: readonly string[];
+  readonly otherGroups?: readonly string[];
   readonly namespaced?: boolean;
   readonly name: TextCheck;
   /** Beside apiVersion, kind and metadata. */
@@ -54,6 +57,7 @@ export function defineKind<Value>(
   options: KindOptions & { readonly check?: (value: Value, report: Report) => void },
 ): KindDefinition {
   const { kind, group = "", versions = ["v1"], namespaced = true, check, defaults } = options;
+  const { otherGroups = [] } = options;
   const shape = options.strict === true ? strictObject<Value> : object<Value>;
   const schema = shape(
     {
@@ -68,7 +72,7 @@ export function defineKind<Value>(
       ...(defaults === undefined ? {} : { defaults }),
     },
   );
-  return { kind, group, versions, namespaced, schema };
+  return { kind, group, versions, otherGroups, namespaced, schema };
 }
 
 export const labels: Schema = map(text(labelValue), labelKey);

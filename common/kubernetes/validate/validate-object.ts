@@ -10,6 +10,7 @@ import {
   node,
   serviceAccount,
 } from "#common/kubernetes/validate/core-kinds.ts";
+import { gateway, gatewayClass } from "#common/kubernetes/validate/gateway.ts";
 import { rateLimitPolicy } from "#common/kubernetes/validate/l7/rate-limit-policy.ts";
 import { requestAuthentication } from "#common/kubernetes/validate/l7/request-authentication.ts";
 import { telemetry } from "#common/kubernetes/validate/l7/telemetry.ts";
@@ -47,6 +48,8 @@ const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   TLSRoute: tlsRoute,
   ReferenceGrant: referenceGrant,
   BackendTLSPolicy: backendTlsPolicy,
+  Gateway: gateway,
+  GatewayClass: gatewayClass,
 };
 
 export interface Validation {
@@ -90,6 +93,7 @@ function findKind(kind: string, apiVersion: string): KindDefinition | undefined 
   if (!Object.hasOwn(KINDS, kind)) return undefined;
   const definition = KINDS[kind as KubernetesKind];
   const group = groupOf(apiVersion);
+  if (definition.otherGroups.includes(group)) return undefined;
   const ours = Object.values(KINDS).some((known) => known.group === group);
   return ours ? definition : undefined;
 }
