@@ -18,7 +18,7 @@ export function requestHeadOf(message: IncomingMessage): RequestHead | undefined
     method,
     scheme: "http",
     ...target,
-    headers: endToEnd(message),
+    headers: endToEnd(message.rawHeaders),
     ...(headers.upgrade !== undefined && { upgrade: headers.upgrade }),
   };
 }
@@ -26,7 +26,7 @@ export function requestHeadOf(message: IncomingMessage): RequestHead | undefined
 export function responseHeadOf(message: IncomingMessage): ResponseHead {
   const { statusCode = 0, headers } = message;
   const upgrade = statusCode === 101 ? headers.upgrade : undefined;
-  return { status: statusCode, headers: endToEnd(message), ...(upgrade && { upgrade }) };
+  return { status: statusCode, headers: endToEnd(message.rawHeaders), ...(upgrade && { upgrade }) };
 }
 
 export function lengthOf(message: IncomingMessage, bodyless: boolean): BodyLength {
@@ -63,14 +63,15 @@ function originForm(
   return { authority, path: rest.startsWith("?") ? `/${rest}` : rest };
 }
 
-function endToEnd(message: IncomingMessage): HeaderList {
-  const named = (message.headers.connection ?? "").toLowerCase().split(",");
-  const dropped = new Set([...named.map((name) => name.trim()), ...ONE_HOP]);
-  const headers = lowerCase(message.rawHeaders);
-  const te = headers.get("te");
-  for (const name of dropped) headers.delete(name);
-  if (te !== undefined) headers.delete("te");
-  if (te?.split(",").some((coding) => coding.trim().toLowerCase() === "trailers")) {
+/** What a flat list of fields says to whom it may concern beyond the next hop. */
+export function endToEnd(flat: readonly string[]): HeaderList {
+  const headers = lowerCase(flat);
+  const named = (headers.combined("connection") ?? "").toLowerCase().split(",");
+  const te = headers.combined("te");
+  for (const name of [...named, ...ONE_HOP]) headers.delete(name.trim());
+  if (te === undefined) return headers;
+  headers.delete("te");
+  if (te.split(",").some((coding) => coding.trim().toLowerCase() === "trailers")) {
     headers.append("te", "trailers");
   }
   return headers;
