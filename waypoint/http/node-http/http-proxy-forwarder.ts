@@ -86,7 +86,9 @@ interface Path {
   readonly headerBytes: number;
 }
 
-/** http-proxy takes node:http's own request and response: here is as much of both as it looks at. */
+/**
+ * http-proxy takes node:http's own request and response: here is as much of both as it looks at.
+ */
 function send(head: RequestHead, length: BodyLength, { agent, duplex, exchange }: Path): void {
   const { method } = head;
   const headers: Record<string, string> = { host: head.authority };
@@ -123,7 +125,7 @@ function deliver(response: IncomingMessage, method: string, exchange: LibraryExc
   const bodyless = statusCode === 204 || statusCode === 304;
   const length = lengthOf(response, bodyless);
   exchange.unpause = () => response.resume();
-  exchange.answered(responseHeadOf(response), method === "HEAD" ? headLength(response) : length);
+  exchange.responded(responseHeadOf(response), method === "HEAD" ? headLength(response) : length);
   response.on("data", (chunk: Buffer) => {
     if (!exchange.data(chunk)) response.pause();
   });

@@ -18,6 +18,8 @@ export class LibraryConnection implements UpstreamConnection {
   #current: LibraryExchange | undefined;
   #requests = 0;
   #closing = false;
+  /** What comes while nothing is asked for belongs to nobody: the next user must not get it. */
+  readonly #unsolicited = (): void => this.destroy();
 
   constructor(duplex: Duplex, limits: CodecLimits, handlers: UpstreamHandlers, send: Send) {
     this.#duplex = duplex;
@@ -29,13 +31,6 @@ export class LibraryConnection implements UpstreamConnection {
       this.#closing = true;
       this.#current?.fail("reset", "the upstream closed its connection");
       handlers.onClosed();
-    });
-    // What comes while nothing is asked for belongs to nobody: the next user must not get it.
-    duplex.prependListener("data", () => {
-      if (this.#current === undefined) this.destroy();
-    });
-    duplex.once("end", () => {
-      if (this.#current === undefined) this.destroy();
     });
   }
 
@@ -53,6 +48,8 @@ export class LibraryConnection implements UpstreamConnection {
       throw new MeshError("CONNECTION_BUSY", "a request is under way on this connection");
     }
     this.#requests++;
+    this.#duplex.off("data", this.#unsolicited);
+    this.#duplex.off("end", this.#unsolicited);
     const exchange = new LibraryExchange(body, events, (clean) => this.#over(clean));
     this.#current = exchange;
     this.#send(head, body, exchange);
@@ -72,7 +69,12 @@ export class LibraryConnection implements UpstreamConnection {
   /** A connection on which a message was left half done is no use to anybody. */
   #over(clean: boolean): void {
     this.#current = undefined;
-    if (!clean || this.exhausted) this.destroy();
-    else this.#handlers.onIdle();
+    if (!clean || this.exhausted) {
+      this.destroy();
+      return;
+    }
+    this.#duplex.on("data", this.#unsolicited);
+    this.#duplex.on("end", this.#unsolicited);
+    this.#handlers.onIdle();
   }
 }

@@ -55,7 +55,7 @@ export class LibraryExchange implements ClientExchange {
     if (!this.#closed) this.#events.onInformation(head);
   }
 
-  answered(head: ResponseHead, length: BodyLength): void {
+  responded(head: ResponseHead, length: BodyLength): void {
     if (this.#closed) return;
     this.#answered = true;
     this.#events.onHead(head, length);
@@ -77,8 +77,8 @@ export class LibraryExchange implements ClientExchange {
     this.abort();
   }
 
-  get unanswered(): boolean {
-    return !this.#answered;
+  get answered(): boolean {
+    return this.#answered;
   }
 
   #close(error: ExchangeError | undefined, clean: boolean): void {

@@ -54,8 +54,8 @@ function clientOf(duplex: Duplex, limits: CodecLimits): Client {
     connect: (_options, done) => {
       if (given) return done(new Error("the upstream's connection is over"), null);
       given = true;
-      // undici's only demand of a socket is that it be a stream.
-      done(null, duplex as Socket);
+      // A stream is all that undici needs of a socket, but later: it is still in its own loop.
+      queueMicrotask(() => done(null, duplex as Socket));
     },
   });
   duplex.once("close", () => void client.destroy());
@@ -97,7 +97,7 @@ function handlerOf(exchange: LibraryExchange, method: string): Dispatcher.Dispat
       const headers = endToEnd(flat);
       const length = contentLength(flat);
       if (status < 200) exchange.informed({ status, headers });
-      else exchange.answered({ status, headers }, responseLength(status, method, length));
+      else exchange.responded({ status, headers }, responseLength(status, method, length));
     },
     onResponseData(controller, chunk) {
       if (!exchange.data(chunk)) controller.pause();
