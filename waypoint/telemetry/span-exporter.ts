@@ -1,0 +1,132 @@
+/**
+ * Sends spans to collectors in batches, one at a time to each. Nothing is sent twice: what a
+ * collector did not take is lost, and counted.
+ */
+import { describeError } from "#common/runtime/errors.ts";
+import { type CollectorAddress, type CollectorClient, openCollector } from "./collector-client.ts";
+import { COLLECTORS, EXPORT_DELAY_MS, SPAN_QUEUE, SPANS_PER_EXPORT } from "./limits.ts";
+import type { Span } from "./span.ts";
+
+/** A service that takes OTLP. */
+export interface Collector {
+  readonly protocol: "grpc" | "http";
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface SpanExporterDeps {
+  /** Where a collector is now; undefined where the mesh knows no such service. */
+  readonly resolve: (collector: Collector) => CollectorAddress | undefined;
+  readonly onDropped: (spans: number, why: string) => void;
+}
+
+export class SpanExporter {
+  readonly #deps: SpanExporterDeps;
+  readonly #queues = new Map<string, CollectorQueue>();
+
+  constructor(deps: SpanExporterDeps) {
+    this.#deps = deps;
+  }
+
+  add(collector: Collector, span: Span): void {
+    this.#queueOf(collector).add(span);
+  }
+
+  /** Sends what waits; resolves when all of it was taken or lost. */
+  async flush(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.flush()));
+  }
+
+  close(): void {
+    for (const queue of this.#queues.values()) queue.close();
+    this.#queues.clear();
+  }
+
+  #queueOf(collector: Collector): CollectorQueue {
+    const { protocol, namespace, hostname, port } = collector;
+    const key = `${protocol} ${namespace}/${hostname}:${port}`;
+    const known = this.#queues.get(key);
+    if (known !== undefined) return known;
+    const [oldest] = this.#queues.keys();
+    if (this.#queues.size >= COLLECTORS && oldest !== undefined) {
+      this.#queues.get(oldest)?.close();
+      this.#queues.delete(oldest);
+    }
+    const queue = new CollectorQueue(collector, this.#deps);
+    this.#queues.set(key, queue);
+    return queue;
+  }
+}
+
+class CollectorQueue {
+  readonly #collector: Collector;
+  readonly #deps: SpanExporterDeps;
+  #spans: Span[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+  #client: (CollectorAddress & { readonly client: CollectorClient }) | undefined;
+
+  constructor(collector: Collector, deps: SpanExporterDeps) {
+    this.#collector = collector;
+    this.#deps = deps;
+  }
+
+  add(span: Span): void {
+    if (this.#spans.length >= SPAN_QUEUE) {
+      this.#deps.onDropped(1, "too many spans wait for the collector");
+      return;
+    }
+    this.#spans.push(span);
+    this.#timer ??= setTimeout(() => void this.flush(), EXPORT_DELAY_MS).unref();
+  }
+
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = undefined;
+      this.#timer = undefined;
+    });
+    return this.#sending;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#client?.client.close();
+    if (this.#spans.length > 0) this.#deps.onDropped(this.#spans.length, "the exporter closed");
+    this.#spans = [];
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#spans.length > 0) {
+      const batch = this.#spans.splice(0, SPANS_PER_EXPORT);
+      try {
+        await this.#send(batch);
+      } catch (error) {
+        this.#deps.onDropped(batch.length, describeError(error));
+      }
+    }
+  }
+
+  async #send(batch: Span[]): Promise<void> {
+    const address = this.#deps.resolve(this.#collector);
+    if (address === undefined) {
+      const { namespace, hostname } = this.#collector;
+      this.#deps.onDropped(batch.length, `no service ${namespace}/${hostname} in the mesh`);
+      return;
+    }
+    // Loaded only where somebody traces: it takes as much memory as the proxy's own code.
+    const { ProtobufTraceSerializer } = await import("@opentelemetry/otlp-transformer");
+    const body = ProtobufTraceSerializer.serializeRequest(batch);
+    if (body !== undefined) await this.#clientFor(address).send(body);
+  }
+
+  #clientFor(address: CollectorAddress): CollectorClient {
+    const known = this.#client;
+    if (known?.host === address.host && known.port === address.port) return known.client;
+    known?.client.close();
+    const client = openCollector(this.#collector.protocol, address);
+    this.#client = { ...address, client };
+    return client;
+  }
+}
