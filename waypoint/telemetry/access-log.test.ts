@@ -18,8 +18,9 @@ const NOTHING_UPSTREAM = {
 test("a line has Istio's fields for Envoy in their order", () => {
   assert.equal(
     text(),
-    '[1970-01-01T00:00:00.000Z] "GET /reviews/0?full=1 HTTP/1.1" 200 - via_upstream - "-" 0 295 12 ' +
-      '11 "10.0.0.1" "curl/8.5" "0af76519-16cd-43dd-8448-eb211c80319c" "web.shop" "10.0.1.2:9080" ' +
+    '[1970-01-01T00:00:00.000Z] "GET /reviews/0?full=1 HTTP/1.1" 200 - via_upstream - "-" ' +
+      '0 295 12 11 "10.0.0.1" "curl/8.5" "0af76519-16cd-43dd-8448-eb211c80319c" ' +
+      '"web.shop" "10.0.1.2:9080" ' +
       "inbound-vip|9080|http|reviews.shop.svc.cluster.local - 10.96.0.1:80 10.0.0.1:4711 - " +
       "HTTPRoute/shop/reviews[1]\n",
   );

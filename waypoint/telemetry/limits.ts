@@ -21,7 +21,10 @@ export const REMEMBERED_SERIES = 10_000;
 /** Characters of a header or path in the log; the rest is left out. */
 export const LOGGED_CHARACTERS = 2_048;
 
-/** Longest tracestate that is passed on (W3C Trace Context 3.3.1.5 asks for 512); else it is dropped. */
+/**
+ * Longest tracestate that is passed on (W3C Trace Context 3.3.1.5 asks for 512); else it is
+ * dropped.
+ */
 export const TRACE_STATE_CHARACTERS = 1_024;
 
 /** Spans that wait to be sent to one collector. Further ones are left out, and counted. */

@@ -1,10 +1,11 @@
 /**
- * Istio's metrics of requests. Counts are plain numbers per label set; Prometheus' text is made when
- * somebody scrapes.
+ * Istio's metrics of requests. Counts are plain numbers per label set; Prometheus' text is made
+ * when somebody scrapes.
  */
 import { Counter, type Metric, type Registry } from "prom-client";
 import type { Telemetry } from "#common/model/waypoint/policy.ts";
 import type { RequestRecord } from "../proxy/request-record.ts";
+import { isGrpc } from "../route/request-view.ts";
 import { Distribution } from "./distribution.ts";
 import { REMEMBERED_SERIES, REQUEST_SERIES } from "./limits.ts";
 import { overflowLabels, requestLabels } from "./request-labels.ts";
@@ -161,7 +162,6 @@ function originKey(record: RequestRecord): string {
   const destination = `${endpoint?.workload.uid ?? ""} ${endpoint?.transport ?? ""}`;
   const asked = `${service?.namespace ?? ""}/${service?.hostname ?? ""}`;
   const answered = `${backend?.namespace ?? ""}/${backend?.hostname ?? ""}`;
-  const type = context.head.headers.get("content-type")?.startsWith("application/grpc") ?? false;
-  const outcome = `${status} ${grpcStatus ?? ""} ${flags.join()} ${type} ${context.head.method === "POST"}`;
+  const outcome = `${status} ${grpcStatus ?? ""} ${flags.join()} ${isGrpc(context.head)}`;
   return `${source} ${destination} ${asked} ${answered} ${outcome}`;
 }

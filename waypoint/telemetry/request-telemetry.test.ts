@@ -104,7 +104,7 @@ describe("metrics", () => {
     assert.equal(overflow, "ambient_request_series_overflow_total 51");
   });
 
-  test("leave out labels, or all, where Telemetry says so; a service's own settings come first", async () => {
+  test("leave out what Telemetry says, a service's own before the gateway's", async () => {
     const { registry, subject } = create();
     const removedLabels = ["source_principal", "response_flags"];
     subject.sink(record({ telemetry: telemetry({ metrics: { enabled: true, removedLabels } }) }));
@@ -155,7 +155,7 @@ describe("the access log", () => {
     assert.equal(JSON.parse(log[0] ?? "").response_code, 404);
   });
 
-  test("loses lines beyond the bound, says how many, and counts the requests all the same", async () => {
+  test("loses lines beyond the bound, and says how many; their requests count", async () => {
     const { log, registry, subject } = create();
     for (let i = 0; i < RECORD_QUEUE + 10; i++) subject.sink(record());
     subject.flush();

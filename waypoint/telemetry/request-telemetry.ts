@@ -4,7 +4,7 @@
  */
 import { Counter, type Registry } from "prom-client";
 import type { Telemetry } from "#common/model/waypoint/policy.ts";
-import type { RequestContext, Stage } from "../filter/stage.ts";
+import type { RequestContext } from "../filter/stage.ts";
 import type { RequestRecord, RequestSink } from "../proxy/request-record.ts";
 import { formatRequest } from "./access-log.ts";
 import { RECORD_DELAY_MS, RECORD_QUEUE, RECORDS_PER_TURN } from "./limits.ts";
@@ -43,10 +43,10 @@ export class RequestTelemetry {
   }
 
   /**
-   * The first stage, so that answers of later ones belong to the trace, too. Where nothing is traced
-   * the client's headers go on untouched.
+   * The first `Stage`, so that answers of later ones belong to the trace, too. Where nothing is
+   * traced the client's headers go on untouched.
    */
-  readonly stage: Stage = (context) => {
+  readonly stage = (context: RequestContext): undefined => {
     const { tracing } = telemetryOf(context);
     if (tracing === undefined) return undefined;
     const { headers } = context.head;

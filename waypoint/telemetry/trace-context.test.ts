@@ -35,7 +35,7 @@ describe("traceparent", () => {
     assert.equal(joined({ traceparent: `00-${TRACE}-${SPAN}-03` }, 0).span.sampled, true);
   });
 
-  test("what is malformed is no parent, and its state goes with it; later versions are read", () => {
+  test("what is malformed is no parent, and its state goes; later versions are read", () => {
     const zeros = "0".repeat(32);
     for (const wrong of [
       "",

@@ -30,8 +30,8 @@ export interface TraceDependencies {
 }
 
 /**
- * Takes part in the trace of the request, or begins one, and tells the upstream. A parent's decision
- * to sample holds; without one, `samplingPercent` of the requests are sampled.
+ * Takes part in the trace of the request, or begins one, and tells the upstream. A parent's
+ * decision to sample holds; without one, `samplingPercent` of the requests are sampled.
  */
 export function joinTrace(
   headers: HeaderList,
