@@ -56,8 +56,8 @@ function problemOf(
   if (policy.kind === "Telemetry") {
     const filter = policy.spec?.accessLogging?.at(-1)?.filter?.expression;
     if (filter === undefined || statusFilter(filter) !== undefined) return undefined;
-    const ignored = `filter ${JSON.stringify(filter)} is not understood, so every request is logged`;
-    return `${ignored}: write response.code >= 400`;
+    const ignored = `filter ${JSON.stringify(filter)} is not understood`;
+    return `${ignored}, so every request is logged: write response.code >= 400`;
   }
   return undefined;
 }

@@ -107,7 +107,7 @@ spec: { ports: [{ port: 80 }] }
     assert.match(found?.conditions[0]?.message ?? "", /attached to Service shop\/api/);
   });
 
-  test("of action CUSTOM gets its provider from the mesh configuration, and none is no permission", () => {
+  test("of action CUSTOM gets its provider from the mesh configuration", () => {
     const custom = DENY.replace("action: DENY", "action: CUSTOM\n  provider: { name: opa }");
     set(custom);
     assert.equal(of(SERVICE).authorizations[0]?.provider, undefined);
@@ -150,7 +150,7 @@ describe("what gets past admission", () => {
     { when: [{ values: ["a"] }] },
     "no rule",
   ]) {
-    test(`${JSON.stringify(rule)} permits nothing, and denies without what is not understood`, () => {
+    test(`${JSON.stringify(rule)} permits nothing, and denies without it`, () => {
       assert.deepEqual(withRule("ALLOW", rule as object), []);
       assert.equal(withRule("DENY", rule as object)?.length, 1);
     });
@@ -201,7 +201,12 @@ spec:
     assert.deepEqual(resolved().accessLog, { enabled: true, format: "text" });
     const logging = (namespace: string, spec: string) =>
       set(
-        `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: t, namespace: ${namespace}}, spec: ${spec}}`,
+        `
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: t, namespace: ${namespace} }
+spec: ${spec}
+`,
       );
     logging("istio-system", "{accessLogging: [{disabled: true}]}");
     assert.equal(resolved().accessLog.enabled, false);

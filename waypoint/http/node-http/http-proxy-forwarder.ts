@@ -28,12 +28,28 @@ export const httpProxyForwarder: Forwarder = {
   connect: connectHttpProxy,
 };
 
-/** One for all connections: it keeps nothing but its listeners. */
-const proxy = httpProxy.createProxyServer({ selfHandleResponse: true });
 const exchanges = new WeakMap<object, LibraryExchange>();
 const heads = new WeakMap<object, readonly [RequestHead, BodyLength]>();
+let shared: httpProxy | undefined;
 
-proxy.on("proxyReq", (outgoing, request) => {
+/** One for all connections: it keeps nothing but its listeners. */
+function theProxy(): httpProxy {
+  if (shared !== undefined) return shared;
+  const proxy = httpProxy.createProxyServer({ selfHandleResponse: true });
+  const failed = (error: Error, request: IncomingMessage): void =>
+    exchanges.get(request)?.fail("reset", error.message);
+  proxy.on("proxyReq", prepare);
+  proxy.on("proxyRes", (response, request) => {
+    const exchange = exchanges.get(request);
+    if (exchange !== undefined) deliver(response, request.method ?? "", exchange);
+  });
+  proxy.on("error", failed);
+  proxy.on("econnreset", failed);
+  shared = proxy;
+  return proxy;
+}
+
+function prepare(outgoing: ClientRequest, request: IncomingMessage): void {
   const known = heads.get(request);
   const exchange = exchanges.get(request);
   if (known === undefined || exchange === undefined) return;
@@ -43,13 +59,7 @@ proxy.on("proxyReq", (outgoing, request) => {
   outgoing.on("information", ({ statusCode: status, rawHeaders }) => {
     exchange.informed({ status, headers: new HeaderList([...rawHeaders]) });
   });
-});
-proxy.on("proxyRes", (response, request) => {
-  const exchange = exchanges.get(request);
-  if (exchange !== undefined) deliver(response, request.method ?? "", exchange);
-});
-proxy.on("error", (error, request) => exchanges.get(request)?.fail("reset", error.message));
-proxy.on("econnreset", (error, request) => exchanges.get(request)?.fail("reset", error.message));
+}
 
 function connectHttpProxy(
   wire: Wire,
@@ -104,7 +114,7 @@ function send(head: RequestHead, length: BodyLength, { agent, duplex, exchange }
     setImmediate(() => exchange.informed({ status: 100, headers: new HeaderList() }));
   }
   const response = { headersSent: false, finished: false } as unknown as ServerResponse;
-  proxy.web(request, response, { target: "http://upstream", agent });
+  theProxy().web(request, response, { target: "http://upstream", agent });
 }
 
 /** What http-proxy made of the head is replaced by what we were given, to the byte. */
