@@ -20,7 +20,7 @@ import { backendFilters, ruleFilters } from "./http-filters.ts";
 import { grpcMatches, httpMatches } from "./http-matches.ts";
 import { parentOf } from "./reference-keys.ts";
 import { type Referrer, type ResolveDeps, resolveBackend } from "./resolve-backend.ts";
-import { DEFAULT_RETRY, timeoutsOf } from "./retry.ts";
+import { timeoutsOf } from "./retry.ts";
 import { type RouteIssue, RuleIssues } from "./route-issue.ts";
 
 export type L4Rule = NonNullable<PortConfig["tcp"]>;
@@ -98,8 +98,7 @@ function httpRule(
   if (issues.isUnsupported) {
     return [{ ...base, directResponse: ERROR_RESPONSE, mirrors: [], backends: [] }];
   }
-  const timeouts =
-    route.kind === "HTTPRoute" ? timeoutsOf(rule as HttpRouteRule) : { retry: DEFAULT_RETRY };
+  const timeouts = route.kind === "HTTPRoute" ? timeoutsOf(rule as HttpRouteRule) : {};
   return [{ ...base, ...filters, ...timeouts, backends }];
 }
 

@@ -17,7 +17,8 @@ import { type ConvertedRoute, convertRoute } from "./convert-route.ts";
 import { Grants } from "./grants.ts";
 import { HostIndex } from "./host-index.ts";
 import { tlsRules } from "./l4-rules.ts";
-import { hostKey, referenceKey, type ServiceKind } from "./reference-keys.ts";
+import { servicesOf } from "./parent-services.ts";
+import { hostKey, referenceKey } from "./reference-keys.ts";
 import { type Placed, RouteIndex } from "./route-index.ts";
 import { routeStatus } from "./route-status.ts";
 
@@ -196,17 +197,4 @@ function scoped(
 function isSame(before: GatewayRoute, after: GatewayRoute): boolean {
   if (before.metadata.creationTimestamp !== after.metadata.creationTimestamp) return false;
   return before.spec === after.spec || JSON.stringify(before.spec) === JSON.stringify(after.spec);
-}
-
-/** `<namespace>/<hostname>` of the services that are there. */
-function servicesOf(parents: ReadonlySet<string>, mesh: Mesh): Affected {
-  const services = new Set<string>();
-  for (const parent of parents) {
-    const [kind, namespace = "", name = ""] = parent.split("/");
-    // Keys of parents begin with one of the two kinds.
-    for (const service of mesh.serviceByRef(kind as ServiceKind, namespace, name)) {
-      services.add(`${service.namespace}/${service.hostname}`);
-    }
-  }
-  return services.size === 0 ? "none" : services;
 }

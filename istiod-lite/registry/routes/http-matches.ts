@@ -6,6 +6,8 @@ import type {
   ValueMatch,
 } from "#common/kubernetes/route-objects.ts";
 import type { HttpMatch, StringMatch } from "#common/model/waypoint/http-route.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import { REGEX_PROGRAM_SIZE } from "./limits.ts";
 import type { RuleIssues } from "./route-issue.ts";
 
 /** Any one segment of a gRPC request's path, which is `/<service>/<method>`. */
@@ -128,13 +130,20 @@ class Regexes {
   }
 
   check(pattern: string, field: string): string {
-    try {
-      RE2JS.compile(pattern);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#issues.unsupported(`${this.#field}.${field}`, `is no RE2 regular expression: ${why}`);
+    const why = whyNotRegex(pattern);
+    if (why !== undefined) {
+      this.#issues.unsupported(`${this.#field}.${field}`, why);
       this.areFine = false;
     }
     return pattern;
+  }
+}
+
+function whyNotRegex(pattern: string): string | undefined {
+  try {
+    if (RE2JS.compile(pattern).programSize() <= REGEX_PROGRAM_SIZE) return undefined;
+    return "is too large a regular expression: shorten it, or repeat less in it";
+  } catch (error) {
+    return `is no RE2 regular expression: ${describeError(error)}`;
   }
 }

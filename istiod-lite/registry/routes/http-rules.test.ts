@@ -85,7 +85,7 @@ const filters: [string, Json[], Json][] = [
 describe("a filter for", () => {
   for (const [name, given, expected] of filters) {
     test(name, () => {
-      const { origin: _, matches: __, retry: ___, ...rest } = ruleOf({ filters: given });
+      const { origin: _, matches: __, ...rest } = ruleOf({ filters: given });
       assert.deepEqual(rest, { mirrors: [], backends: [to], ...expected });
     });
   }
@@ -135,40 +135,34 @@ describe("a filter for", () => {
 });
 
 describe("timeouts and retries", () => {
-  const defaults = {
-    attempts: 2,
-    conditions: ["connect-failure", "refused-stream", "unavailable", "cancelled"],
-    codes: [],
-    backoffMs: 25,
-    backoffMaxMs: 250,
-  };
-
-  test("are Istio's defaults where the route says nothing", () => {
+  test("are left to the waypoint where the route says nothing", () => {
     const { timeoutMs, retry } = ruleOf({});
-    assert.deepEqual([timeoutMs, retry], [undefined, defaults]);
-    assert.deepEqual(ruleOf({}, "GRPCRoute").retry, defaults);
+    assert.deepEqual([timeoutMs, retry], [undefined, undefined]);
   });
 
   test("of the whole and of one try, none for 0s", () => {
-    const { timeoutMs, retry } = ruleOf({
-      timeouts: { request: "1m1s500ms", backendRequest: "2s" },
-    });
+    const timeouts = { request: "1m1s500ms", backendRequest: "2s" };
+    const { timeoutMs, retry } = ruleOf({ timeouts, retry: {} });
     assert.deepEqual([timeoutMs, retry?.perTryTimeoutMs], [61_500, 2_000]);
-    assert.equal(
-      ruleOf({ timeouts: { request: "0s", backendRequest: "0s" } }).timeoutMs,
-      undefined,
-    );
+    assert.equal(ruleOf({ timeouts: { request: "0s" } }).timeoutMs, undefined);
+  });
+
+  test("the time of one try is that of the whole where the route asks for no retries", () => {
+    const { timeoutMs, retry } = ruleOf({ timeouts: { request: "10s", backendRequest: "2s" } });
+    assert.deepEqual([timeoutMs, retry], [2_000, undefined]);
   });
 
   test("by status code, on broken connections too", () => {
     const { retry } = ruleOf({ retry: { codes: [503, 503, 429], attempts: 500, backoff: "1s" } });
+    const conditions = ["connect-failure", "refused-stream", "unavailable", "cancelled"];
     assert.deepEqual(retry, {
       attempts: 100,
-      conditions: [...defaults.conditions, "reset", "retriable-status-codes"],
+      conditions: [...conditions, "reset", "retriable-status-codes"],
       codes: [503, 429],
       backoffMs: 1_000,
       backoffMaxMs: 10_000,
     });
+    assert.equal(ruleOf({ retry: {} }).retry?.attempts, 2);
     assert.equal(ruleOf({ retry: { attempts: 0 } }).retry?.attempts, 0);
   });
 });

@@ -10,23 +10,20 @@ const DEFAULT_BACKOFF_MS = 25;
 /** The longest back-off, in shortest ones. Source: Envoy, RetryBackOff.max_interval. */
 const MAX_BACKOFF_FACTOR = 10;
 
-const DEFAULT_CONDITIONS = [
-  ...(["connect-failure", "refused-stream", "unavailable", "cancelled"] as const),
-] as const;
+const CONDITIONS = ["connect-failure", "refused-stream", "unavailable", "cancelled"] as const;
 
-/** What holds where a route says nothing of retries. */
-export const DEFAULT_RETRY: Retry = {
-  attempts: DEFAULT_ATTEMPTS,
-  conditions: DEFAULT_CONDITIONS,
-  codes: [],
-  backoffMs: DEFAULT_BACKOFF_MS,
-  backoffMaxMs: DEFAULT_BACKOFF_MS * MAX_BACKOFF_FACTOR,
-};
-
+/**
+ * Without `retry` the waypoint's own default holds, which is careful with requests that must not be
+ * sent twice. There the time of one try is that of the whole, as in Istio (ambient.md F123).
+ */
 export function timeoutsOf(rule: HttpRouteRule): Pick<HttpRule, "timeoutMs" | "retry"> {
   const request = durationMs(rule.timeouts?.request);
   const perTry = durationMs(rule.timeouts?.backendRequest);
-  const retry = rule.retry === undefined ? DEFAULT_RETRY : retryOf(rule.retry);
+  if (rule.retry === undefined) {
+    const timeoutMs = perTry > 0 ? perTry : request;
+    return timeoutMs > 0 ? { timeoutMs } : {};
+  }
+  const retry = retryOf(rule.retry);
   return {
     ...(request > 0 && { timeoutMs: request }),
     retry: perTry > 0 ? { ...retry, perTryTimeoutMs: perTry } : retry,
@@ -40,7 +37,7 @@ function retryOf(retry: NonNullable<HttpRouteRule["retry"]>): Retry {
   const byCode = codes.length > 0 ? (["retriable-status-codes"] as const) : [];
   return {
     attempts: Math.min(attempts, MAX_RETRY_ATTEMPTS),
-    conditions: [...DEFAULT_CONDITIONS, "reset", ...byCode],
+    conditions: [...CONDITIONS, "reset", ...byCode],
     codes: [...new Set(codes)],
     backoffMs,
     backoffMaxMs: backoffMs * MAX_BACKOFF_FACTOR,
