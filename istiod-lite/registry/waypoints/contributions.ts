@@ -61,7 +61,7 @@ export interface RouteContributor extends Contributor {
   ): Pick<PortConfig, "http" | "tls" | "tcp"> | undefined;
 }
 
-/** `clientNamespace` is the waypoint's. The first contributor that answers wins. */
+/** `clientNamespace` is the waypoint's. Of each setting the first that speaks of it counts. */
 export interface BackendContributor extends Contributor {
   backendOf(
     service: ServiceFacts,

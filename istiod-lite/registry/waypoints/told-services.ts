@@ -20,6 +20,7 @@ import type { ResourceTable } from "../resource-table.ts";
 import { backendRefsOf } from "./backend-refs.ts";
 import type { Affected, Mesh, ServiceFacts } from "./contributions.ts";
 import type { Contributors } from "./contributors.ts";
+import { mergeBackends } from "./merge-backends.ts";
 import { waypointScope } from "./scope.ts";
 
 /** What is attached to a service beside its routes. */
@@ -166,11 +167,9 @@ export class ToldServices {
       return;
     }
     const clientNamespace = waypoint.slice(0, waypoint.indexOf("/"));
-    let given: ReturnType<(typeof contributors.backends)[number]["backendOf"]>;
-    for (const contributor of contributors.backends) {
-      given ??= contributor.backendOf(facts, clientNamespace, mesh);
-    }
-    const { policy = {}, portPolicies = {}, subsets = {} } = given ?? {};
+    const { policy, portPolicies, subsets } = mergeBackends(
+      contributors.backends.map((each) => each.backendOf(facts, clientNamespace, mesh)),
+    );
     const { namespace, hostname, name: serviceName } = facts;
     const config: BackendConfig = {
       kind: "backend",
