@@ -104,18 +104,18 @@ export class HeadParser {
   #complete(
     major: number,
     minor: number,
-    fields: string[] | null,
-    method: number | null,
-    target: string | null,
-    status: number | null,
-    ...[, , persistent]: [reason: string | null, upgrade: boolean, persistent: boolean]
+    fields: string[] | undefined,
+    method: number | undefined,
+    target: string | undefined,
+    status: number | undefined,
+    ...[, , persistent]: [reason: string | undefined, upgrade: boolean, persistent: boolean]
   ): number {
     const { head } = this;
     head.major = major;
     head.minor = minor;
-    if (fields !== null) head.fields = fields;
-    head.method = method === null ? "" : (this.#common.methods[method] ?? "");
-    if (target !== null) head.target = target;
+    if (fields !== undefined) head.fields = fields;
+    head.method = method === undefined ? "" : (this.#common.methods[method] ?? "");
+    if (target !== undefined) head.target = target;
     head.status = status ?? 0;
     this.#persistent = persistent;
     return STOP_BEHIND_HEAD;

@@ -209,7 +209,9 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
     }
     this.reader.expectHead();
     this.#deadline.set(this.#draining ? DRAIN_IDLE_MS : this.#limits.idleTimeoutMs);
-    this.advance();
+    // Whoever ended the response still has to put the upstream's connection back.
+    if (this.reader.hasHeld) queueMicrotask(() => this.advance());
+    else this.advance();
   }
 
   /** Of a request that needs no answer, or of a client that is being waited for. */

@@ -1,0 +1,74 @@
+/** What every test of the codec suite stands on: a client, the engine's relay, an upstream. */
+import type { CodecLimits, Forwarder } from "../engine.ts";
+import { RelayProxy } from "../relay-fixture.ts";
+import { RawConnection, RawUpstream } from "./raw-connection.ts";
+
+/**
+ * What an engine may lack, and why: `request-trailers`, `response-trailers`, `informational`
+ * (1xx other than 100), `upgrade`, `half-close` (of a client), `pipelining`, `write-timeout` (of
+ * a client that reads nothing), `response-limits` (header bounds of its own for responses).
+ */
+export type Capability =
+  | "request-trailers"
+  | "response-trailers"
+  | "informational"
+  | "upgrade"
+  | "half-close"
+  | "pipelining"
+  | "write-timeout"
+  | "response-limits";
+
+export interface Suite {
+  readonly make: () => Forwarder;
+  readonly can: (capability: Capability) => boolean;
+}
+
+export interface Bench {
+  readonly proxy: RelayProxy;
+  readonly upstream: RawUpstream;
+  readonly open: () => Promise<RawConnection>;
+}
+
+/** Runs `use` on a bench of its own, and takes it down. */
+export async function onBench(
+  { make }: Suite,
+  use: (bench: Bench) => Promise<void>,
+  limits: Partial<CodecLimits> = {},
+): Promise<void> {
+  const upstream = new RawUpstream();
+  const proxy = new RelayProxy(make(), limits);
+  const opened: RawConnection[] = [];
+  try {
+    await upstream.listen();
+    await proxy.listen(upstream.port);
+    const open = async (): Promise<RawConnection> => {
+      const connection = await RawConnection.open(proxy.port);
+      opened.push(connection);
+      return connection;
+    };
+    await use({ proxy, upstream, open });
+  } finally {
+    for (const { socket } of opened) socket.destroy();
+    proxy.close();
+    upstream.close();
+  }
+}
+
+/** A GET and its answer, both whole: shows that a connection works. */
+export async function exchangeOne(
+  client: RawConnection,
+  upstream: RawConnection,
+  path = "/again",
+): Promise<string> {
+  client.write(`GET ${path} HTTP/1.1\r\nhost: api\r\n\r\n`);
+  const request = await upstream.head();
+  upstream.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nagain");
+  await client.until("again");
+  return request;
+}
+
+/** The value of a field in a head as text, undefined where it is absent. */
+export function fieldOf(head: string, name: string): string | undefined {
+  const line = head.split("\r\n").find((each) => each.toLowerCase().startsWith(`${name}:`));
+  return line?.slice(name.length + 1).trim();
+}
