@@ -1,6 +1,7 @@
 /** ztunnel put together: the control thread's parts, and the data workers that they feed. */
 import { Registry } from "prom-client";
 import { buildInfo } from "#common/admin/build-info.ts";
+import { certificateStates } from "#common/admin/certificate-dump.ts";
 import { registerUnreadablePolicies } from "#common/admin/policy-gauge.ts";
 import { registerBuildInfo, XdsClientMetrics } from "#common/admin/process-metrics.ts";
 import { serveMetrics, serveReadiness } from "#common/admin/status-servers.ts";
@@ -20,7 +21,7 @@ import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin } from "./admin/admin-server.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
-import { certificateStates, podStates } from "./admin/dump-sources.ts";
+import { podStates } from "./admin/dump-sources.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";

@@ -23,16 +23,20 @@ export function serveMetrics(port: number, registry: Registry): Promise<RunningS
   });
 }
 
-/** `/healthz/ready`: 200 when nothing is pending, else 500 with the names of what is. */
+/**
+ * `/healthz/ready`: 200 when nothing is pending, else `unreadyStatus` with the names of what is:
+ * 500 as a ztunnel says it, 503 as Istio's other proxies do.
+ */
 export function serveReadiness(
   port: number,
   pending: () => readonly string[],
+  unreadyStatus: 500 | 503 = 500,
 ): Promise<RunningServer> {
   return serveHttp({ port, reusePort: true }, ({ path, method }) => {
     if (path !== "/healthz/ready") return { status: 404, body: "readiness is at /healthz/ready\n" };
     if (!READING.includes(method)) return methodNotAllowed(READING);
     const names = pending();
     if (names.length === 0) return { status: 200, body: "ready\n" };
-    return { status: 500, body: `not ready, pending: ${[...names].sort().join(", ")}\n` };
+    return { status: unreadyStatus, body: `not ready, pending: ${[...names].sort().join(", ")}\n` };
   });
 }

@@ -1,7 +1,7 @@
 /**
- * Istio's certificate service, asked for one identity at a time on behalf of this node's pods. What
- * comes back is checked before anybody uses it: it must be for the identity and the key that were
- * asked for, and lead to the roots that came with it.
+ * Istio's certificate service, asked for one identity at a time: a ztunnel asks on behalf of its
+ * node's pods, a waypoint for itself. What comes back is checked before anybody uses it: it must be
+ * for the identity and the key that were asked for, and lead to the roots that came with it.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import type { Identity } from "#common/model/identity.ts";
@@ -19,6 +19,11 @@ import { CERTIFICATE_CALL_TIMEOUT_MS } from "./limits.ts";
 export interface CaClientOptions {
   /** Lifetime asked for; the CA may give less. */
   readonly ttlSeconds: number;
+  /**
+   * Whether the caller's own identity is asked for, not one of its node's: then it is not named,
+   * since a CA lets only node proxies name any. @default false
+   */
+  readonly ownIdentity?: boolean;
   /** Default CERTIFICATE_CALL_TIMEOUT_MS. */
   readonly timeoutMs?: number;
 }
@@ -55,12 +60,13 @@ export class CaClient {
       this.#channel.client(),
       this.#channel.metadata(),
     ]);
+    const { ttlSeconds, ownIdentity = false, timeoutMs: givenMs } = this.#options;
     const request = {
       csr,
-      validityDurationS: this.#options.ttlSeconds,
-      metadata: { ImpersonatedIdentity: identity.uri },
+      validityDurationS: ttlSeconds,
+      metadata: ownIdentity ? {} : { ImpersonatedIdentity: identity.uri },
     };
-    const timeoutMs = this.#options.timeoutMs ?? CERTIFICATE_CALL_TIMEOUT_MS;
+    const timeoutMs = givenMs ?? CERTIFICATE_CALL_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
         createCertificate.path,

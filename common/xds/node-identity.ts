@@ -1,5 +1,5 @@
 /**
- * How a ztunnel introduces itself to istiod. Source: ambient.md 2.5; istiod parses the four `~`
+ * How a proxy introduces itself to istiod. Source: ambient.md 2.5; istiod parses the four `~`
  * parts.
  */
 import type { DiscoveryNode } from "./discovery-rpc.ts";
@@ -22,9 +22,17 @@ const TEXT_PREFIX = "ISTIO_META_";
 const JSON_PREFIX = "ISTIO_METAJSON_";
 
 export function ztunnelNode(options: NodeIdentityOptions): DiscoveryNode {
+  return proxyNode("ztunnel", options);
+}
+
+export function waypointNode(options: NodeIdentityOptions): DiscoveryNode {
+  return proxyNode("waypoint", options);
+}
+
+function proxyNode(type: string, options: NodeIdentityOptions): DiscoveryNode {
   const { ip, podName, podNamespace } = options;
   return {
-    id: `ztunnel~${ip}~${podName}.${podNamespace}~${podNamespace}.svc.cluster.local`,
+    id: `${type}~${ip}~${podName}.${podNamespace}~${podNamespace}.svc.cluster.local`,
     cluster: "",
     metadata: {
       ...environmentMetadata(options.env ?? {}),

@@ -3,7 +3,7 @@
  * at 62d82653), so that `istioctl ztunnel-config` reads ours. Written piece by piece: a dump of
  * 10,000 workloads is never one string, and the event loop turns between pieces.
  */
-import { X509Certificate } from "node:crypto";
+import { type CertificateState, dumpCertificate } from "#common/admin/certificate-dump.ts";
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { type GatewayAddress, networkAddressKey, serviceKey } from "#common/model/address.ts";
 import {
@@ -15,16 +15,6 @@ import {
 import { type Cidr, formatCidr } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
-
-/** One identity's certificate, as the certificate manager knows it. */
-export interface CertificateState {
-  readonly identity: string;
-  /** "Available", "Initializing" or "Unavailable: <why>". */
-  readonly state: string;
-  /** PEM, leaf first; empty where there is none. */
-  readonly certChainPem: string;
-  readonly rootsPem: string;
-}
 
 /** A captured pod, and the connections that pass through it. */
 export interface PodState {
@@ -63,7 +53,7 @@ export async function* writeConfigDump(source: ConfigDumpSource): AsyncGenerator
   yield* writeList("services", services, (service) => dumpService(state, service));
   yield* writeList("policies", policies, dumpPolicy);
   const certificates = sorted(source.certificates, ({ identity }) => identity);
-  yield* writeList("certificates", certificates, dumpCertificates);
+  yield* writeList("certificates", certificates, dumpCertificate);
   yield `"stagedServices":{},"staticConfig":{"workloads":[],"policies":[],"services":[]},`;
   yield* writePods(source.pods);
   yield `"version":${JSON.stringify(source.version)},`;
@@ -245,34 +235,6 @@ function dumpMatch(match: Match): object {
 
 function dumpString(match: StringMatch): object {
   return match.kind === "presence" ? { Presence: [] } : { [pascalCase(match.kind)]: match.value };
-}
-
-function dumpCertificates(certificate: CertificateState): object {
-  return {
-    identity: certificate.identity,
-    state: certificate.state,
-    certChain: dumpPem(certificate.certChainPem),
-    rootCerts: dumpPem(certificate.rootsPem),
-  };
-}
-
-function dumpPem(pem: string): object[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => {
-    const certificate = new X509Certificate(block);
-    return {
-      pem: Buffer.from(`${block}\n`).toString("base64"),
-      // ztunnel prints serial numbers in decimal.
-      serialNumber: BigInt(`0x${certificate.serialNumber}`).toString(),
-      validFrom: rfc3339(certificate.validFrom),
-      expirationTime: rfc3339(certificate.validTo),
-    };
-  });
-}
-
-/** To the second, as ztunnel prints times. */
-function rfc3339(text: string): string {
-  return new Date(text).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** ztunnel leaves out what is empty. */

@@ -1,24 +1,7 @@
-/** The live parts of `/config_dump`: certificates, and captured pods with their connections. */
-
-import type { CertManager } from "#common/identity/cert-manager.ts";
+/** The live part of `/config_dump`: captured pods with their connections. */
 import type { CapturedPod, CaptureState } from "#common/model/captured-pod.ts";
 import type { ConnectionSummary } from "../proxy/worker-protocol.ts";
-import type { CertificateState, PodState } from "./config-dump.ts";
-
-export function* certificateStates(
-  certificates: Pick<CertManager, "statuses">,
-): Generator<CertificateState> {
-  for (const { identity, status } of certificates.statuses()) {
-    const certificate = status.state === "available" ? status.certificate : undefined;
-    yield {
-      identity: identity.uri,
-      state:
-        status.state === "unavailable" ? `Unavailable: ${status.error}` : capital(status.state),
-      certChainPem: certificate?.certChainPem ?? "",
-      rootsPem: certificate?.rootsPem ?? "",
-    };
-  }
-}
+import type { PodState } from "./config-dump.ts";
 
 export function podStates(
   pods: Iterable<{ readonly pod: CapturedPod; readonly state: CaptureState }>,
@@ -60,8 +43,4 @@ function dumpInbound(connection: ConnectionSummary): object {
 /** What stays on one node is as good as in a tunnel: both identities are proven. */
 function protocolOf(security: ConnectionSummary["security"]): "TCP" | "HBONE" {
   return security === "unknown" ? "TCP" : "HBONE";
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
