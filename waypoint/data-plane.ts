@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { Identity, TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { CertificateStore } from "#common/transport/certificate-store.ts";
@@ -23,6 +24,7 @@ import type { TunnelSettings } from "#common/transport/tunnel-settings.ts";
 import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LISTENER_BACKLOG, SWEEP_INTERVAL_MS } from "./limits.ts";
 import { ConnectHandler, type OnRefused, type ServeHttp } from "./listener/connect-handler.ts";
 import { Connections } from "./listener/connections.ts";
+import { RouteTables } from "./state/route-tables.ts";
 import { WaypointStore } from "./state/waypoint-store.ts";
 import { type AuthorizeConnection, TcpProxy } from "./tcp/tcp-proxy.ts";
 import { ConnectionReporter, type RecordConnection } from "./tcp/tcp-report.ts";
@@ -47,6 +49,7 @@ export interface PartsContext {
   readonly mesh: ProxyState;
   readonly store: WaypointStore;
   readonly dial: OpenWire;
+  readonly tables: RouteTables;
 }
 
 /** What carries requests and connections on. */
@@ -65,16 +68,18 @@ export interface DataPlaneDeps {
   readonly onTunnelRefused: (peer: PeerAddresses, why: ConnectionFailure) => void;
   readonly onInternalError: (error: unknown) => void;
   readonly memoryIsShort: () => boolean;
+  readonly logger: Logger;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
 export class DataPlane {
   readonly mesh: ProxyState;
-  readonly store = new WaypointStore();
+  readonly store: WaypointStore;
   readonly connections = new Connections();
   readonly #peers = new PeerWatch();
   readonly #ends = { batcher: new FlushBatcher(), stalled: new StalledStreams() };
+  readonly #tables: RouteTables;
   readonly #certificates: CertificateStore;
   readonly #hbone: HboneServer;
   readonly #dialer: HboneDialer;
@@ -86,6 +91,8 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions, deps: DataPlaneDeps) {
     this.mesh = new ProxyState({ network: options.network });
+    this.#tables = new RouteTables(deps.logger);
+    this.store = new WaypointStore((resources) => this.#tables.prepare(resources));
     this.#reporter = new ConnectionReporter(deps.record);
     // The only identity is the waypoint's own, which is being fetched anyway.
     this.#certificates = new CertificateStore(
@@ -163,7 +170,7 @@ export class DataPlane {
   #createHandler(options: DataPlaneOptions, deps: DataPlaneDeps): ConnectHandler {
     const { connections, mesh, store } = this;
     const dial = createDialer({ hbone: this.#dialer, batcher: this.#ends.batcher });
-    const parts = deps.parts({ mesh, store, dial });
+    const parts = deps.parts({ mesh, store, dial, tables: this.#tables });
     const { random } = deps;
     const reporter = this.#reporter;
     const tcp = new TcpProxy({ ...parts, standing: connections, reporter, random });

@@ -21,6 +21,7 @@ import type {
 import { waypointResourceName } from "#common/model/waypoint/resource.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { ConnectionLabels, ConnectionRecord } from "#common/telemetry/connection-record.ts";
+import { createLogger } from "#common/telemetry/logger.ts";
 import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { DEFAULT_TUNNEL_SETTINGS } from "#common/transport/tunnel-settings.ts";
 import { connectHbone, createTestCa, issueLeaf, request } from "#test/support/hbone-peer.ts";
@@ -109,6 +110,7 @@ export class WaypointFixture {
         onTunnelRefused: (_peer, why) => this.refusals.push(why),
         onInternalError: (error) => this.internalErrors.push(error),
         memoryIsShort: () => false,
+        logger: createLogger({ level: "off", format: "text", write: () => undefined }),
         random: Math.random,
       },
     );
@@ -117,7 +119,7 @@ export class WaypointFixture {
   /** With the plain gateway, the waypoint's own record, and a client pod `client` at 127.0.0.1. */
   static async start(options: FixtureOptions): Promise<WaypointFixture> {
     const fixture = new WaypointFixture(options);
-    fixture.set(PLAIN_GATEWAY);
+    await fixture.set(PLAIN_GATEWAY);
     fixture.addWorkload(pod(`${GATEWAY}-0`, [], { serviceAccount: GATEWAY }));
     fixture.addWorkload(pod("client", [CLIENT_IP], { serviceAccount: "client" }));
     fixture.rotate();
@@ -136,17 +138,19 @@ export class WaypointFixture {
   }
 
   /** Resources in place of those of the same names. */
-  set(...resources: readonly WaypointResource[]): void {
+  set(...resources: readonly WaypointResource[]): Promise<void> {
     const upserts = resources.map((value) => ({
       name: waypointResourceName(`${NAMESPACE}/${GATEWAY}`, value),
       value,
     }));
     this.dataPlane.store.apply({ upserts, removed: [] });
+    return this.dataPlane.store.whenApplied();
   }
 
-  unset(resource: WaypointResource): void {
+  unset(resource: WaypointResource): Promise<void> {
     const name = waypointResourceName(`${NAMESPACE}/${GATEWAY}`, resource);
     this.dataPlane.store.apply({ upserts: [], removed: [name] });
+    return this.dataPlane.store.whenApplied();
   }
 
   addWorkload(workload: Workload): void {
@@ -158,14 +162,14 @@ export class WaypointFixture {
   }
 
   /** The mesh's record of a service, whose endpoints are the pods that `startPod` lists it for. */
-  addService(config: ServiceConfig, fields: Partial<Service> = {}): void {
+  addService(config: ServiceConfig, fields: Partial<Service> = {}): Promise<void> {
     const ports = config.ports.map(({ port }) => {
       return { servicePort: port, targetPort: 0, appProtocol: "unknown" } as const;
     });
     const { namespace, hostname, addresses } = config;
     const more = { namespace, name: config.serviceName, ports, ...fields };
     this.dataPlane.mesh.apply(update({ services: [service(hostname, addresses, more)] }));
-    this.set(config);
+    return this.set(config);
   }
 
   /**

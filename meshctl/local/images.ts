@@ -12,6 +12,7 @@
  * | python                                  | `python3`                                          |
  * | nicolaka/netshoot networkstatic/iperf3  | the machine's network tools                        |
  * | istio/ztunnel                           | this project's ztunnel                             |
+ * | istio/proxyv2                           | this project's waypoint                            |
  * | istio/install-cni                       | this project's CNI agent                           |
  * | istio/pilot                             | this project's istiod-lite                         |
  * | registry.k8s.io/pause                   | nothing, for ever                                  |
@@ -66,6 +67,17 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
     "istio/install-cni",
     { entrypoint: [NODE_BINARY, join(REPOSITORY, "ztunnel/cni-agent-main.ts")], args: [] },
   ],
+  [
+    "istio/proxyv2",
+    // A larger young generation than a ztunnel's: requests make more, and shorter-lived, objects.
+    {
+      entrypoint: [
+        ...[NODE_BINARY, "--max-semi-space-size=8"],
+        join(REPOSITORY, "waypoint/main.ts"),
+      ],
+      args: [],
+    },
+  ],
   ["istio/pilot", { entrypoint: [NODE_BINARY, join(REPOSITORY, "istiod-lite/main.ts")], args: [] }],
   ["pause", { entrypoint: [], args: ["sleep", "infinity"] }],
 ]);
@@ -93,7 +105,7 @@ function imageName(reference: string): string {
     .filter((part, i) => !(i === 0 && parts.length > 1 && part === "library"))
     .join("/");
   const base = parts.at(-1) ?? "";
-  if (/^(ztunnel|pilot|install-cni)$/.test(base) && /istio/.test(path)) return `istio/${base}`;
+  if (/^(ztunnel|pilot|install-cni|proxyv2)$/.test(base) && /istio/.test(path)) return `istio/${base}`;
   return base === "pause" ? base : name;
 }
 

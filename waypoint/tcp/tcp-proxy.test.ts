@@ -55,7 +55,7 @@ describe("a waypoint that carries bytes", () => {
         authorize: () => (denied ? failure("explicit-deny", "denied by the test") : undefined),
       }),
     });
-    fixture.addService(ECHO);
+    await fixture.addService(ECHO);
   });
   after(() => fixture.stop());
 
