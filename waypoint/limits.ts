@@ -1,4 +1,5 @@
-/** Every bound of the waypoint, and what happens at it. */
+/** Every bound of the waypoint, and what happens at it; parts have more of their own. */
+import type { CodecLimits } from "./http/engine.ts";
 
 // --- clients
 // ---------------------------------------------------------------------------------------
@@ -30,6 +31,25 @@ export const DETECTION_BYTES = 17 * 1024;
 
 /** A request line that has not ended by then is not taken for HTTP of an unknown method. */
 export const DETECTION_LINE_BYTES = 2 * 1024;
+
+// --- HTTP
+// ------------------------------------------------------------------------------------------
+
+/**
+ * Of one message. More header than that is answered with 431, a client that is slower with 408.
+ * Sources: Envoy's 60 KiB, 100 fields, one hour idle, five minutes for a body.
+ */
+export const HTTP_LIMITS: CodecLimits = {
+  headerBytes: 60 * 1024,
+  headerCount: 128,
+  headersTimeoutMs: 10_000,
+  idleTimeoutMs: 3_600_000,
+  bodyTimeoutMs: 300_000,
+  // Then the connection is closed in good order: nobody stays on one waypoint for ever.
+  requestsPerConnection: 1_000_000,
+  pipelinedRequests: 100,
+  concurrentStreams: 100,
+};
 
 // --- upstreams
 // -------------------------------------------------------------------------------------

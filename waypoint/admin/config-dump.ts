@@ -36,7 +36,8 @@ function* endpoints(state: WaypointState, mesh: ProxyState): Generator<object> {
   const keys = new Set([...state.services(), ...state.backends()].map(serviceKey));
   for (const key of [...keys].sort()) {
     const service = mesh.findServiceByKey(key);
-    const workloads = service === undefined ? [] : [...mesh.endpointsOf(service).workloads.values()];
+    const workloads =
+      service === undefined ? [] : [...mesh.endpointsOf(service).workloads.values()];
     yield { service: key, workloads: workloads.map((workload) => dumpWorkload(key, workload)) };
   }
 }

@@ -16,15 +16,20 @@ import { EndWire } from "../upstream/end-wire.ts";
 import type { Connections } from "./connections.ts";
 import { detectProtocol, type Protocol } from "./detect-protocol.ts";
 import { type DownstreamContext, describeDownstream } from "./downstream.ts";
+import { LiveDownstream } from "./live-downstream.ts";
 import { PeekedEnd } from "./peeked-end.ts";
 
-/** Serves HTTP on a client's connection; `onClosed` is called once, when it is over. */
-export type ServeHttp = (
-  wire: Wire,
-  downstream: Downstream,
-  version: "http1" | "http2",
-  onClosed: () => void,
-) => ServerConnection;
+/** A client's connection that carries HTTP. */
+export interface HttpClient {
+  readonly wire: Wire;
+  readonly version: "http1" | "http2";
+  /** What was asked for, as it is configured now: to be asked once per request. */
+  readonly downstream: () => Downstream;
+  /** Called once, when the connection is over. */
+  readonly onClosed: () => void;
+}
+
+export type ServeHttp = (client: HttpClient) => ServerConnection;
 
 /** Who asked for what and was refused, as far as it is known. */
 export type OnRefused = (
@@ -126,14 +131,19 @@ export class ConnectHandler {
     });
   }
 
-  #serveHttp(end: PeekedEnd, downstream: Downstream, version: "http1" | "http2"): void {
-    const { connections, serveHttp } = this.#deps;
-    const wire = new EndWire(end);
+  #serveHttp(end: PeekedEnd, first: Downstream, version: "http1" | "http2"): void {
+    const { connections, downstream: context, serveHttp } = this.#deps;
     let connection: ServerConnection | undefined;
     let closed = false;
-    connection = serveHttp(wire, downstream, version, () => {
-      closed = true;
-      if (connection !== undefined) connections.delete(connection);
+    const live = new LiveDownstream(context, first, () => connection?.drain());
+    connection = serveHttp({
+      wire: new EndWire(end),
+      version,
+      downstream: () => live.current(),
+      onClosed: () => {
+        closed = true;
+        if (connection !== undefined) connections.delete(connection);
+      },
     });
     if (!closed) connections.add(connection);
   }

@@ -5,7 +5,7 @@
 import { type Authority, parseAuthority } from "#common/hbone/authority.ts";
 import { forwardedFor } from "#common/hbone/forwarded.ts";
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
-import { formatSocketAddress, type SocketAddress } from "#common/model/ip.ts";
+import { formatSocketAddress, parseIp, type SocketAddress } from "#common/model/ip.ts";
 import { ILLEGAL_PORTS } from "#common/model/ports.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
@@ -46,6 +46,19 @@ export function describeDownstream(
     ...asked,
     sni: undefined,
   };
+}
+
+/** What the destination of a connection is now; a failure where it is nothing of ours any more. */
+export function describeAgain(
+  context: DownstreamContext,
+  downstream: Downstream,
+): Downstream | ConnectionFailure {
+  const { host, port } = downstream.destination;
+  const ip = parseIp(host);
+  const authority: Valid =
+    ip === undefined ? { kind: "hostname", hostname: host, port } : { kind: "ip", ip, port };
+  const asked = findAsked(context, authority, downstream.peer.namespace);
+  return "ok" in asked ? asked : { ...downstream, ...asked };
 }
 
 type Asked = Pick<Downstream, "service" | "port" | "workload">;
