@@ -23,6 +23,7 @@ import { writeClusters } from "./admin/clusters.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import type { WaypointConfig } from "./config.ts";
 import { DataPlane } from "./data-plane.ts";
+import { llhttpForwarder } from "./http/h1/h1-codec.ts";
 import { createRequestPath } from "./request-path.ts";
 import { waypointHandlers } from "./state/subscription.ts";
 import { createTelemetry, type Output, type Telemetry } from "./telemetry-wiring.ts";
@@ -127,20 +128,21 @@ export class Waypoint {
   #createDataPlane(): DataPlane {
     const { podNamespace: namespace, podName, gatewayName, clusterId, ...config } = this.#config;
     const logger = this.#telemetry.logger.scope("listener");
+    const ownUid = `${clusterId}//Pod/${namespace}/${podName}`;
     return new DataPlane(
       {
         ...config,
         identity: this.#identity,
-        ownUid: `${clusterId}//Pod/${namespace}/${podName}`,
+        ownUid,
         gateway: { namespace, name: gatewayName },
       },
       {
         parts: (context) =>
-          createRequestPath(this.#config, {
-            ...context,
+          createRequestPath(context, {
             ownIdentity: this.#identity,
-            telemetry: this.#telemetry,
-            registry: this.#registry,
+            ownUid,
+            http1: llhttpForwarder(),
+            sink: () => undefined,
           }),
         record: this.#telemetry.record,
         onRefused: (why, { identity }, asked) => {

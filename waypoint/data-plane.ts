@@ -57,6 +57,8 @@ export interface Parts {
   readonly upstreams: Pick<Upstreams, "connect">;
   readonly serveHttp: ServeHttp;
   readonly authorize: AuthorizeConnection;
+  /** Everything has ended. */
+  readonly close: () => void;
 }
 
 export interface DataPlaneDeps {
@@ -87,6 +89,7 @@ export class DataPlane {
   readonly #keepalive: TunnelKeepalive;
   readonly #listener: net.Server;
   readonly #sweeper: NodeJS.Timeout;
+  readonly #parts: Parts;
   #drained: Promise<void> | undefined;
 
   constructor(options: DataPlaneOptions, deps: DataPlaneDeps) {
@@ -103,6 +106,7 @@ export class DataPlane {
       },
     );
     this.#dialer = this.#createDialer(options, deps);
+    this.#parts = this.#createParts(deps);
     this.#hbone = this.#createServer(options, deps, this.#createHandler(options, deps));
     this.#listener = net.createServer({ noDelay: true }, (socket) => this.#hbone.accept(socket));
     this.#keepalive = new TunnelKeepalive(() => this.#sessions());
@@ -146,6 +150,7 @@ export class DataPlane {
     ]);
     clearTimeout(late);
     this.#hbone.destroy();
+    this.#parts.close();
     this.#dialer.close();
     this.#keepalive.stop();
     clearInterval(this.#sweeper);
@@ -167,10 +172,15 @@ export class DataPlane {
     return dialer;
   }
 
+  #createParts({ parts }: DataPlaneDeps): Parts {
+    const { mesh, store } = this;
+    const dial = createDialer({ hbone: this.#dialer, batcher: this.#ends.batcher });
+    return parts({ mesh, store, dial, tables: this.#tables });
+  }
+
   #createHandler(options: DataPlaneOptions, deps: DataPlaneDeps): ConnectHandler {
     const { connections, mesh, store } = this;
-    const dial = createDialer({ hbone: this.#dialer, batcher: this.#ends.batcher });
-    const parts = deps.parts({ mesh, store, dial, tables: this.#tables });
+    const parts = this.#parts;
     const { random } = deps;
     const reporter = this.#reporter;
     const tcp = new TcpProxy({ ...parts, standing: connections, reporter, random });

@@ -13,6 +13,7 @@ import { serviceKey } from "#common/model/address.ts";
 import { type Identity, makeIdentity } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { Service } from "#common/model/service.ts";
+import type { BackendConfig } from "#common/model/waypoint/backend.ts";
 import type {
   GatewayConfig,
   ServiceConfig,
@@ -27,7 +28,10 @@ import { DEFAULT_TUNNEL_SETTINGS } from "#common/transport/tunnel-settings.ts";
 import { connectHbone, createTestCa, issueLeaf, request } from "#test/support/hbone-peer.ts";
 import { DataPlane, type Parts, type PartsContext } from "./data-plane.ts";
 import { type HboneApp, startHboneApp } from "./hbone-app-fixture.ts";
+import { llhttpForwarder } from "./http/h1/h1-codec.ts";
 import { PROTOCOL_DETECTION_MS } from "./limits.ts";
+import type { RequestRecord } from "./proxy/request-record.ts";
+import { createRequestPath } from "./request-path.ts";
 
 const NAMESPACE = "shop";
 const GATEWAY = "waypoint";
@@ -66,13 +70,20 @@ export function plainService(
   };
 }
 
+/** How the endpoints of a service are treated: with no policy of their own. */
+export function plainBackend({ namespace, hostname, serviceName }: ServiceConfig): BackendConfig {
+  const policies = { policy: {}, portPolicies: {}, subsets: {} };
+  return { kind: "backend", namespace, hostname, serviceName, ...policies };
+}
+
 /** A pod that a test runs. */
 export interface RunningPod extends Omit<HboneApp, "ip" | "port"> {
   readonly workload: Workload;
 }
 
 export interface FixtureOptions {
-  readonly parts: (context: PartsContext) => Parts;
+  /** @default the product's own, telling `requests` */
+  readonly parts?: (context: PartsContext) => Parts;
   /** @default PROTOCOL_DETECTION_MS */
   readonly protocolDetectionMs?: number;
 }
@@ -88,6 +99,7 @@ export class WaypointFixture {
   readonly refusals: ConnectionFailure[] = [];
   readonly records: { readonly record: ConnectionRecord; readonly labels: ConnectionLabels }[] = [];
   readonly internalErrors: unknown[] = [];
+  readonly requests: RequestRecord[] = [];
   readonly identity = makeIdentity("cluster.local", NAMESPACE, GATEWAY);
   readonly #cleanUps: (() => Promise<unknown> | unknown)[] = [];
   port = 0;
@@ -96,7 +108,7 @@ export class WaypointFixture {
     this.dataPlane = new DataPlane(
       {
         identity: this.identity,
-        ownUid: `Kubernetes//Pod/${NAMESPACE}/${GATEWAY}-0`,
+        ownUid: OWN_UID,
         gateway: { namespace: NAMESPACE, name: GATEWAY },
         network: "",
         trustDomains: ["cluster.local"],
@@ -104,7 +116,7 @@ export class WaypointFixture {
         protocolDetectionMs,
       },
       {
-        parts,
+        parts: parts ?? ((context) => this.#ownParts(context)),
         record: (record, labels) => this.records.push({ record, labels }),
         onRefused: (why) => this.refusals.push(why),
         onTunnelRefused: (_peer, why) => this.refusals.push(why),
@@ -117,7 +129,7 @@ export class WaypointFixture {
   }
 
   /** With the plain gateway, the waypoint's own record, and a client pod `client` at 127.0.0.1. */
-  static async start(options: FixtureOptions): Promise<WaypointFixture> {
+  static async start(options: FixtureOptions = {}): Promise<WaypointFixture> {
     const fixture = new WaypointFixture(options);
     await fixture.set(PLAIN_GATEWAY);
     fixture.addWorkload(pod(`${GATEWAY}-0`, [], { serviceAccount: GATEWAY }));
@@ -161,7 +173,7 @@ export class WaypointFixture {
     this.dataPlane.mesh.apply(update({ removed: [uid] }));
   }
 
-  /** The mesh's record of a service, whose endpoints are the pods that `startPod` lists it for. */
+  /** The service, its record in the mesh, and its backend; `startPod` gives it endpoints. */
   addService(config: ServiceConfig, fields: Partial<Service> = {}): Promise<void> {
     const ports = config.ports.map(({ port }) => {
       return { servicePort: port, targetPort: 0, appProtocol: "unknown" } as const;
@@ -169,7 +181,7 @@ export class WaypointFixture {
     const { namespace, hostname, addresses } = config;
     const more = { namespace, name: config.serviceName, ports, ...fields };
     this.dataPlane.mesh.apply(update({ services: [service(hostname, addresses, more)] }));
-    return this.set(config);
+    return this.set(config, plainBackend(config));
   }
 
   /**
@@ -213,6 +225,16 @@ export class WaypointFixture {
     const tunnel = session ?? (await this.dial());
     return request(tunnel, { ":method": "CONNECT", ":authority": authority, ...headers });
   }
+
+  #ownParts(context: PartsContext): Parts {
+    return createRequestPath(context, {
+      ownIdentity: this.identity,
+      ownUid: OWN_UID,
+      http1: llhttpForwarder(),
+      sink: (record) => this.requests.push(record),
+    });
+  }
 }
 
 const CLIENT = { namespace: NAMESPACE, serviceAccount: "client" };
+const OWN_UID = `Kubernetes//Pod/${NAMESPACE}/${GATEWAY}-0`;

@@ -53,6 +53,7 @@ describe("a waypoint that carries bytes", () => {
           throw new Error("nothing here is HTTP");
         },
         authorize: () => (denied ? failure("explicit-deny", "denied by the test") : undefined),
+        close: () => undefined,
       }),
     });
     await fixture.addService(ECHO);

@@ -1,0 +1,153 @@
+/** Requests through a whole waypoint: HBONE in, HBONE out, on loopback. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import http2, { type ClientHttp2Stream } from "node:http2";
+import type net from "node:net";
+import { text } from "node:stream/consumers";
+import { after, before, describe, test } from "node:test";
+import { plainService, type RunningPod, WaypointFixture } from "./waypoint-fixture.ts";
+
+const WEB = plainService("web", "10.96.0.1");
+const GRPC = plainService("grpc", "10.96.0.2", { ports: [{ port: 80, protocol: "auto" }] });
+const EMPTY = plainService("empty", "10.96.0.3");
+
+/** Says what came, as JSON. */
+const app = http.createServer(async (request, response) => {
+  const { method, url, headers } = request;
+  const body = await text(request);
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ method, url, headers, body }));
+});
+const app2 = http2.createServer(async (request, response) => {
+  response.end(`${request.httpVersion} ${request.method} ${request.url} ${await text(request)}`);
+});
+
+interface Reply {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One request on a connection through the waypoint, which goes on. */
+async function ask(stream: ClientHttp2Stream, options: http.RequestOptions, body = "") {
+  const request = http.request({
+    createConnection: () => stream as unknown as net.Socket,
+    ...options,
+    headers: { host: "web", ...options.headers },
+  });
+  request.end(body);
+  const [response] = (await once(request, "response")) as [http.IncomingMessage];
+  const reply: Reply = {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    body: await text(response),
+  };
+  return reply;
+}
+
+describe("a waypoint", () => {
+  let fixture: WaypointFixture;
+  let web: RunningPod;
+  before(async () => {
+    fixture = await WaypointFixture.start();
+    for (const config of [WEB, GRPC, EMPTY]) await fixture.addService(config);
+    web = await fixture.startPod("web", [WEB], (socket) => app.emit("connection", socket));
+    await fixture.startPod("grpc", [GRPC], (socket) => app2.emit("connection", socket));
+  });
+  after(() => fixture.stop());
+
+  test("carries HTTP/1.1 from a tunnel to an endpoint's tunnel", async () => {
+    const { status, stream } = await fixture.connect("10.96.0.1:80");
+    assert.equal(status, 200);
+    const reply = await ask(stream, { method: "POST", path: "/a?b=c" }, "hello");
+    assert.equal(reply.status, 200);
+    const seen = JSON.parse(reply.body);
+    assert.equal(seen.method, "POST");
+    assert.equal(seen.url, "/a?b=c");
+    assert.equal(seen.body, "hello");
+    assert.equal(seen.headers.host, "web");
+    assert.ok(seen.headers["x-request-id"]);
+    assert.equal(web.hbone.tunnels[0]?.clientUri, fixture.identity.uri);
+    const [record] = await requestsOf(fixture, 1);
+    assert.equal(record?.status, 200);
+    assert.equal(record?.context.downstream.sourceWorkload?.name, "client");
+    assert.equal(record?.endpoint?.workload.name, "web");
+  });
+
+  test("carries HTTP/2 by prior knowledge where the port does not say what it carries", async () => {
+    const { stream } = await fixture.connect("10.96.0.2:80");
+    const session = http2.connect("http://grpc", { createConnection: () => stream });
+    const request = session.request({ ":method": "POST", ":path": "/x" });
+    request.end("hi");
+    assert.equal(await text(request), "2.0 POST /x hi");
+    session.close();
+    await requestsOf(fixture, 1);
+  });
+
+  test("answers itself where there is nobody to ask, and lets the connection go on", async () => {
+    const { stream } = await fixture.connect("10.96.0.3:80");
+    const reply = await ask(stream, { path: "/" });
+    assert.equal(reply.status, 503);
+    const [record] = await requestsOf(fixture, 1);
+    assert.equal(record?.reason, "no-healthy-upstream");
+  });
+
+  test("loses nobody while its certificate is rotated, and uses the new one from then on", async () => {
+    const before = web.hbone.tunnels.length;
+    const { stream } = await fixture.connect("10.96.0.1:80");
+    const first = http.request({
+      createConnection: () => stream as unknown as net.Socket,
+      headers: { host: "web" },
+      method: "POST",
+      path: "/slow",
+    });
+    first.write("part one, ");
+    await reached(() => web.hbone.tunnels.length > 0 && web.connects.length > 0);
+    fixture.rotate();
+    first.end("part two");
+    const [response] = (await once(first, "response")) as [http.IncomingMessage];
+    assert.equal(JSON.parse(await text(response)).body, "part one, part two");
+    const again = await fixture.connect("10.96.0.1:80");
+    assert.equal((await ask(again.stream, { path: "/" })).status, 200);
+    assert.ok(web.hbone.tunnels.length > before);
+    await requestsOf(fixture, 2);
+  });
+
+  test("holds requests to the configuration as it is when they come", async () => {
+    const { stream } = await fixture.connect("10.96.0.1:80");
+    let answers = "";
+    stream.on("data", (chunk: Buffer) => {
+      answers += chunk;
+    });
+    const again = async (): Promise<string | undefined> => {
+      stream.write("GET / HTTP/1.1\r\nhost: web\r\n\r\n");
+      await requestsOf(fixture, 1);
+      return answers.match(/HTTP\/1\.1 \d+/g)?.at(-1);
+    };
+    assert.equal(await again(), "HTTP/1.1 200");
+    const origin = { kind: "HTTPRoute", namespace: "shop", name: "gone", rule: 0 };
+    const gone = {
+      origin,
+      matches: [],
+      mirrors: [],
+      backends: [],
+      directResponse: { status: 410, body: "gone", headers: [] },
+    };
+    const http410 = { precedence: "specificity", rules: [gone] } as const;
+    await fixture.set({ ...WEB, ports: [{ port: 80, protocol: "http", http: http410 }] });
+    assert.equal(await again(), "HTTP/1.1 410");
+    await fixture.set(WEB);
+    assert.equal(await again(), "HTTP/1.1 200");
+  });
+});
+
+async function reached(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** Resolves once there are so many. */
+async function requestsOf(fixture: WaypointFixture, count: number) {
+  await reached(() => fixture.requests.length >= count);
+  return fixture.requests.splice(0);
+}

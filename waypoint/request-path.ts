@@ -1,0 +1,98 @@
+/**
+ * The way of a request through the waypoint, put together from its parts: codecs, stages in their
+ * order, routes, upstreams.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Identity } from "#common/model/identity.ts";
+import { failure } from "#common/transport/failure.ts";
+import type { Parts, PartsContext } from "./data-plane.ts";
+import { createAuthorizationStage } from "./filter/authorization/authorization-stage.ts";
+import { authorizeConnection } from "./filter/authorization/authorize-connection.ts";
+import { PolicySets } from "./filter/authorization/policy-sets.ts";
+import { JwksCache } from "./filter/jwt/jwks-cache.ts";
+import { createJwksFetch } from "./filter/jwt/jwks-fetch.ts";
+import { createJwtStage } from "./filter/jwt/jwt-stage.ts";
+import { normaliseRequest } from "./filter/normalise.ts";
+import { DEFAULT_PATH_NORMALISATION } from "./filter/normalise-path.ts";
+import type { Stage } from "./filter/stage.ts";
+import type { HttpCodec } from "./http/engine.ts";
+import { http2Codec } from "./http/h2/h2-codec.ts";
+import { createHttpService } from "./http-service.ts";
+import { HTTP_LIMITS } from "./limits.ts";
+import { createRequestHandling, newRequestId } from "./proxy/request-handler.ts";
+import type { RequestSink } from "./proxy/request-record.ts";
+import type { AuthorizeConnection } from "./tcp/tcp-proxy.ts";
+import { createHostResolver } from "./upstream/host-resolver.ts";
+import { MeshUpstreams } from "./upstream/mesh-upstreams.ts";
+
+export interface RequestPathOptions {
+  readonly ownIdentity: Identity;
+  /** Of the pod's own workload record. */
+  readonly ownUid: string;
+  /** What carries HTTP/1.1. */
+  readonly http1: HttpCodec;
+  readonly sink: RequestSink;
+}
+
+export function createRequestPath(context: PartsContext, options: RequestPathOptions): Parts {
+  const { mesh, store, tables, dial } = context;
+  const codecs = { http1: options.http1, http2: http2Codec };
+  const now = (): number => performance.now();
+  const upstreams = new MeshUpstreams({
+    mesh,
+    dial,
+    codecs,
+    codecLimits: HTTP_LIMITS,
+    resolve: createHostResolver(now),
+    backend: (namespace, hostname) => store.current.backend(namespace, hostname),
+    self: () => mesh.findWorkloadByUid(options.ownUid),
+    now,
+    random: Math.random,
+  });
+  const { handle } = createRequestHandling({
+    gateway: () => store.current.gateway,
+    routeTable: (routes) => tables.get(routes),
+    normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
+    stages: stages(),
+    upstreams,
+    sink: options.sink,
+    ownIdentity: () => options.ownIdentity.uri,
+    newId: newRequestId,
+    sleep: (milliseconds, signal) => sleep(milliseconds, signal),
+    now,
+    wallClock: Date.now,
+    random: Math.random,
+  });
+  return {
+    upstreams,
+    serveHttp: createHttpService({ codecs, limits: HTTP_LIMITS, handle }),
+    authorize: connectionAuthorizer(context),
+    close: () => upstreams.close(),
+  };
+}
+
+/** In the order in which they are asked, before the route. */
+function stages(): readonly Stage[] {
+  const jwks = new JwksCache({ fetch: createJwksFetch(), now: () => performance.now() });
+  return [
+    createJwtStage({ jwks, now: Date.now }),
+    createAuthorizationStage(new PolicySets("http")),
+  ];
+}
+
+/** Policies on connections that are no HTTP; without a gateway nobody says who may pass. */
+function connectionAuthorizer({ store }: PartsContext): AuthorizeConnection {
+  const sets = new PolicySets("connection");
+  return (downstream) => {
+    const { gateway } = store.current;
+    if (gateway === undefined) return failure("policies-not-ready", "the Gateway is gone");
+    const { denied } = authorizeConnection(downstream, gateway, sets);
+    if (denied === undefined) return undefined;
+    const reason = denied.reason === "no-allow-matched" ? "no-allow-matched" : "explicit-deny";
+    return failure(reason, `connection closed due to policy rejection: ${denied.detail}`);
+  };
+}
+
+async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, { signal }).catch(() => undefined);
+}
