@@ -48,6 +48,11 @@ export class Attempt implements BodySink {
     this.reused = lease.reused;
   }
 
+  /** Whether the response has come whole. */
+  get answered(): boolean {
+    return this.#responseEnded;
+  }
+
   /** Sends the head. False: it failed, as `onFailed` has been told. */
   begin(head: RequestHead, body: BodyLength): boolean {
     try {

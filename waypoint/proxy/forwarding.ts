@@ -8,7 +8,7 @@ import type { BodyLength, ResponseHead } from "../http/message.ts";
 import type { Endpoint, Lease, LeaseRefusal, LeaseRequest } from "../upstream/upstream.ts";
 import { Attempt, type AttemptEvents } from "./attempt.ts";
 import type { ForwardEnvironment, ForwardPlan } from "./forward-plan.ts";
-import { TUNNEL_IDLE_MS } from "./limits.ts";
+import { DRAIN_MS, HALF_CLOSED_TUNNEL_MS, TUNNEL_IDLE_MS } from "./limits.ts";
 import type { ResponseFlag } from "./request-record.ts";
 import { retriesFailure, retriesResponse, type TryFailure } from "./retry-policy.ts";
 import { RetryState } from "./retry-state.ts";
@@ -29,6 +29,7 @@ export class Forwarding implements AttemptEvents {
   #attempt: Attempt | undefined;
   #requestComplete = false;
   #over = false;
+  #clientDone = false;
   #wholeTimer: NodeJS.Timeout | undefined;
   #tryTimer: NodeJS.Timeout | undefined;
   #pause: NodeJS.Timeout | undefined;
@@ -76,11 +77,19 @@ export class Forwarding implements AttemptEvents {
     this.#attempt?.resume();
   }
 
-  /** The client has gone, or has what it wanted. */
+  /** The client has gone. */
   cancel(): void {
-    if (this.#over) return;
     this.#end();
     this.#attempt?.cancel();
+  }
+
+  /** The client has all that it wants; the upstream may be about to say that this was all. */
+  clientDone(): void {
+    this.#end();
+    if (this.#attempt?.answered === false) {
+      this.#clientDone = true;
+      this.#pause = setTimeout(() => this.#attempt?.cancel(), DRAIN_MS);
+    }
   }
 
   onInformation(head: ResponseHead): void {
@@ -112,13 +121,23 @@ export class Forwarding implements AttemptEvents {
   }
 
   onData(chunk: Uint8Array): boolean {
+    if (this.#clientDone) {
+      this.#attempt?.cancel();
+      return false;
+    }
     this.#idleTimer?.refresh();
     return this.#environment.response.write(chunk);
   }
 
   onEnd(trailers: HeaderList | undefined): void {
-    const { response, body, onAnswered } = this.#environment;
+    const { response, body, onAnswered, onIdle } = this.#environment;
     response.end(trailers);
+    if (this.upgraded) {
+      // The other direction goes on, but not for long without this one.
+      clearTimeout(this.#idleTimer);
+      if (!this.#over) this.#idleTimer = setTimeout(onIdle, HALF_CLOSED_TUNNEL_MS);
+      return;
+    }
     this.#end();
     // An upstream that has answered wants no more of the request.
     if (!body.complete) this.#attempt?.cancel();

@@ -15,7 +15,10 @@ export const REPLAY_BYTES = 64 * 1024;
  */
 export const DRAIN_BYTES = 256 * 1024;
 
-/** How long an answered client may take to finish its request; then it is cut off. */
+/**
+ * How long an answered client may take to finish its request, and an upstream its response when the
+ * client has all that it wants; then it is cut off.
+ */
 export const DRAIN_MS = 10_000;
 
 /**
@@ -35,6 +38,9 @@ export const MIRROR_MS = 30_000;
 
 /** Silence in both directions of an upgraded connection (WebSocket); then it is closed. */
 export const TUNNEL_IDLE_MS = 60 * 60_000;
+
+/** How long one direction of a tunnel may go on after the other has ended; then it is closed. */
+export const HALF_CLOSED_TUNNEL_MS = 60_000;
 
 /** Informational responses that are passed on for one request; further ones are dropped. */
 export const INFORMATIONAL_RESPONSES = 16;

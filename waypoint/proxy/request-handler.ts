@@ -6,7 +6,8 @@ import type { Downstream, LocalReply } from "../filter/stage.ts";
 import type { ServerExchange } from "../http/exchange.ts";
 import type { ProxyDependencies } from "./dependencies.ts";
 import { ACTIVE_REQUESTS } from "./limits.ts";
-import { type IncomingRequest, RequestRun } from "./request-run.ts";
+import { Mirrors } from "./mirror.ts";
+import { type IncomingRequest, RequestRun, type RunDependencies } from "./request-run.ts";
 
 /**
  * `downstream` is read once per request, so that a change of configuration holds from the next
@@ -21,6 +22,7 @@ export interface RequestHandling {
 }
 
 export function createRequestHandling(deps: ProxyDependencies): RequestHandling {
+  const shared: RunDependencies = { ...deps, mirrors: new Mirrors(deps) };
   let active = 0;
   const over = (): void => {
     active--;
@@ -35,7 +37,7 @@ export function createRequestHandling(deps: ProxyDependencies): RequestHandling 
     const facts = { downstream, gateway, ownIdentity: deps.ownIdentity(), newId };
     const id = setForwardedHeaders(head, facts);
     const request: IncomingRequest = { gateway, downstream, exchange, head, id };
-    const run = new RequestRun(deps, request, over);
+    const run = new RequestRun(shared, request, over);
     if (malformed) run.refuse(normalised);
     else if (gateway === UNKNOWN_GATEWAY) run.refuse(NOT_CONFIGURED);
     else if (active > ACTIVE_REQUESTS) run.refuse(TOO_MANY);

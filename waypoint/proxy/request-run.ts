@@ -3,8 +3,13 @@ import type { HttpRule } from "#common/model/waypoint/http-route.ts";
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { DELAYED, injectFault } from "../filter/fault.ts";
-import type { Downstream, LocalReply, StageResult } from "../filter/stage.ts";
-import type { ExchangeError, ServerExchange, ServerExchangeEvents } from "../http/exchange.ts";
+import type { Downstream, LocalReply, ReplyReason, StageResult } from "../filter/stage.ts";
+import type {
+  ExchangeError,
+  ExchangeErrorCode,
+  ServerExchange,
+  ServerExchangeEvents,
+} from "../http/exchange.ts";
 import type { HeaderList } from "../http/header-list.ts";
 import type { RequestHead } from "../http/message.ts";
 import type { Route } from "../route/route.ts";
@@ -14,10 +19,15 @@ import type { ForwardPlan } from "./forward-plan.ts";
 import { Forwarding } from "./forwarding.ts";
 import { DRAIN_MS } from "./limits.ts";
 import { LiveContext } from "./live-context.ts";
+import type { Mirrors } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import type { RequestRecord, ResponseFlag } from "./request-record.ts";
 import { flagOf } from "./response-flags.ts";
 import { planDirect, planRoute, routeOf, routeReply } from "./route-plan.ts";
+
+export interface RunDependencies extends ProxyDependencies {
+  readonly mirrors: Mirrors;
+}
 
 export interface IncomingRequest {
   readonly gateway: GatewayConfig;
@@ -28,7 +38,7 @@ export interface IncomingRequest {
 }
 
 export class RequestRun implements ServerExchangeEvents {
-  readonly #deps: ProxyDependencies;
+  readonly #deps: RunDependencies;
   readonly #exchange: ServerExchange;
   readonly #context: LiveContext;
   readonly #body: RequestBody;
@@ -44,7 +54,7 @@ export class RequestRun implements ServerExchangeEvents {
   #drainTimer: NodeJS.Timeout | undefined;
   #over = false;
 
-  constructor(deps: ProxyDependencies, request: IncomingRequest, onOver: () => void) {
+  constructor(deps: RunDependencies, request: IncomingRequest, onOver: () => void) {
     const { gateway, downstream, exchange, head, id } = request;
     this.#deps = deps;
     this.#exchange = exchange;
@@ -85,10 +95,11 @@ export class RequestRun implements ServerExchangeEvents {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#drainTimer);
+    if (error === undefined) this.#forwarding?.clientDone();
+    else this.#forwarding?.cancel();
     if (error !== undefined && this.#reply === undefined) {
-      this.#note({ status: 0, reason: "client-left", body: "", detail: error.message });
+      this.#note({ status: 0, reason: WHY_CLOSED[error.code], body: "", detail: error.message });
     }
-    this.#forwarding?.cancel();
     this.#context.abort();
     this.#onOver();
     this.#deps.sink(this.#record());
@@ -157,7 +168,7 @@ export class RequestRun implements ServerExchangeEvents {
       this.#answer(plan);
       return;
     }
-    const { upstreams, now, random } = this.#deps;
+    const { upstreams, now, random, mirrors } = this.#deps;
     this.#plan = plan;
     this.#forwarding = new Forwarding(plan, {
       upstreams,
@@ -177,6 +188,11 @@ export class RequestRun implements ServerExchangeEvents {
         this.#exchange.reset("timeout");
       },
     });
+    if (plan.mirrors.length > 0) {
+      const { head, bodyLength } = plan;
+      const copied = { context: this.#context, head, bodyLength, body: this.#body };
+      mirrors.send(plan.mirrors, copied);
+    }
     this.#forwarding.start();
   }
 
@@ -229,6 +245,15 @@ export class RequestRun implements ServerExchangeEvents {
     };
   }
 }
+
+/** Of an exchange that its codec ended, having answered itself where it could. */
+const WHY_CLOSED: Readonly<Record<ExchangeErrorCode, ReplyReason>> = {
+  "not-sent": "client-left",
+  reset: "client-left",
+  protocol: "bad-request",
+  limit: "limit-reached",
+  timeout: "request-timeout",
+};
 
 function internalError(error: unknown): LocalReply {
   return {
