@@ -1,4 +1,4 @@
-import { codecSuite } from "../suite/codec-suite.ts";
+import { codecSuite } from "#test/codec-suite/codec-suite.ts";
 import { llhttpForwarder } from "./h1-codec.ts";
 
 codecSuite("llhttp", llhttpForwarder);

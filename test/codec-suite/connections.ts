@@ -1,22 +1,15 @@
 /** Connections are used again where both sides may, and never where a byte could be another's. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { exchangeOne, fieldOf, onBench, type Suite } from "./bench.ts";
+import { type Check, check, exchangeOne, fieldOf } from "./check.ts";
 import { eventually } from "./raw-connection.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: api\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-export function connectionTests(suite: Suite): void {
-  reuseTests(suite);
-  clientTests(suite);
-  flowTests(suite);
-  drainTests(suite);
-}
-
-function reuseTests(suite: Suite): void {
-  test("one connection to the upstream serves request after request", () =>
-    onBench(suite, async ({ upstream, open }) => {
+const reuseChecks: readonly Check[] = [
+  check(
+    "one connection to the upstream serves request after request",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -25,10 +18,12 @@ function reuseTests(suite: Suite): void {
       await client.until("ok");
       for (let i = 0; i < 20; i++) await exchangeOne(client, connection, `/${i}`);
       assert.equal(upstream.connections.length, 1);
-    }));
+    },
+  ),
 
-  test("an upstream that says close is not asked again on that connection", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "an upstream that says close is not asked again on that connection",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -42,10 +37,12 @@ function reuseTests(suite: Suite): void {
       await second.head();
       second.write(OK);
       await client.until("ok");
-    }));
+    },
+  ),
 
-  test("bytes on an idle connection to the upstream cost it the connection", () =>
-    onBench(suite, async ({ upstream, open, proxy }) => {
+  check(
+    "bytes on an idle connection to the upstream cost it the connection",
+    async ({ upstream, open, proxy }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -61,10 +58,12 @@ function reuseTests(suite: Suite): void {
       second.write(OK);
       await client.until("ok");
       assert.doesNotMatch(client.received, /evil/);
-    }));
+    },
+  ),
 
-  test("more than the response is nobody's, and ends the connection to the upstream", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "more than the response is nobody's, and ends the connection to the upstream",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -75,39 +74,39 @@ function reuseTests(suite: Suite): void {
       client.write(GET);
       await (await upstream.next()).head();
       assert.doesNotMatch(client.received, /evil/);
-    }));
+    },
+  ),
 
-  test("an upstream that closes while idle is replaced", () =>
-    onBench(suite, async ({ upstream, open, proxy }) => {
-      const client = await open();
-      client.write(GET);
-      const connection = await upstream.next();
-      await connection.head();
-      connection.write(OK);
-      await client.until("ok");
-      connection.socket.end();
-      await eventually(() => proxy.idle === 0, "the connection to go");
-      client.write(GET);
-      await (await upstream.next()).head();
-    }));
-}
+  check("an upstream that closes while idle is replaced", async ({ upstream, open, proxy }) => {
+    const client = await open();
+    client.write(GET);
+    const connection = await upstream.next();
+    await connection.head();
+    connection.write(OK);
+    await client.until("ok");
+    connection.socket.end();
+    await eventually(() => proxy.idle === 0, "the connection to go");
+    client.write(GET);
+    await (await upstream.next()).head();
+  }),
+];
 
-function clientTests(suite: Suite): void {
-  test("a client that says close gets its answer and the end", () =>
-    onBench(suite, async ({ upstream, open }) => {
-      const client = await open();
-      client.write("GET / HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n");
-      const connection = await upstream.next();
-      assert.notEqual(fieldOf(await connection.head(), "connection"), "close");
-      connection.write(OK);
-      const response = await client.rest();
-      assert.match(response, /connection: close\r\n/i);
-      assert.match(response, /ok$/);
-      await exchangeOne(await open(), connection);
-    }));
+const clientChecks: readonly Check[] = [
+  check("a client that says close gets its answer and the end", async ({ upstream, open }) => {
+    const client = await open();
+    client.write("GET / HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n");
+    const connection = await upstream.next();
+    assert.notEqual(fieldOf(await connection.head(), "connection"), "close");
+    connection.write(OK);
+    const response = await client.rest();
+    assert.match(response, /connection: close\r\n/i);
+    assert.match(response, /ok$/);
+    await exchangeOne(await open(), connection);
+  }),
 
-  test("HTTP/1.0 gets no chunks: a length and keep-alive if it asks, else the end", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "HTTP/1.0 gets no chunks: a length and keep-alive if it asks, else the end",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write("GET / HTTP/1.0\r\nHost: api\r\nConnection: keep-alive\r\n\r\n");
       const connection = await upstream.next();
@@ -121,58 +120,60 @@ function clientTests(suite: Suite): void {
       const response = await client.rest();
       assert.match(response, /\r\n\r\nok$/);
       assert.doesNotMatch(response, /transfer-encoding/i);
-    }));
+    },
+  ),
 
-  if (suite.can("pipelining")) {
-    test("pipelined requests are answered in order", () =>
-      onBench(suite, async ({ upstream, open }) => {
-        upstream.onConnection = (connection) => {
-          void answerWithPath(connection.head.bind(connection), (text) => connection.write(text));
-        };
-        const client = await open();
-        const paths = Array.from({ length: 40 }, (_, i) => `/${i}.`);
-        const requests = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: api\r\n\r\n`).join("");
-        client.write(requests.slice(0, 777));
-        client.write(requests.slice(777));
-        for (const path of paths) {
-          await client.head();
-          assert.equal(await client.until("."), path);
-        }
-      }));
-  }
+  check(
+    "pipelined requests are answered in order",
+    async ({ upstream, open }) => {
+      upstream.onConnection = (connection) => {
+        void answerWithPath(connection.head.bind(connection), (text) => connection.write(text));
+      };
+      const client = await open();
+      const paths = Array.from({ length: 40 }, (_, i) => `/${i}.`);
+      const requests = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: api\r\n\r\n`).join("");
+      client.write(requests.slice(0, 777));
+      client.write(requests.slice(777));
+      for (const path of paths) {
+        await client.head();
+        assert.equal(await client.until("."), path);
+      }
+    },
+    { needs: "pipelining" },
+  ),
 
-  if (suite.can("half-close")) {
-    test("a client that sends no more still gets its answer", () =>
-      onBench(suite, async ({ upstream, open }) => {
-        const client = await open();
-        client.write("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 3\r\n\r\nabc");
-        client.socket.end();
-        const connection = await upstream.next();
-        await connection.until("abc");
-        connection.write(OK);
-        assert.match(await client.rest(), /ok$/);
-      }));
-  }
+  check(
+    "a client that sends no more still gets its answer",
+    async ({ upstream, open }) => {
+      const client = await open();
+      client.write("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 3\r\n\r\nabc");
+      client.socket.end();
+      const connection = await upstream.next();
+      await connection.until("abc");
+      connection.write(OK);
+      assert.match(await client.rest(), /ok$/);
+    },
+    { needs: "half-close" },
+  ),
 
-  test("after as many requests as a connection may have, it is closed with the last", () =>
-    onBench(
-      suite,
-      async ({ upstream, open }) => {
-        const client = await open();
-        client.write(GET);
-        const connection = await upstream.next();
-        await connection.head();
-        connection.write(OK);
-        assert.notEqual(fieldOf(await client.head(), "connection"), "close");
-        await client.until("ok");
-        client.write(GET);
-        await connection.head();
-        connection.write(OK);
-        assert.match(await client.rest(), /connection: close\r\n.*ok$/is);
-      },
-      { requestsPerConnection: 2 },
-    ));
-}
+  check(
+    "after as many requests as a connection may have, it is closed with the last",
+    async ({ upstream, open }) => {
+      const client = await open();
+      client.write(GET);
+      const connection = await upstream.next();
+      await connection.head();
+      connection.write(OK);
+      assert.notEqual(fieldOf(await client.head(), "connection"), "close");
+      await client.until("ok");
+      client.write(GET);
+      await connection.head();
+      connection.write(OK);
+      assert.match(await client.rest(), /connection: close\r\n.*ok$/is);
+    },
+    { limits: { requestsPerConnection: 2 } },
+  ),
+];
 
 async function answerWithPath(
   head: () => Promise<string>,
@@ -192,9 +193,10 @@ async function answerWithPath(
 const MUCH = 48 * 1024 * 1024;
 const BLOCK = Buffer.alloc(64 * 1024, "x");
 
-function flowTests(suite: Suite): void {
-  test("an upstream that does not read holds its client back, and then gets everything", () =>
-    onBench(suite, async ({ upstream, open }) => {
+const flowChecks: readonly Check[] = [
+  check(
+    "an upstream that does not read holds its client back, and then gets everything",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(`POST / HTTP/1.1\r\nHost: api\r\nContent-Length: ${MUCH}\r\n\r\n`);
       const connection = await upstream.next();
@@ -212,10 +214,12 @@ function flowTests(suite: Suite): void {
       await eventually(() => received >= MUCH, "all of it");
       connection.write(OK);
       await client.until("ok");
-    }));
+    },
+  ),
 
-  test("a client that does not read holds the upstream back, and then gets everything", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "a client that does not read holds the upstream back, and then gets everything",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -233,8 +237,9 @@ function flowTests(suite: Suite): void {
       });
       client.socket.resume();
       await eventually(() => received > MUCH, "all of it");
-    }));
-}
+    },
+  ),
+];
 
 /** The value at which a growing number stays. */
 async function plateau(value: () => number): Promise<number> {
@@ -249,9 +254,10 @@ async function plateau(value: () => number): Promise<number> {
   return before;
 }
 
-function drainTests(suite: Suite): void {
-  test("a drained connection finishes what is under way, says so, and closes", () =>
-    onBench(suite, async ({ upstream, open, proxy }) => {
+const drainChecks: readonly Check[] = [
+  check(
+    "a drained connection finishes what is under way, says so, and closes",
+    async ({ upstream, open, proxy }) => {
       const client = await open();
       client.write(GET);
       const connection = await upstream.next();
@@ -259,13 +265,20 @@ function drainTests(suite: Suite): void {
       for (const each of proxy.connections) each.drain();
       connection.write(OK);
       assert.match(await client.rest(), /connection: close\r\n.*ok$/is);
-    }));
+    },
+  ),
 
-  test("a drained connection without a request closes by itself", () =>
-    onBench(suite, async ({ open, proxy }) => {
-      const client = await open();
-      await eventually(() => proxy.connections.size === 1, "the connection");
-      for (const each of proxy.connections) each.drain();
-      assert.equal(await client.rest(), "");
-    }));
-}
+  check("a drained connection without a request closes by itself", async ({ open, proxy }) => {
+    const client = await open();
+    await eventually(() => proxy.connections.size === 1, "the connection");
+    for (const each of proxy.connections) each.drain();
+    assert.equal(await client.rest(), "");
+  }),
+];
+
+export const connectionChecks: readonly Check[] = [
+  ...reuseChecks,
+  ...clientChecks,
+  ...flowChecks,
+  ...drainChecks,
+];

@@ -1,7 +1,6 @@
 /** Upgrades become bytes both ways, only where both sides agreed; 1xx come before the answer. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { exchangeOne, fieldOf, onBench, type Suite } from "./bench.ts";
+import { type Check, check, exchangeOne, fieldOf } from "./check.ts";
 
 const UPGRADE =
   "GET /chat HTTP/1.1\r\nHost: api\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
@@ -12,16 +11,10 @@ const SWITCHED =
 const POST = "POST / HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-export function upgradeTests(suite: Suite): void {
-  if (suite.can("upgrade")) acceptedTests(suite);
-  refusedTests(suite);
-  expectTests(suite);
-  if (suite.can("informational")) informationTests(suite);
-}
-
-function acceptedTests(suite: Suite): void {
-  test("an upgrade becomes bytes both ways, half-closes included", () =>
-    onBench(suite, async ({ upstream, open, proxy }) => {
+const acceptedChecks: readonly Check[] = [
+  check(
+    "an upgrade becomes bytes both ways, half-closes included",
+    async ({ upstream, open, proxy }) => {
       const client = await open();
       client.write(UPGRADE);
       const connection = await upstream.next();
@@ -43,10 +36,13 @@ function acceptedTests(suite: Suite): void {
       assert.equal(await client.rest(), "last");
       await client.wait(() => proxy.exchanges[0]?.serverClosed !== undefined, "the end");
       assert.deepEqual(proxy.exchanges[0]?.serverClosed, { error: undefined });
-    }));
+    },
+    { needs: "upgrade" },
+  ),
 
-  test("what a client sends before the upgrade is answered reaches the upstream after it", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "what a client sends before the upgrade is answered reaches the upstream after it",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(`${UPGRADE}early`);
       const connection = await upstream.next();
@@ -54,10 +50,13 @@ function acceptedTests(suite: Suite): void {
       assert.equal(connection.received.includes("early"), false);
       connection.write(SWITCHED);
       assert.equal(await connection.until("early"), "early");
-    }));
+    },
+    { needs: "upgrade" },
+  ),
 
-  test("a reset on one side of an upgraded connection cuts the other", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "a reset on one side of an upgraded connection cuts the other",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(UPGRADE);
       const connection = await upstream.next();
@@ -67,12 +66,15 @@ function acceptedTests(suite: Suite): void {
       connection.socket.resetAndDestroy();
       await client.wait(() => client.closed, "the close");
       assert.ok(client.wasReset);
-    }));
-}
+    },
+    { needs: "upgrade" },
+  ),
+];
 
-function refusedTests(suite: Suite): void {
-  test("what follows a refused upgrade is the next request, and nothing else", () =>
-    onBench(suite, async ({ upstream, open }) => {
+const refusedChecks: readonly Check[] = [
+  check(
+    "what follows a refused upgrade is the next request, and nothing else",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(`${UPGRADE}GET /next HTTP/1.1\r\nHost: api\r\n\r\n`);
       const connection = await upstream.next();
@@ -85,10 +87,12 @@ function refusedTests(suite: Suite): void {
       assert.match(next, /^GET \/next /);
       connection.write(OK);
       await client.until("ok");
-    }));
+    },
+  ),
 
-  test("h2c is not passed on: its requests would go past the proxy unseen", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "h2c is not passed on: its requests would go past the proxy unseen",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(
         "GET / HTTP/1.1\r\nHost: api\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
@@ -98,23 +102,24 @@ function refusedTests(suite: Suite): void {
       assert.doesNotMatch(await connection.head(), /h2c|http2-settings|upgrade/i);
       connection.write(OK);
       await client.until("ok");
-    }));
+    },
+  ),
 
-  test("an upstream that switches protocols unasked is cut off", () =>
-    onBench(suite, async ({ upstream, open }) => {
-      const client = await open();
-      client.write("GET / HTTP/1.1\r\nHost: api\r\n\r\n");
-      const connection = await upstream.next();
-      await connection.head();
-      connection.write(SWITCHED);
-      await connection.wait(() => connection.closed || connection.ended, "the close");
-      assert.match(await client.head(), /^HTTP\/1\.1 502 /);
-    }));
-}
+  check("an upstream that switches protocols unasked is cut off", async ({ upstream, open }) => {
+    const client = await open();
+    client.write("GET / HTTP/1.1\r\nHost: api\r\n\r\n");
+    const connection = await upstream.next();
+    await connection.head();
+    connection.write(SWITCHED);
+    await connection.wait(() => connection.closed || connection.ended, "the close");
+    assert.match(await client.head(), /^HTTP\/1\.1 502 /);
+  }),
+];
 
-function expectTests(suite: Suite): void {
-  test("100 (Continue) comes from the upstream alone, and then the body follows", () =>
-    onBench(suite, async ({ upstream, open }) => {
+const expectChecks: readonly Check[] = [
+  check(
+    "100 (Continue) comes from the upstream alone, and then the body follows",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(POST);
       const connection = await upstream.next();
@@ -128,22 +133,26 @@ function expectTests(suite: Suite): void {
       assert.match(await client.head(), /^HTTP\/1\.1 200 /);
       await client.until("ok");
       await exchangeOne(client, connection);
-    }));
+    },
+  ),
 
-  test("an answer in place of 100 ends the connection: whether a body follows is unknown", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "an answer in place of 100 ends the connection: whether a body follows is unknown",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write(POST);
       const connection = await upstream.next();
       await connection.head();
       connection.write("HTTP/1.1 417 Expectation Failed\r\ncontent-length: 2\r\n\r\nno");
       assert.match(await client.rest(), /^HTTP\/1\.1 417 .*connection: close\r\n.*no$/is);
-    }));
-}
+    },
+  ),
+];
 
-function informationTests(suite: Suite): void {
-  test("1xx responses pass on the way to the one that counts", () =>
-    onBench(suite, async ({ upstream, open }) => {
+const informationChecks: readonly Check[] = [
+  check(
+    "1xx responses pass on the way to the one that counts",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write("GET / HTTP/1.1\r\nHost: api\r\n\r\n");
       const connection = await upstream.next();
@@ -154,15 +163,27 @@ function informationTests(suite: Suite): void {
       assert.equal(fieldOf(hint, "link"), "</a>");
       assert.match(await client.head(), /^HTTP\/1\.1 200 /);
       await client.until("ok");
-    }));
+    },
+    { needs: "informational" },
+  ),
 
-  test("HTTP/1.0 is sent no 1xx", () =>
-    onBench(suite, async ({ upstream, open }) => {
+  check(
+    "HTTP/1.0 is sent no 1xx",
+    async ({ upstream, open }) => {
       const client = await open();
       client.write("GET / HTTP/1.0\r\nHost: api\r\n\r\n");
       const connection = await upstream.next();
       await connection.head();
       connection.write(`HTTP/1.1 103 Early Hints\r\n\r\n${OK}`);
       assert.match(await client.rest(), /^HTTP\/1\.1 200 /);
-    }));
-}
+    },
+    { needs: "informational" },
+  ),
+];
+
+export const upgradeChecks: readonly Check[] = [
+  ...acceptedChecks,
+  ...refusedChecks,
+  ...expectChecks,
+  ...informationChecks,
+];

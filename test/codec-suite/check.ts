@@ -1,6 +1,6 @@
-/** What every test of the codec suite stands on: a client, the engine's relay, an upstream. */
-import type { CodecLimits, Forwarder } from "../engine.ts";
-import { RelayProxy } from "../relay-fixture.ts";
+/** One check of the codec suite, and what it stands on: client, the engine's relay, upstream. */
+import type { CodecLimits, Forwarder } from "#waypoint/http/engine.ts";
+import { RelayProxy } from "#waypoint/http/relay-fixture.ts";
 import { RawConnection, RawUpstream } from "./raw-connection.ts";
 
 /**
@@ -18,23 +18,32 @@ export type Capability =
   | "write-timeout"
   | "response-limits";
 
-export interface Suite {
-  readonly make: () => Forwarder;
-  readonly can: (capability: Capability) => boolean;
-}
-
 export interface Bench {
   readonly proxy: RelayProxy;
   readonly upstream: RawUpstream;
   readonly open: () => Promise<RawConnection>;
 }
 
-/** Runs `use` on a bench of its own, and takes it down. */
-export async function onBench(
-  { make }: Suite,
-  use: (bench: Bench) => Promise<void>,
-  limits: Partial<CodecLimits> = {},
-): Promise<void> {
+export interface Check {
+  /** A sentence. */
+  readonly name: string;
+  readonly run: (bench: Bench) => Promise<void>;
+  /** Engines that lack it are not held to this. */
+  readonly needs?: Capability;
+  /** Those of RELAY_LIMITS that are others. */
+  readonly limits?: Partial<CodecLimits>;
+}
+
+export function check(
+  name: string,
+  run: Check["run"],
+  options: Pick<Check, "needs" | "limits"> = {},
+): Check {
+  return { name, run, ...options };
+}
+
+/** Runs a check on a bench of its own, and takes that down. */
+export async function onBench(make: () => Forwarder, { run, limits = {} }: Check): Promise<void> {
   const upstream = new RawUpstream();
   const proxy = new RelayProxy(make(), limits);
   const opened: RawConnection[] = [];
@@ -46,7 +55,7 @@ export async function onBench(
       opened.push(connection);
       return connection;
     };
-    await use({ proxy, upstream, open });
+    await run({ proxy, upstream, open });
   } finally {
     for (const { socket } of opened) socket.destroy();
     proxy.close();
