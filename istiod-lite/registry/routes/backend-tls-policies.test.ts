@@ -134,6 +134,14 @@ describe("a service", () => {
   });
 });
 
+test("a policy that is made anew is a younger one, and concerns its targets", () => {
+  const fixture = new Fixture(web);
+  const at = (creationTimestamp: string) => policy(system, { creationTimestamp });
+  fixture.set(at("2026-01-01T00:00:00Z"));
+  assert.equal(fixture.set(at("2026-01-01T00:00:00Z")), "none");
+  assert.deepEqual(fixture.set(at("2026-01-01T00:00:01Z")), affected);
+});
+
 describe("certificates", () => {
   const trusted = (fixture: Fixture) =>
     fixture.policies.backendOf(web)?.policy?.tls?.caCertificates;

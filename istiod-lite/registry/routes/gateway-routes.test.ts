@@ -197,6 +197,17 @@ describe("a backend", () => {
     assert.deepEqual(backendsOf(fixture), ["a.example", v1.hostname]);
   });
 
+  test("that is found by its host needs the grant of its namespace, too", () => {
+    const fixture = new RouteFixture(web, far);
+    const ref = { group: "networking.istio.io", kind: "Hostname", name: far.hostname, port: 80 };
+    fixture.set(route("HTTPRoute", { rules: [{ backendRefs: [ref] }] }));
+    assert.match(String(backendsOf(fixture)[0]), /ReferenceGrant/);
+    assert.deepEqual(fixture.set(grant("other")), new Set([keyOf(web)]));
+    assert.deepEqual(backendsOf(fixture), [far.hostname]);
+    fixture.delete(grant("other"));
+    assert.match(String(backendsOf(fixture)[0]), /ReferenceGrant/);
+  });
+
   test("without the port that is asked for is none", () => {
     const fixture = new RouteFixture(web, v1);
     const ref = { name: "v1", port: 81 };
@@ -227,6 +238,22 @@ describe("a change concerns", () => {
     const fixture = new RouteFixture(web, v1);
     fixture.set(route("HTTPRoute", { rules }));
     assert.equal(fixture.set(route("HTTPRoute", { rules }, { generation: 2 })), "none");
+  });
+
+  test("the parents when a route is made anew, for it is a younger one then", () => {
+    const fixture = new RouteFixture(web, v1);
+    const at = (creationTimestamp: string) => route("HTTPRoute", { rules }, { creationTimestamp });
+    fixture.set(at("2026-01-01T00:00:00Z"));
+    assert.deepEqual(fixture.set(at("2026-01-01T00:00:01Z")), new Set([keyOf(web)]));
+  });
+
+  test("nobody when a backend changes in what no route can see", () => {
+    const fixture = new RouteFixture(web, v1);
+    fixture.set(route("HTTPRoute", { rules }));
+    fixture.setService(v1);
+    assert.equal(fixture.setService({ ...v1, labels: { a: "b" } }), "none");
+    const other = { ...v1, ports: [{ port: 81, name: "http", protocol: "http" }] } as const;
+    assert.deepEqual(fixture.setService(other), new Set([keyOf(web)]));
   });
 
   test("nobody when a service changes that no route names", () => {

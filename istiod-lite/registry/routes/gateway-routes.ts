@@ -30,6 +30,8 @@ export class GatewayRoutes implements RouteContributor {
   readonly #routes = new RouteIndex();
   readonly #grants = new Grants();
   readonly #hosts = new HostIndex();
+  /** By service (`Service/shop/web`): what it looked like to routes when it last changed. */
+  readonly #looks = new Map<string, string>();
   readonly #converted = new Map<string, ConvertedRoute>();
   /** Keys of routes whose status may have to say something else. */
   readonly #unsaid = new Set<string>();
@@ -149,10 +151,30 @@ export class GatewayRoutes implements RouteContributor {
   #applyTarget(targets: readonly string[], mesh: Mesh): Affected {
     const routes = new Set<string>();
     for (const target of targets) {
+      if (!this.#looksDifferent(target, mesh)) continue;
       for (const route of this.#routes.withBackend(target)) routes.add(route);
       for (const route of this.#routes.withParent(target)) this.#unsaid.add(route);
     }
     return this.#outdate(routes, mesh);
+  }
+
+  /**
+   * Whether routes can tell the difference: statuses are written to services all the time. Of one
+   * that no route names nothing is remembered.
+   */
+  #looksDifferent(target: string, mesh: Mesh): boolean {
+    const isNamed =
+      this.#routes.withBackend(target).size > 0 || this.#routes.withParent(target).size > 0;
+    const [kind, namespace = "", name = ""] = target.split("/");
+    if (!isNamed || (kind !== "Service" && kind !== "ServiceEntry")) {
+      this.#looks.delete(target);
+      return isNamed;
+    }
+    const services = mesh.serviceByRef(kind, namespace, name);
+    const look = JSON.stringify(services.map(({ hostname, ports }) => [hostname, ports]));
+    if (this.#looks.get(target) === look) return false;
+    this.#looks.set(target, look);
+    return true;
   }
 
   /** What was derived of these routes is so no more. */

@@ -1,4 +1,4 @@
-/** Routes, and all that they hang on, in any history: what comes of it is what stands at its end. */
+/** Routes, and all that they hang on, in any history: only what stands at its end counts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
