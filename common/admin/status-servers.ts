@@ -3,10 +3,14 @@
  * must not delay a probe on another. Paths and answers are those of Istio's ztunnel (istio/ztunnel
  * src/metrics/server.rs, src/readiness/server.rs at 62d82653).
  */
-import { gzipSync } from "node:zlib";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { Registry } from "prom-client";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import { methodNotAllowed, READING } from "./methods.ts";
+
+/** In a thread of its own: what a scrape takes must not hold up anything else. */
+const compressed = promisify(gzip);
 
 /** `/metrics` and `/stats/prometheus`, on every address: Prometheus is on another node. */
 export function serveMetrics(port: number, registry: Registry): Promise<RunningServer> {
@@ -19,7 +23,7 @@ export function serveMetrics(port: number, registry: Registry): Promise<RunningS
     const contentType = registry.contentType;
     if (!acceptsGzip) return { status: 200, contentType, body: text };
     const headers = { "content-encoding": "gzip" };
-    return { status: 200, contentType, headers, body: gzipSync(text) };
+    return { status: 200, contentType, headers, body: await compressed(text) };
   });
 }
 

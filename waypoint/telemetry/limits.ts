@@ -15,6 +15,9 @@ export const RECORDS_PER_TURN = 128;
 /** Label sets of requests with series of their own; further ones are counted as `unknown`. */
 export const REQUEST_SERIES = 1_000;
 
+/** Series printed in one turn of a scrape, a millisecond or two; the rest in the next turns. */
+export const SERIES_PER_TURN = 25;
+
 /** Ways to a series that are remembered, of one configuration; then they are found anew. */
 export const REMEMBERED_SERIES = 10_000;
 

@@ -2,13 +2,14 @@
  * Istio's metrics of requests. Counts are plain numbers per label set; Prometheus' text is made
  * when somebody scrapes.
  */
-import { Counter, type Metric, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
 import type { Telemetry } from "#common/model/waypoint/policy.ts";
 import type { RequestRecord } from "../proxy/request-record.ts";
 import { isGrpc } from "../route/request-view.ts";
 import { Distribution } from "./distribution.ts";
 import { REMEMBERED_SERIES, REQUEST_SERIES } from "./limits.ts";
 import { overflowLabels, requestLabels } from "./request-labels.ts";
+import { labelText, printCounter, printHistogram, registerSliced } from "./sliced-metric.ts";
 
 // Envoy's default buckets, which Istio keeps: milliseconds, and powers of ten for bytes.
 const DURATION_BUCKETS = [
@@ -18,14 +19,19 @@ const DURATION_BUCKETS = [
 const BYTE_BUCKETS = Array.from({ length: 11 }, (_, i) => 10 ** i);
 
 interface Series {
-  readonly labels: Record<string, string>;
+  /** As they are printed. */
+  readonly labels: string;
   requests: number;
   readonly duration: Distribution;
   readonly requestBytes: Distribution;
   readonly responseBytes: Distribution;
 }
 
-type Sizes = "duration" | "requestBytes" | "responseBytes";
+const HISTOGRAMS = [
+  { name: "istio_request_duration_milliseconds", help: "Duration of requests", sizes: "duration" },
+  { name: "istio_request_bytes", help: "Bytes of request bodies", sizes: "requestBytes" },
+  { name: "istio_response_bytes", help: "Bytes of response bodies", sizes: "responseBytes" },
+] as const;
 
 export class RequestMetrics {
   readonly #series = new Map<string, Series>();
@@ -34,12 +40,18 @@ export class RequestMetrics {
   #overflowed = 0;
 
   constructor(registry: Registry) {
-    this.#registerTotal(registry);
-    const register = (name: string, help: string, sizes: Sizes): void =>
-      this.#registerHistogram(registry, name, help, sizes);
-    register("istio_request_duration_milliseconds", "Duration of requests", "duration");
-    register("istio_request_bytes", "Bytes of request bodies", "requestBytes");
-    register("istio_response_bytes", "Bytes of response bodies", "responseBytes");
+    const series = () => this.#series.values();
+    registerSliced<Series>(registry, {
+      name: "istio_requests_total",
+      help: "Requests through the waypoint",
+      type: "counter",
+      series,
+      print: (name, { labels, requests }) => printCounter(name, labels, requests),
+    });
+    for (const { name, help, sizes } of HISTOGRAMS) {
+      const print = (metric: string, one: Series) => printHistogram(metric, one.labels, one[sizes]);
+      registerSliced<Series>(registry, { name, help, type: "histogram", series, print });
+    }
     const overflow = new Counter({
       name: "ambient_request_series_overflow_total",
       help: "Requests counted under unknown labels because the bound of label sets was reached",
@@ -78,18 +90,19 @@ export class RequestMetrics {
 
   /** Undefined where it would be one too many. */
   #find(labels: Record<string, string>): Series | undefined {
-    const key = JSON.stringify(labels);
-    const found = this.#series.get(key);
+    const text = labelText(labels);
+    const found = this.#series.get(text);
     if (found !== undefined || this.#series.size >= REQUEST_SERIES) return found;
-    return this.#add(key, labels);
+    return this.#add(text);
   }
 
   #overflow(): Series {
     this.#overflowed++;
-    return this.#series.get("overflow") ?? this.#add("overflow", overflowLabels());
+    const text = labelText(overflowLabels());
+    return this.#series.get(text) ?? this.#add(text);
   }
 
-  #add(key: string, labels: Record<string, string>): Series {
+  #add(labels: string): Series {
     const series = {
       labels,
       requests: 0,
@@ -97,61 +110,9 @@ export class RequestMetrics {
       requestBytes: new Distribution(BYTE_BUCKETS),
       responseBytes: new Distribution(BYTE_BUCKETS),
     };
-    this.#series.set(key, series);
+    this.#series.set(labels, series);
     return series;
   }
-
-  #registerTotal(registry: Registry): void {
-    const read = () =>
-      [...this.#series.values()].map(({ labels, requests }) => ({
-        value: requests,
-        labels: {},
-        sharedLabels: labels,
-      }));
-    register(registry, "istio_requests_total", "Requests through the waypoint", "counter", read);
-  }
-
-  #registerHistogram(registry: Registry, name: string, help: string, sizes: Sizes): void {
-    register(registry, name, help, "histogram", () =>
-      [...this.#series.values()].flatMap((series) => histogramValues(name, series, sizes)),
-    );
-  }
-}
-
-interface Value {
-  readonly metricName?: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly sharedLabels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-function histogramValues(name: string, series: Series, sizes: Sizes): Value[] {
-  const { labels: sharedLabels } = series;
-  const distribution = series[sizes];
-  const counts = distribution.cumulative();
-  const buckets = counts.map((value, i): Value => {
-    const le = `${distribution.bounds[i] ?? "+Inf"}`;
-    return { metricName: `${name}_bucket`, labels: { le }, sharedLabels, value };
-  });
-  const rest = { labels: {}, sharedLabels };
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, ...rest, value: distribution.sum },
-    { metricName: `${name}_count`, ...rest, value: counts.at(-1) ?? 0 },
-  ];
-}
-
-/** A metric of ours that prom-client prints: its own histograms cannot be filled from outside. */
-function register(
-  registry: Registry,
-  name: string,
-  help: string,
-  type: "counter" | "histogram",
-  read: () => readonly Value[],
-): void {
-  const get = () => Promise.resolve({ name, help, type, aggregator: "sum", values: read() });
-  // What a registry asks of a metric is its name and `get`; the type names prom-client's classes.
-  registry.registerMetric({ name, help, type, get, reset: () => undefined } as unknown as Metric);
 }
 
 /** Everything that labels are made from. */
