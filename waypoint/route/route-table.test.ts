@@ -87,6 +87,21 @@ test("listed: the first match in the order of the list wins, however general", (
   assert.equal(routed(table, "/a/b"), "any");
 });
 
+test("among many matches of one path the order is that of numbers", () => {
+  const rules = Array.from({ length: 12 }, (_, i) =>
+    by(`${i}`, { ...exact("/a"), headers: [header(`h${i}`, "1")] }),
+  );
+  for (const precedence of ["listed", "specificity"] as const) {
+    assert.equal(routed(routes(rules, precedence), "/a", { h2: "1", h10: "1", h11: "1" }), "2");
+  }
+});
+
+test("an empty segment is a segment", () => {
+  const table = routes([by("root", prefix("/")), by("empty", prefix("//"))]);
+  assert.equal(routed(table, "//a"), "empty");
+  assert.equal(routed(table, "/a//"), "root");
+});
+
 test("a rule without matches takes every request, a table without rules none", () => {
   assert.equal(routed(routes([by("all")]), "*"), "all");
   assert.equal(routed(routes([]), "/"), undefined);
