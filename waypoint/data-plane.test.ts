@@ -120,10 +120,13 @@ describe("a waypoint", () => {
     stream.on("data", (chunk: Buffer) => {
       answers += chunk;
     });
+    const statusLines = (): readonly string[] => answers.match(/HTTP\/1\.1 \d+/g) ?? [];
     const again = async (): Promise<string | undefined> => {
+      const before = statusLines().length;
       stream.write("GET / HTTP/1.1\r\nhost: web\r\n\r\n");
+      await reached(() => statusLines().length > before);
       await requestsOf(fixture, 1);
-      return answers.match(/HTTP\/1\.1 \d+/g)?.at(-1);
+      return statusLines().at(-1);
     };
     assert.equal(await again(), "HTTP/1.1 200");
     const origin = { kind: "HTTPRoute", namespace: "shop", name: "gone", rule: 0 };

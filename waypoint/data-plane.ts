@@ -5,10 +5,12 @@
 import { once } from "node:events";
 import type { Http2Session } from "node:http2";
 import net from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { Identity, TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
+import type { WaypointResource } from "#common/model/waypoint/resource.ts";
+import { describeError, type MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { RevocationList } from "#common/tls/crl.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
@@ -24,7 +26,8 @@ import type { TunnelSettings } from "#common/transport/tunnel-settings.ts";
 import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LISTENER_BACKLOG, SWEEP_INTERVAL_MS } from "./limits.ts";
 import { ConnectHandler, type OnRefused, type ServeHttp } from "./listener/connect-handler.ts";
 import { Connections } from "./listener/connections.ts";
-import { RouteTables } from "./state/route-tables.ts";
+import type { RouteProblem } from "./route/compile.ts";
+import { RouteTables } from "./route/route-tables.ts";
 import { WaypointStore } from "./state/waypoint-store.ts";
 import { type AuthorizeConnection, TcpProxy } from "./tcp/tcp-proxy.ts";
 import { ConnectionReporter, type RecordConnection } from "./tcp/tcp-report.ts";
@@ -94,8 +97,8 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions, deps: DataPlaneDeps) {
     this.mesh = new ProxyState({ network: options.network });
-    this.#tables = new RouteTables(deps.logger);
-    this.store = new WaypointStore((resources) => this.#tables.prepare(resources));
+    this.#tables = new RouteTables(SLICES, (problem) => tellProblem(problem, deps.logger));
+    this.store = new WaypointStore((resources) => this.#prepare(resources, deps));
     this.#reporter = new ConnectionReporter(deps.record);
     // The only identity is the waypoint's own, which is being fetched anyway.
     this.#certificates = new CertificateStore(
@@ -216,6 +219,16 @@ export class DataPlane {
     });
   }
 
+  /** Before a change is in force, so that no request waits for its routes to be compiled. */
+  async #prepare(resources: Iterable<WaypointResource>, deps: DataPlaneDeps): Promise<void> {
+    for (const resource of resources) {
+      if (resource.kind !== "service") continue;
+      for (const { http } of resource.ports) {
+        if (http !== undefined) await this.#tables.prepare(http).catch(deps.onInternalError);
+      }
+    }
+  }
+
   #sweep(): void {
     const now = Date.now();
     this.#reporter.reportProgress();
@@ -228,4 +241,16 @@ export class DataPlane {
     yield* this.#hbone.sessions();
     yield* this.#dialer.sessions();
   }
+}
+
+const SLICES = { now: () => performance.now(), pause: () => turn() };
+
+function tellProblem(problem: RouteProblem | MeshError, logger: Logger): void {
+  if (!("origin" in problem)) {
+    logger.error("routes are answered with 500", { why: describeError(problem) });
+    return;
+  }
+  const { kind, namespace, name, rule } = problem.origin;
+  const where = `${kind} ${namespace}/${name} rule ${rule}`;
+  logger.warn("a match holds for no request", { where, why: problem.message });
 }

@@ -51,7 +51,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
   });
   const { handle } = createRequestHandling({
     gateway: () => store.current.gateway,
-    routeTable: (routes) => tables.get(routes),
+    routeTable: (routes) => tables.tableOf(routes),
     normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
     stages: stages(),
     upstreams,

@@ -16,7 +16,6 @@ import type { RunningServer } from "#common/runtime/http-server.ts";
 import type { MemoryWatch } from "#common/runtime/memory-watch.ts";
 import { notifyWhenReady } from "#common/runtime/readiness-notice.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
-import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin } from "./admin/admin-server.ts";
@@ -246,16 +245,14 @@ export class Ztunnel {
     const ca = new CaClient(this.#channel(endpoint), { ttlSeconds });
     return new CertManager({
       fetch: (identity) => ca.fetch(identity),
-      onCertificate: (certificate) => this.#certificateArrived(certificate),
+      onCertificate: (certificate) => {
+        this.#workers?.putCertificate(certificate);
+        this.#enrolment.certificateArrived(certificate.identity);
+      },
       logger: this.#rootLogger.scope("identity"),
       clock: SYSTEM_CLOCK,
       random: Math.random,
     });
-  }
-
-  #certificateArrived(certificate: WorkloadCertificate): void {
-    this.#workers?.putCertificate(certificate);
-    this.#enrolment.certificateArrived(certificate.identity);
   }
 
   #subscribe(): MeshSubscription | undefined {

@@ -92,6 +92,8 @@ export function knownImages(): readonly string[] {
   return [...IMAGES.keys()].sort();
 }
 
+const ISTIO_IMAGE = /^(ztunnel|pilot|install-cni|proxyv2)$/;
+
 /**
  * `docker.io/library/node:26-slim@sha256:…` is `node`; `gcr.io/istio-release/pilot` is
  * `istio/pilot`.
@@ -105,7 +107,7 @@ function imageName(reference: string): string {
     .filter((part, i) => !(i === 0 && parts.length > 1 && part === "library"))
     .join("/");
   const base = parts.at(-1) ?? "";
-  if (/^(ztunnel|pilot|install-cni|proxyv2)$/.test(base) && /istio/.test(path)) return `istio/${base}`;
+  if (ISTIO_IMAGE.test(base) && /istio/.test(path)) return `istio/${base}`;
   return base === "pause" ? base : name;
 }
 

@@ -1,4 +1,4 @@
-/** The waypoint's admin port. Paths are Envoy's and those of Istio's ztunnel, where they have them. */
+/** The waypoint's admin port. Paths are Envoy's or Istio ztunnel's, where they have them. */
 import { type Page, servePages } from "#common/admin/admin-pages.ts";
 import { type LoggingDeps, logging } from "#common/admin/logging-page.ts";
 import { READING } from "#common/admin/methods.ts";

@@ -22,8 +22,8 @@ export async function* writeClusters(
       const cluster = `outbound|${servicePort}||${hostname}`;
       for (const workload of workloads.values()) {
         const own = workload.services.get(key)?.find((port) => port.servicePort === servicePort);
-        const address = `${workload.addresses[0] ?? workload.hostname}:${own?.targetPort || targetPort}`;
-        const endpoint = `${cluster}::${address}`;
+        const host = workload.addresses[0] ?? workload.hostname;
+        const endpoint = `${cluster}::${host}:${own?.targetPort || targetPort}`;
         yield `${endpoint}::hostname::${workload.uid}\n`;
         yield `${endpoint}::health_flags::${workload.status}\n`;
         yield `${endpoint}::weight::${workload.capacity}\n`;

@@ -1,7 +1,7 @@
 /**
- * `/config_dump`: all that this waypoint knows, written piece by piece so that a large mesh does not
- * stop the traffic. Certificates are shown in the shape of Istio's ztunnel; routes are shown as they
- * came, each rule with the object that it is from.
+ * `/config_dump`: all that this waypoint knows, written piece by piece so that a large mesh does
+ * not stop the traffic. Certificates are shown in the shape of Istio's ztunnel; routes are shown as
+ * they came, each rule with the object that it is from.
  */
 import { type CertificateState, dumpCertificate } from "#common/admin/certificate-dump.ts";
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
