@@ -48,9 +48,9 @@ export class Attempt implements BodySink {
     this.reused = lease.reused;
   }
 
-  /** Whether the response has come whole. */
-  get answered(): boolean {
-    return this.#responseEnded;
+  /** Whether more of the response is to come. */
+  get unanswered(): boolean {
+    return !this.#responseEnded && !this.#over;
   }
 
   /** Sends the head. False: it failed, as `onFailed` has been told. */

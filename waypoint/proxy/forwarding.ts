@@ -86,7 +86,7 @@ export class Forwarding implements AttemptEvents {
   /** The client has all that it wants; the upstream may be about to say that this was all. */
   clientDone(): void {
     this.#end();
-    if (this.#attempt?.answered === false) {
+    if (this.#attempt?.unanswered) {
       this.#clientDone = true;
       this.#pause = setTimeout(() => this.#attempt?.cancel(), DRAIN_MS);
     }
