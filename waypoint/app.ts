@@ -48,6 +48,7 @@ export class Waypoint {
   readonly #trust: TrustFiles;
   readonly #stopping = new AbortController();
   #servers: readonly RunningServer[] = [];
+  #hbonePort = 0;
   #running: Promise<unknown> | undefined;
   #listening = false;
   #drained: Promise<void> | undefined;
@@ -83,6 +84,12 @@ export class Waypoint {
     return waypoint;
   }
 
+  /** The ports that were bound: those of the configuration, unless these were 0. */
+  get ports(): Readonly<Record<"hbone" | "admin" | "metrics" | "readiness", number>> {
+    const [admin = 0, metrics = 0, readiness = 0] = this.#servers.map(({ port }) => port);
+    return { hbone: this.#hbonePort, admin, metrics, readiness };
+  }
+
   /** Stops accepting, lets what is under way finish until the deadline, ends everything. */
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
@@ -99,6 +106,7 @@ export class Waypoint {
     await this.#trust.start();
     this.#certificates.retain(this.#identity);
     const port = await this.#dataPlane.listen({ ip: listenIp, port: hbonePort });
+    this.#hbonePort = port;
     this.#listening = true;
     this.#servers = await this.#serve();
     const { signal } = this.#stopping;
