@@ -19,7 +19,7 @@ import { type CertificateResponse, createCertificate } from "#common/xds/citadel
 import { decodeAddress } from "#common/xds/decode-workload.ts";
 import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import { Istiod } from "./app.ts";
-import { makeNamespace, makePod } from "./registry/registry-fixtures.ts";
+import { makeNamespace, makePod, makeService } from "./registry/registry-fixtures.ts";
 import { names, RawStream } from "./xds/ads-test-server.ts";
 
 const { privateKey: tokenKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -175,6 +175,45 @@ describe("istiod-lite", () => {
     assert.match(await get("/debug/registryz"), /Kubernetes\/\/Pod\/shop\/web-1/);
     stream.cancel();
   });
+
+  it("says of a route what became of it, and says another thing when its grant is gone", async () => {
+    const api = "gateway.networking.k8s.io" as const;
+    const grant = { name: "g", namespace: "other" };
+    const parentRef = { group: "", kind: "Service", name: "web" };
+    const backendRefs = [{ name: "far", namespace: "other", port: 80 }];
+    await put(makeNamespace("other"));
+    await put(makeService("web", { ports: [{ name: "http", port: 80 }] }));
+    await put(makeService("far", { ports: [{ port: 80 }] }, { namespace: "other" }));
+    await put({
+      apiVersion: `${api}/v1`,
+      kind: "ReferenceGrant",
+      metadata: grant,
+      spec: {
+        from: [{ group: api, kind: "HTTPRoute", namespace: "shop" }],
+        to: [{ group: "", kind: "Service" }],
+      },
+    });
+    await put({
+      apiVersion: `${api}/v1`,
+      kind: "HTTPRoute",
+      metadata: { name: "r", namespace: "shop" },
+      spec: { parentRefs: [parentRef], rules: [{ backendRefs }] },
+    });
+    await said("r", "ResolvedRefs");
+    await rm(join(dir, "state/objects/ReferenceGrant/other/g.json"));
+    await said("r", "RefNotPermitted");
+  });
+
+  /** Waits until the reason stands in the status of the route of namespace shop. */
+  const said = async (name: string, reason: string) => {
+    const path = join(dir, "state/overlay/HTTPRoute/shop", `${name}.json`);
+    for (let tries = 0; tries < 300; tries++) {
+      const text = await readFile(path, "utf8").catch(() => "");
+      if (text.includes(`"reason": "${reason}"`)) return;
+      await sleep(100);
+    }
+    assert.fail(`${name} is never said to be ${reason}`);
+  };
 
   it("ends streams when it is stopped, and leaves no port open", async () => {
     const stream = new RawStream(client, await tokenOf(ztunnel));

@@ -17,6 +17,7 @@ import {
 } from "#common/model/captured-pod.ts";
 import { serviceEntryColumns, workloadEntryColumns } from "#meshctl/entry-columns.ts";
 import { gatewayClassColumns, gatewayColumns } from "#meshctl/gateway-columns.ts";
+import { backendTlsPolicyColumns, routeColumns } from "#meshctl/route-columns.ts";
 import { formatAge } from "#meshctl/table.ts";
 
 /** Set by istiod-lite on pods whose traffic is captured. Source: istio/api annotations.yaml. */
@@ -57,6 +58,13 @@ export function columnsOf(object: KubernetesObject, wide: boolean): Columns {
       return gatewayColumns(object);
     case "GatewayClass":
       return gatewayClassColumns(object);
+    case "HTTPRoute":
+    case "GRPCRoute":
+    case "TCPRoute":
+    case "TLSRoute":
+      return routeColumns(object);
+    case "BackendTLSPolicy":
+      return backendTlsPolicyColumns(object);
     case "ConfigMap":
       return { header: ["DATA"], cells: [String(Object.keys(object.data ?? {}).length)] };
     default:
