@@ -7,9 +7,11 @@ import { JwksFile } from "./ca/jwks-file.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
 import { type Caller, JwksTokenReviewer, type TokenReviewer } from "./ca/token-review.ts";
 import { createSource } from "./config/create-source.ts";
+import { FolderOwnedObjects } from "./config/folder-owned-objects.ts";
 import { countHeldObjects } from "./config/loss-metric.ts";
 import type { ConfigSource, StatusWriter } from "./config/source.ts";
 import type { DropReason } from "./connection-gate.ts";
+import { OwnedObjectsController } from "./controllers/owned-objects.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
 import { answerDebug } from "./debug.ts";
 import { EndpointMetrics } from "./endpoint-metrics.ts";
@@ -18,6 +20,7 @@ import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
+import { countUnavailableWaypoints } from "./waypoint-metrics.ts";
 import { AbsentZtunnels } from "./xds/absent-ztunnels.ts";
 import { AdsServer } from "./xds/ads-server.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
@@ -34,6 +37,7 @@ export class Istiod {
   readonly #registry: Registry;
   readonly #metrics = new MetricsRegistry();
   readonly #statuses: PolicyStatusController;
+  readonly #owned: OwnedObjectsController;
   readonly #absent: AbsentZtunnels;
   readonly #ads: AdsServer;
   readonly #endpoint: GrpcEndpoint;
@@ -56,15 +60,24 @@ export class Istiod {
       trustDomainAliases: options.trustDomainAliases,
       rootNamespace,
       hbone: options.hbone,
+      revision: options.revision,
+      waypointUnavailable: options.waypointUnavailable,
+      enforceWaypoints: options.enforceWaypoints,
+      outboundTraffic: options.outboundTraffic,
       dnsCapture: options.dnsCapture,
     });
     this.#statuses = new PolicyStatusController({
       writer: this.#writer,
       logger: logger.scope("status"),
     });
+    this.#owned = new OwnedObjectsController({
+      writer: options.owned === undefined ? undefined : new FolderOwnedObjects(options.owned),
+      logger: logger.scope("owned"),
+    });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     collectDefaultMetrics({ register: this.#metrics });
     countHeldObjects(this.#metrics, this.#source);
+    countUnavailableWaypoints(this.#metrics, this.#registry);
     this.#absent = new AbsentZtunnels({
       resources: this.#registry.resources,
       writer: this.#writer,
@@ -105,6 +118,7 @@ export class Istiod {
     this.#absent.close();
     await this.#endpoint.close();
     await this.#statuses.close();
+    await this.#owned.close();
     await this.#debug?.close();
   }
 
@@ -178,6 +192,7 @@ export class Istiod {
       this.#logger.warn("object kept out of the mesh", { object, why: message });
     }
     this.#statuses.write(statuses);
+    this.#owned.apply(update.owned);
     for (const { key, object } of changes) {
       if (object === undefined) this.#statuses.forget(key);
     }

@@ -11,6 +11,13 @@ export interface IstiodOptions {
   readonly source: string;
   /** Where statuses are written; by default beside the source. */
   readonly overlay?: string;
+  /** Where objects that Gateways want are written; absent: nobody runs them. */
+  readonly owned?: string;
+  /** Gateways of other revisions are somebody else's. */
+  readonly revision: string;
+  readonly waypointUnavailable: "fail-open" | "fail-closed";
+  readonly enforceWaypoints: boolean;
+  readonly outboundTraffic: "allow-any" | "registry-only";
   /** The address of both ports; "::" is every address, IPv4 and IPv6. */
   readonly listen: string;
   readonly xdsPort: number;
@@ -42,6 +49,19 @@ export function parseOptions(
     .version(VERSION)
     .requiredOption("--source <spec>", "where configuration comes from: folder:PATH")
     .option("--overlay <path>", "where statuses are written (default: beside the source)")
+    .option("--owned <path>", "where the objects that run waypoints are written")
+    .option("--revision <name>", "whose Gateways (label istio.io/rev) are handled", "default")
+    .addOption(
+      new Option("--waypoint-unavailable <what>", "traffic whose waypoint is not there")
+        .choices(["fail-open", "fail-closed"])
+        .default("fail-closed"),
+    )
+    .option("--enforce-waypoints", "destinations refuse what did not pass their waypoint", false)
+    .addOption(
+      new Option("--outbound-traffic <policy>", "what waypoints do with unknown destinations")
+        .choices(["allow-any", "registry-only"])
+        .default("allow-any"),
+    )
     .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
     .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)

@@ -2,7 +2,7 @@
 
 export interface Volume {
   readonly name: string;
-  readonly configMap?: { readonly name: string };
+  readonly configMap?: VolumeSource["configMap"];
   readonly emptyDir?: object;
   /** Several sources in one directory. */
   readonly projected?: { readonly sources: readonly VolumeSource[] };

@@ -5,6 +5,7 @@
 import type {
   Condition,
   KubernetesKind,
+  KubernetesObject,
   ObjectChange,
   ServiceEntryAddress,
 } from "#common/kubernetes/objects.ts";
@@ -83,6 +84,17 @@ export interface StatusWriter {
   ): Promise<void>;
   /** Adds an Event; a repetition of the last Event counts it up instead. */
   recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
+}
+
+/** Brings objects about that something of this control plane's own needs, and takes them away. */
+export interface OwnedObjectsWriter {
+  /**
+   * Makes exactly these exist for the owner (`<kind>/<namespace>/<name>`); none: takes all of its
+   * away. Nothing is written when nothing changes.
+   */
+  apply(owner: string, objects: readonly KubernetesObject[]): Promise<void>;
+  /** Takes away what belongs to owners that are not among these: they went while nobody looked. */
+  keepOnly(owners: ReadonlySet<string>): Promise<void>;
 }
 
 /**

@@ -1,6 +1,8 @@
 /** What every cluster has before anybody adds anything. */
 import type {
+  ConfigMap,
   EndpointSlice,
+  GatewayClass,
   KubernetesObject,
   KubeService,
   KubeServicePort,
@@ -13,6 +15,7 @@ import { SERVICE_NAME_LABEL } from "#meshctl/local/endpoints.ts";
 import { FABRIC_IPS } from "#meshctl/local/network-plan.ts";
 
 export const ISTIO_NAMESPACE = "istio-system";
+const WAYPOINT_CLASS = "istio-waypoint";
 const BUILT_IN_NAMESPACES = ["default", "kube-system", ISTIO_NAMESPACE];
 
 /** The address in every pod's resolv.conf. */
@@ -21,17 +24,21 @@ export const DNS_SERVICE_IP = addressAt(SERVICE_IPV4, DNS_SERVICE_INDEX);
 /**
  * The given objects and those that an API server's own controllers add: namespaces (also those that
  * objects name but nobody declares), a `default` service account in each, and the cluster's
- * services.
+ * services. Where the mesh has a `rootCert` (PEM), every namespace has it in a ConfigMap, as
+ * istiod's controller writes it.
  */
 export function withBuiltIns(
   objects: readonly KubernetesObject[],
   mesh: boolean,
+  rootCert?: string,
 ): readonly KubernetesObject[] {
   const names = new Set(BUILT_IN_NAMESPACES);
   const declared = new Set<string>();
   const accounts = new Set<string>();
+  const classes = new Set<string>();
   for (const { kind, metadata } of objects) {
     if (kind === "Namespace") declared.add(metadata.name);
+    if (kind === "GatewayClass") classes.add(metadata.name);
     if (kind === "ServiceAccount") accounts.add(`${metadata.namespace}/${metadata.name}`);
     if (metadata.namespace !== undefined) names.add(metadata.namespace);
   }
@@ -46,6 +53,8 @@ export function withBuiltIns(
     ...defaults,
     ...dnsObjects(),
     ...(mesh ? istiodObjects() : []),
+    ...(mesh && !classes.has(WAYPOINT_CLASS) ? [waypointClass()] : []),
+    ...(rootCert === undefined ? [] : [...names].map((name) => trustBundle(name, rootCert))),
   ];
 }
 
@@ -57,6 +66,22 @@ function namespace(name: string): Namespace {
 function defaultAccount(namespaceName: string): ServiceAccount {
   const metadata = { name: "default", namespace: namespaceName };
   return { apiVersion: "v1", kind: "ServiceAccount", metadata };
+}
+
+/** Source: Istio's root certificate controller, and its waypoint template. */
+function trustBundle(namespaceName: string, rootCert: string): ConfigMap {
+  const metadata = { name: "istio-ca-root-cert", namespace: namespaceName };
+  return { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "root-cert.pem": rootCert } };
+}
+
+/** Source: istiod makes the classes that it serves. */
+function waypointClass(): GatewayClass {
+  return {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "GatewayClass",
+    metadata: { name: WAYPOINT_CLASS },
+    spec: { controllerName: "istio.io/mesh-controller" },
+  };
 }
 
 function dnsObjects(): readonly KubernetesObject[] {

@@ -4,7 +4,7 @@
  * happens here.
  */
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { diffObjects } from "#common/kubernetes/diff-objects.ts";
 import { formatProblem } from "#common/kubernetes/format-problem.ts";
 import type { LoadResult } from "#common/kubernetes/load-result.ts";
@@ -30,12 +30,14 @@ import { Fabric } from "#meshctl/local/fabric.ts";
 import { machineMounts } from "#meshctl/local/machine-mounts.ts";
 import { FABRIC_IPS } from "#meshctl/local/network-plan.ts";
 import { type ClusterNode, NodeManager } from "#meshctl/local/node-manager.ts";
+import { rootCertFile } from "#meshctl/local/node-programs.ts";
 import { ObjectStore } from "#meshctl/local/object-store.ts";
 import type { ClusterPaths } from "#meshctl/local/paths.ts";
 import { PodManager } from "#meshctl/local/pod-manager.ts";
 import { Publisher } from "#meshctl/local/publisher.ts";
 import { ServiceAddresses } from "#meshctl/local/service-addresses.ts";
 import { serviceRules } from "#meshctl/local/service-rules.ts";
+import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 
 export interface ClusterOptions {
@@ -45,6 +47,7 @@ export interface ClusterOptions {
   readonly mesh: boolean;
   /** Pods of the mesh begin only once their traffic is captured. */
   readonly failClosed: boolean;
+  readonly signToken: TokenIssuer["sign"];
   /** Pods that something else runs (the ztunnels), as they are published. */
   readonly extraPods: (nodes: readonly ClusterNode[]) => readonly Pod[];
   /** Called after every step with the nodes there are. */
@@ -61,7 +64,9 @@ export class Cluster {
   readonly #dns = new DnsServer();
   readonly publisher: Publisher;
   readonly pods: PodManager;
+  /** Of the folder, and what istiod-lite wants beside it. */
   #wanted: readonly KubernetesObject[] = [];
+  #owned: readonly KubernetesObject[] = [];
   #folderSeen = false;
   #problems: ReadonlySet<string> = new Set();
   /** Why the last comparison was not finished; said once. */
@@ -77,6 +82,7 @@ export class Cluster {
     this.pods = new PodManager({
       nodes: () => this.#nodes.nodes,
       configMap: (namespace, name) => this.#configMap(namespace, name),
+      signToken: options.signToken,
       sys: this.#sys,
       paths,
       dnsIp: DNS_SERVICE_IP,
@@ -124,6 +130,12 @@ export class Cluster {
     this.requestReconcile();
   }
 
+  /** What istiod-lite wants to run now. An object of the folder of the same name wins. */
+  setOwned(objects: readonly KubernetesObject[]): void {
+    this.#owned = objects;
+    this.requestReconcile();
+  }
+
   /**
    * Something may be different: compare and act soon. Not before the folder has been seen: nodes
    * that were made without it would keep addresses that it does not give them.
@@ -166,7 +178,7 @@ export class Cluster {
 
   async #reconcile(): Promise<void> {
     const { mesh, extraPods, onNodes } = this.#options;
-    const objects = withBuiltIns(this.#wanted, mesh);
+    const objects = withBuiltIns(this.#all(), mesh, this.#rootCert());
     this.#leaving = [...this.#leaving, ...(await this.#nodes.sync(objects.filter(isKind("Node"))))];
     onNodes(this.nodes);
     const deployments = objects.filter(isKind("Deployment"));
@@ -229,6 +241,18 @@ export class Cluster {
     }
   }
 
+  #all(): readonly KubernetesObject[] {
+    const declared = new Set(this.#wanted.map(objectKey));
+    return [...this.#wanted, ...this.#owned.filter((object) => !declared.has(objectKey(object)))];
+  }
+
+  /** What istiod-lite signs with; pods get it in a ConfigMap. Undefined until there is one. */
+  #rootCert(): string | undefined {
+    const file = rootCertFile(this.#options.paths);
+    if (!this.#options.mesh || !existsSync(file)) return undefined;
+    return readFileSync(file, "utf8");
+  }
+
   async #mayBegin(pod: Pod): Promise<boolean> {
     if (!this.#options.failClosed) return true;
     const namespace = this.#wanted
@@ -238,7 +262,8 @@ export class Cluster {
   }
 
   #configMap(namespace: string, name: string): ConfigMap | undefined {
-    return this.#wanted
+    const { mesh } = this.#options;
+    return withBuiltIns(this.#all(), mesh, this.#rootCert())
       .filter(isKind("ConfigMap"))
       .find(
         ({ metadata }) => metadata.name === name && (metadata.namespace ?? "default") === namespace,

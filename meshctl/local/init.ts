@@ -69,7 +69,7 @@ function prepareFiles(settings: ClusterSettings): ClusterPaths {
     });
   }
   const paths = clusterPaths();
-  for (const dir of [paths.objects, paths.overlay, paths.folder, paths.ca]) {
+  for (const dir of [paths.objects, paths.overlay, paths.owned, paths.folder, paths.ca]) {
     mkdirSync(dir, { recursive: true });
   }
   return paths;
@@ -93,11 +93,15 @@ async function bringUp(
     events,
     mesh: settings.mesh,
     failClosed: settings.mesh && settings.failClosed !== false,
+    signToken: (claims, ttlSeconds) => tokens.sign(claims, ttlSeconds),
     extraPods: () => mesh?.pods() ?? [],
     onNodes: (nodes) => mesh?.syncNodes(nodes),
   });
   await cluster.start();
   mesh?.start();
+  await watchFolder(paths.owned, ({ objects }) => {
+    cluster.setOwned(objects.map(({ object }) => object));
+  });
   const watcher = await watchFolder(folder, (result) => cluster.setFolder(result));
   limitLogs(paths);
   const control = new ControlServer({

@@ -125,6 +125,7 @@ export class MeshPrograms {
     const { paths, settings, sys, tokens, onChange } = this.#deps;
     const args = [
       ...["--source", `folder:${paths.objects}`, "--overlay", paths.overlay],
+      ...["--owned", paths.owned],
       ...["--ca-dir", paths.ca, "--token-jwks", tokens.jwksFile],
     ];
     const pod = meshPod({

@@ -13,6 +13,8 @@ export interface ClusterPaths {
   readonly objects: string;
   /** What istiod-lite writes back: annotations, conditions. */
   readonly overlay: string;
+  /** What istiod-lite wants to run: waypoints. */
+  readonly owned: string;
   readonly controlSocket: string;
   /** Filled by test fixtures that have no folder of their own. */
   readonly folder: string;
@@ -38,6 +40,7 @@ export function clusterPaths(prefix = ""): ClusterPaths {
     root,
     objects: join(root, "state/objects"),
     overlay: join(root, "state/overlay"),
+    owned: join(root, "state/owned"),
     controlSocket: join(root, "control.sock"),
     folder: join(root, "folder"),
     ca: join(root, "ca"),

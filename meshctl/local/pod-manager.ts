@@ -30,11 +30,13 @@ import { PodRuntime } from "#meshctl/local/pod-runtime.ts";
 import type { PodStatus } from "#meshctl/local/pod-status.ts";
 import { chooseNode } from "#meshctl/local/scheduler.ts";
 import { Semaphore } from "#meshctl/local/semaphore.ts";
+import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 export interface PodManagerDeps {
   readonly nodes: () => readonly ClusterNode[];
   readonly configMap: (namespace: string, name: string) => ConfigMap | undefined;
+  readonly signToken: TokenIssuer["sign"];
   readonly sys: Syscalls;
   readonly paths: ClusterPaths;
   readonly dnsIp: IpAddress;
@@ -204,7 +206,7 @@ export class PodManager {
   }
 
   #makeRuntime(entry: PodEntry, node: ClusterNode): PodRuntime {
-    const { sys, paths, dnsIp, machineMounts, mayBegin, configMap } = this.#deps;
+    const { sys, paths, dnsIp, machineMounts, mayBegin, configMap, signToken } = this.#deps;
     const { uid = "", namespace = "default" } = entry.pod.metadata;
     const place = {
       node: node.wiring,
@@ -216,6 +218,7 @@ export class PodManager {
       machineMounts,
       mayBegin,
       configMap: (name: string) => configMap(namespace, name),
+      signToken,
     };
     return new PodRuntime(entry.pod, uid, place, this.#deps.onChange);
   }

@@ -17,10 +17,18 @@ import type { FabricNode } from "#meshctl/local/fabric.ts";
 import { containerArgv, knownImages } from "#meshctl/local/images.ts";
 import { podPort } from "#meshctl/local/network-plan.ts";
 import type { ClusterPaths } from "#meshctl/local/paths.ts";
-import { containerEnv, expand, type PodFacts } from "#meshctl/local/pod-env.ts";
-import { nameFiles, podHostname, volumeBinds, writeVolumes } from "#meshctl/local/pod-files.ts";
+import { containerEnv, expand, fieldValue, type PodFacts } from "#meshctl/local/pod-env.ts";
+import { nameFiles, podHostname } from "#meshctl/local/pod-files.ts";
 import { type PodStatus, podStatus } from "#meshctl/local/pod-status.ts";
+import {
+  tokenClaims,
+  tokenRefreshMs,
+  type VolumeContents,
+  volumeBinds,
+  writeVolumes,
+} from "#meshctl/local/pod-volumes.ts";
 import { type Sandbox, startSandbox } from "#meshctl/local/sandbox.ts";
+import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 /** What a pod needs of its surroundings. */
@@ -33,6 +41,7 @@ export interface PodPlace {
   readonly paths: ClusterPaths;
   readonly machineMounts: readonly string[];
   readonly configMap: (name: string) => ConfigMap | undefined;
+  readonly signToken: TokenIssuer["sign"];
   /**
    * Whether the pod's programs may begin: not before the mesh has its traffic, if it is to have it.
    */
@@ -54,6 +63,7 @@ export class PodRuntime {
   #status: PodStatus | undefined;
   #stopping = false;
   #preparation: Promise<void> | undefined;
+  #tokenTimer: NodeJS.Timeout | undefined;
 
   constructor(pod: Pod, uid: string, place: PodPlace, onChange: () => void) {
     this.#pod = pod;
@@ -84,13 +94,14 @@ export class PodRuntime {
     const { pod } = this;
     const dir = this.#dir;
     try {
-      const missing = await writeVolumes(pod, dir, this.place.configMap);
+      const missing = await writeVolumes(pod, dir, this.#volumeContents);
       if (missing.length > 0) {
         return this.#block("ContainerCreating", `ConfigMap ${missing.join(", ")} does not exist`);
       }
       const sandbox = await startSandbox(this.#sandboxSpec());
       if (this.#stopping) return await sandbox.destroy();
       this.#sandbox = sandbox;
+      this.#keepTokens();
       await this.#announceSandbox(sandbox);
       this.#onChange();
     } catch (error) {
@@ -123,12 +134,13 @@ export class PodRuntime {
   }
 
   async refreshVolumes(): Promise<void> {
-    if (this.#sandbox !== undefined) await writeVolumes(this.pod, this.#dir, this.place.configMap);
+    if (this.#sandbox !== undefined) await writeVolumes(this.pod, this.#dir, this.#volumeContents);
   }
 
   /** SIGTERM, the grace period, SIGKILL; then the pod's network and files go. */
   async stop(graceSeconds?: number): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#tokenTimer);
     await this.#preparation;
     const spec = this.#pod.spec.terminationGracePeriodSeconds ?? TERMINATION_GRACE_SECONDS;
     const graceMs = (graceSeconds ?? spec) * 1000;
@@ -149,10 +161,7 @@ export class PodRuntime {
   }
 
   containerEnv(container: Container): Record<string, string> {
-    const { node, ips } = this.place;
-    const hostIp = node.ips[0] ?? "";
-    const facts: PodFacts = { pod: this.#pod, podIps: ips, hostIp, hostIps: node.ips };
-    return containerEnv(container, facts);
+    return containerEnv(container, this.#facts);
   }
 
   status(now: Date): PodStatus {
@@ -172,6 +181,29 @@ export class PodRuntime {
       now,
     );
     return this.#status;
+  }
+
+  get #facts(): PodFacts {
+    const { node, ips } = this.place;
+    return { pod: this.#pod, podIps: ips, hostIp: node.ips[0] ?? "", hostIps: node.ips };
+  }
+
+  get #volumeContents(): VolumeContents {
+    const { configMap, node, signToken } = this.place;
+    const claims = tokenClaims(this.#pod, this.uid, node.name);
+    return {
+      configMap,
+      token: (audience, ttl) => signToken({ ...claims, audiences: [audience] }, ttl),
+      field: (path) => fieldValue(path, this.#facts),
+    };
+  }
+
+  /** Tokens are replaced at half of their lives. */
+  #keepTokens(): void {
+    const everyMs = tokenRefreshMs(this.#pod);
+    if (everyMs === undefined) return;
+    const refresh = () => void this.refreshVolumes().catch(() => undefined);
+    this.#tokenTimer = setInterval(refresh, everyMs).unref();
   }
 
   get #dir(): string {

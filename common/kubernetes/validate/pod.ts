@@ -1,12 +1,7 @@
 /** Pods, and the pod templates of Deployments. */
 import type { Deployment, PodSpec } from "#common/kubernetes/objects.ts";
 import { container } from "#common/kubernetes/validate/container.ts";
-import {
-  dnsLabel,
-  dnsSubdomain,
-  ipAddress,
-  timestamp,
-} from "#common/kubernetes/validate/formats.ts";
+import { dnsSubdomain, ipAddress, timestamp } from "#common/kubernetes/validate/formats.ts";
 import {
   annotations,
   checkMeshLabels,
@@ -24,15 +19,7 @@ import {
   type Schema,
   text,
 } from "#common/kubernetes/validate/schema.ts";
-
-const volume = object(
-  {
-    name: text(dnsLabel),
-    configMap: object({ name: text(dnsSubdomain) }, { required: ["name"] }),
-    emptyDir: object({}),
-  },
-  { required: ["name"] },
-);
+import { volume } from "#common/kubernetes/validate/volume.ts";
 
 const podSpec: Schema = object<PodSpec>(
   {
