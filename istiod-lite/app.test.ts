@@ -31,6 +31,24 @@ const ztunnel = {
   node: "node-1",
 };
 
+const OPTIONS = {
+  listen: "127.0.0.1",
+  xdsPort: 0,
+  debugPort: 0,
+  clusterId: "Kubernetes",
+  trustDomain: "cluster.local",
+  trustDomainAliases: [],
+  rootNamespace: "istio-system",
+  hbone: true,
+  dnsCapture: true,
+  revision: "default",
+  waypointUnavailable: "fail-closed",
+  enforceWaypoints: false,
+  outboundTraffic: "allow-any",
+  logLevel: "error",
+  logFormat: "text",
+} as const;
+
 let dir: string;
 let istiod: Istiod;
 let client: Client;
@@ -64,24 +82,10 @@ before(async () => {
   );
   istiod = await Istiod.start(
     {
+      ...OPTIONS,
       source: `folder:${join(dir, "state/objects")}`,
-      listen: "127.0.0.1",
-      xdsPort: 0,
-      debugPort: 0,
       caDir: join(dir, "ca"),
       tokenJwks: join(dir, "jwks.json"),
-      clusterId: "Kubernetes",
-      trustDomain: "cluster.local",
-      trustDomainAliases: [],
-      rootNamespace: "istio-system",
-      hbone: true,
-      dnsCapture: true,
-      revision: "default",
-      waypointUnavailable: "fail-closed",
-      enforceWaypoints: false,
-      outboundTraffic: "allow-any",
-      logLevel: "error",
-      logFormat: "text",
     },
     () => undefined,
   );

@@ -49,23 +49,11 @@ export class Istiod {
     this.#options = options;
     this.#rootLogger = logger;
     this.#logger = logger.scope("istiod");
-    const { source, overlay, clusterId, trustDomain, rootNamespace } = options;
+    const { source, overlay } = options;
     const config = createSource(source, { logger, overlay });
     this.#source = config.source;
     this.#writer = config.statusWriter;
-    this.#registry = new Registry({
-      ...DEFAULT_REGISTRY_OPTIONS,
-      clusterId,
-      trustDomain,
-      trustDomainAliases: options.trustDomainAliases,
-      rootNamespace,
-      hbone: options.hbone,
-      revision: options.revision,
-      waypointUnavailable: options.waypointUnavailable,
-      enforceWaypoints: options.enforceWaypoints,
-      outboundTraffic: options.outboundTraffic,
-      dnsCapture: options.dnsCapture,
-    });
+    this.#registry = createRegistry(options);
     this.#statuses = new PolicyStatusController({
       writer: this.#writer,
       logger: logger.scope("status"),
@@ -215,4 +203,20 @@ export class Istiod {
     }
     return node !== undefined && this.#isKnown(caller);
   }
+}
+
+function createRegistry(options: IstiodOptions): Registry {
+  return new Registry({
+    ...DEFAULT_REGISTRY_OPTIONS,
+    clusterId: options.clusterId,
+    trustDomain: options.trustDomain,
+    trustDomainAliases: options.trustDomainAliases,
+    rootNamespace: options.rootNamespace,
+    hbone: options.hbone,
+    dnsCapture: options.dnsCapture,
+    revision: options.revision,
+    waypointUnavailable: options.waypointUnavailable,
+    enforceWaypoints: options.enforceWaypoints,
+    outboundTraffic: options.outboundTraffic,
+  });
 }

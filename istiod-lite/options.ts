@@ -49,19 +49,6 @@ export function parseOptions(
     .version(VERSION)
     .requiredOption("--source <spec>", "where configuration comes from: folder:PATH")
     .option("--overlay <path>", "where statuses are written (default: beside the source)")
-    .option("--owned <path>", "where the objects that run waypoints are written")
-    .option("--revision <name>", "whose Gateways (label istio.io/rev) are handled", "default")
-    .addOption(
-      new Option("--waypoint-unavailable <what>", "traffic whose waypoint is not there")
-        .choices(["fail-open", "fail-closed"])
-        .default("fail-closed"),
-    )
-    .option("--enforce-waypoints", "destinations refuse what did not pass their waypoint", false)
-    .addOption(
-      new Option("--outbound-traffic <policy>", "what waypoints do with unknown destinations")
-        .choices(["allow-any", "registry-only"])
-        .default("allow-any"),
-    )
     .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
     .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)
@@ -77,14 +64,31 @@ export function parseOptions(
     )
     .option("--root-namespace <name>", "where mesh-wide policies live", "istio-system")
     .addOption(new Option("--log-level <level>").choices([...LOG_LEVELS]).default("info"))
-    .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"))
-    .parse(argv, { from: "user" });
+    .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"));
+  addWaypointOptions(command).parse(argv, { from: "user" });
   return {
     ...command.opts(),
     hbone: env.PILOT_ENABLE_SENDING_HBONE !== "false",
     // Source of the name: istio-cni, whose business this is in Istio.
     dnsCapture: env.AMBIENT_DNS_CAPTURE !== "false",
   };
+}
+
+function addWaypointOptions(command: Command): Command {
+  return command
+    .option("--owned <path>", "where the objects that run waypoints are written")
+    .option("--revision <name>", "whose Gateways (label istio.io/rev) are handled", "default")
+    .addOption(
+      new Option("--waypoint-unavailable <what>", "traffic whose waypoint is not there")
+        .choices(["fail-open", "fail-closed"])
+        .default("fail-closed"),
+    )
+    .option("--enforce-waypoints", "destinations refuse what did not pass their waypoint", false)
+    .addOption(
+      new Option("--outbound-traffic <policy>", "what waypoints do with unknown destinations")
+        .choices(["allow-any", "registry-only"])
+        .default("allow-any"),
+    );
 }
 
 function port(text: string): number {

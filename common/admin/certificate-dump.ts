@@ -2,7 +2,6 @@
 import { X509Certificate } from "node:crypto";
 import type { CertManager } from "#common/identity/cert-manager.ts";
 
-
 /** One identity's certificate, as the certificate manager knows it. */
 export interface CertificateState {
   readonly identity: string;

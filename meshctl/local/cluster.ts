@@ -47,7 +47,8 @@ export interface ClusterOptions {
   readonly mesh: boolean;
   /** Pods of the mesh begin only once their traffic is captured. */
   readonly failClosed: boolean;
-  readonly signToken: TokenIssuer["sign"];
+  /** Signs what pods show to others. */
+  readonly tokens: Pick<TokenIssuer, "sign">;
   /** Pods that something else runs (the ztunnels), as they are published. */
   readonly extraPods: (nodes: readonly ClusterNode[]) => readonly Pod[];
   /** Called after every step with the nodes there are. */
@@ -82,7 +83,7 @@ export class Cluster {
     this.pods = new PodManager({
       nodes: () => this.#nodes.nodes,
       configMap: (namespace, name) => this.#configMap(namespace, name),
-      signToken: options.signToken,
+      tokens: options.tokens,
       sys: this.#sys,
       paths,
       dnsIp: DNS_SERVICE_IP,
@@ -131,8 +132,8 @@ export class Cluster {
   }
 
   /** What istiod-lite wants to run now. An object of the folder of the same name wins. */
-  setOwned(objects: readonly KubernetesObject[]): void {
-    this.#owned = objects;
+  setOwned({ objects }: LoadResult): void {
+    this.#owned = objects.map(({ object }) => object);
     this.requestReconcile();
   }
 

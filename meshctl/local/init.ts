@@ -93,32 +93,20 @@ async function bringUp(
     events,
     mesh: settings.mesh,
     failClosed: settings.mesh && settings.failClosed !== false,
-    signToken: (claims, ttlSeconds) => tokens.sign(claims, ttlSeconds),
+    tokens,
     extraPods: () => mesh?.pods() ?? [],
     onNodes: (nodes) => mesh?.syncNodes(nodes),
   });
   await cluster.start();
   mesh?.start();
-  await watchFolder(paths.owned, ({ objects }) => {
-    cluster.setOwned(objects.map(({ object }) => object));
-  });
+  await watchFolder(paths.owned, (result) => cluster.setOwned(result));
   const watcher = await watchFolder(folder, (result) => cluster.setFolder(result));
   limitLogs(paths);
-  const control = new ControlServer({
-    settings,
-    paths,
-    folder,
-    events,
-    cluster,
-    mesh,
-    watcher,
-    tokens,
-  });
+  const shared = { settings, paths, folder, events, cluster, mesh, watcher, tokens };
+  const control = new ControlServer(shared);
   await control.listen();
-  events.emit({
-    kind: "progress",
-    text: `${watcher.result.objects.length} objects read; starting pods`,
-  });
+  const text = `${watcher.result.objects.length} objects read; starting pods`;
+  events.emit({ kind: "progress", text });
   await untilStarted(cluster, mesh, (text) => events.emit({ kind: "progress", text }));
   control.ready = true;
   events.emit({ kind: "ready", text: summarizePods(cluster, mesh) });

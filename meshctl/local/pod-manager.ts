@@ -36,7 +36,7 @@ import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 export interface PodManagerDeps {
   readonly nodes: () => readonly ClusterNode[];
   readonly configMap: (namespace: string, name: string) => ConfigMap | undefined;
-  readonly signToken: TokenIssuer["sign"];
+  readonly tokens: Pick<TokenIssuer, "sign">;
   readonly sys: Syscalls;
   readonly paths: ClusterPaths;
   readonly dnsIp: IpAddress;
@@ -206,7 +206,7 @@ export class PodManager {
   }
 
   #makeRuntime(entry: PodEntry, node: ClusterNode): PodRuntime {
-    const { sys, paths, dnsIp, machineMounts, mayBegin, configMap, signToken } = this.#deps;
+    const { sys, paths, dnsIp, machineMounts, mayBegin, configMap, tokens } = this.#deps;
     const { uid = "", namespace = "default" } = entry.pod.metadata;
     const place = {
       node: node.wiring,
@@ -218,7 +218,7 @@ export class PodManager {
       machineMounts,
       mayBegin,
       configMap: (name: string) => configMap(namespace, name),
-      signToken,
+      tokens,
     };
     return new PodRuntime(entry.pod, uid, place, this.#deps.onChange);
   }

@@ -41,7 +41,7 @@ export interface PodPlace {
   readonly paths: ClusterPaths;
   readonly machineMounts: readonly string[];
   readonly configMap: (name: string) => ConfigMap | undefined;
-  readonly signToken: TokenIssuer["sign"];
+  readonly tokens: Pick<TokenIssuer, "sign">;
   /**
    * Whether the pod's programs may begin: not before the mesh has its traffic, if it is to have it.
    */
@@ -189,11 +189,11 @@ export class PodRuntime {
   }
 
   get #volumeContents(): VolumeContents {
-    const { configMap, node, signToken } = this.place;
+    const { configMap, node, tokens } = this.place;
     const claims = tokenClaims(this.#pod, this.uid, node.name);
     return {
       configMap,
-      token: (audience, ttl) => signToken({ ...claims, audiences: [audience] }, ttl),
+      token: (audience, ttl) => tokens.sign({ ...claims, audiences: [audience] }, ttl),
       field: (path) => fieldValue(path, this.#facts),
     };
   }
@@ -201,9 +201,8 @@ export class PodRuntime {
   /** Tokens are replaced at half of their lives. */
   #keepTokens(): void {
     const everyMs = tokenRefreshMs(this.#pod);
-    if (everyMs === undefined) return;
     const refresh = () => void this.refreshVolumes().catch(() => undefined);
-    this.#tokenTimer = setInterval(refresh, everyMs).unref();
+    if (everyMs !== undefined) this.#tokenTimer = setInterval(refresh, everyMs).unref();
   }
 
   get #dir(): string {
