@@ -28,6 +28,7 @@ import { MeshUpstreams } from "../upstream/mesh-upstreams.ts";
 import type { OpenWire } from "../upstream/upstream.ts";
 import { createRequestHandling, newRequestId, type RequestHandling } from "./request-handler.ts";
 import type { RequestRecord } from "./request-record.ts";
+import { until } from "./test-client.ts";
 
 export const API = "api.shop.svc.cluster.local";
 const NO_POLICIES = { requestAuthentications: [], authorizations: [], rateLimits: [] };
@@ -257,43 +258,6 @@ export class ProxyFixture {
       workload: undefined,
       sni: undefined,
     };
-  }
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: string;
-  readonly trailers: NodeJS.Dict<string>;
-}
-
-/** One request of HTTP/1.1. Rejects where the response broke off. */
-export async function call(
-  port: number,
-  options: http.RequestOptions & { readonly body?: string | Buffer } = {},
-): Promise<Answer> {
-  const { body, ...rest } = options;
-  const request = http.request({ host: "127.0.0.1", port, agent: false, ...rest });
-  request.end(body);
-  const [response] = (await once(request, "response")) as [http.IncomingMessage];
-  // The response says so, too.
-  request.on("error", () => undefined);
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return {
-    status: response.statusCode ?? 0,
-    headers: response.headers,
-    body: Buffer.concat(chunks).toString(),
-    trailers: response.trailers,
-  };
-}
-
-/** Waits for a condition that something outside brings about. */
-export async function until(condition: () => boolean, timeoutMs = 20_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`still not: ${condition}`);
-    await sleep(5);
   }
 }
 

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { afterEach, describe, test } from "node:test";
-import { API, call, ProxyFixture, type ProxyOptions, toApi, until } from "./proxy-fixture.ts";
+import { API, ProxyFixture, type ProxyOptions, toApi } from "./proxy-fixture.ts";
+import { call, until } from "./test-client.ts";
 
 let fixture: ProxyFixture;
 async function start(options: ProxyOptions = {}): Promise<ProxyFixture> {
@@ -63,32 +64,14 @@ describe("a body", () => {
       request.pause();
     });
     const total = 64 * 1024 * 1024;
-    const request = http.request({
-      port: fixture.port,
-      host: "127.0.0.1",
-      agent: false,
-      method: "PUT",
-    });
-    let sent = 0;
-    const chunk = Buffer.alloc(64 * 1024);
-    const send = (): void => {
-      while (sent < total) {
-        sent += chunk.length;
-        if (!request.write(chunk)) {
-          request.once("drain", send);
-          return;
-        }
-      }
-      request.end();
-    };
-    send();
+    const { request, sent } = upload(total);
     const upstream = await reading.promise;
     let before = -1;
-    while (before !== sent) {
-      before = sent;
+    while (before !== sent()) {
+      before = sent();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    assert.ok(sent < 48 * 1024 * 1024, `${sent} bytes for an upstream that reads nothing`);
+    assert.ok(sent() < 48 * 1024 * 1024, `${sent()} bytes for an upstream that reads nothing`);
     upstream.resume();
     const [response] = (await once(request, "response")) as [http.IncomingMessage];
     response.setEncoding("utf8");
@@ -122,6 +105,26 @@ describe("a body", () => {
     assert.equal(response.trailers["x-sum"], "5");
   });
 });
+
+/** A request whose body is so long, sent as fast as it is taken. */
+function upload(total: number): { request: http.ClientRequest; sent: () => number } {
+  const options = { port: fixture.port, host: "127.0.0.1", agent: false, method: "PUT" };
+  const request = http.request(options);
+  const chunk = Buffer.alloc(64 * 1024);
+  let sent = 0;
+  const send = (): void => {
+    while (sent < total) {
+      sent += chunk.length;
+      if (!request.write(chunk)) {
+        request.once("drain", send);
+        return;
+      }
+    }
+    request.end();
+  };
+  send();
+  return { request, sent: () => sent };
+}
 
 test("informational responses pass, and 100 comes from the upstream", async () => {
   await start();

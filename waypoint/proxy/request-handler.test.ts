@@ -3,7 +3,8 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { afterEach, describe, test } from "node:test";
-import { call, ProxyFixture, type ProxyOptions, REFUSED, until } from "./proxy-fixture.ts";
+import { ProxyFixture, type ProxyOptions, REFUSED } from "./proxy-fixture.ts";
+import { call, until } from "./test-client.ts";
 
 let fixture: ProxyFixture;
 async function start(options: ProxyOptions = {}): Promise<ProxyFixture> {

@@ -3,7 +3,8 @@ import type http from "node:http";
 import net from "node:net";
 import { afterEach, describe, test } from "node:test";
 import type { Retry } from "#common/model/waypoint/http-route.ts";
-import { call, ProxyFixture, type ProxyOptions, until } from "./proxy-fixture.ts";
+import { ProxyFixture, type ProxyOptions } from "./proxy-fixture.ts";
+import { call, until } from "./test-client.ts";
 
 let fixture: ProxyFixture;
 async function start(options: ProxyOptions = {}): Promise<ProxyFixture> {
