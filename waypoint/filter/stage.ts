@@ -36,6 +36,13 @@ export interface VerifiedToken {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
+/** The beginning of a request's body, read ahead of time and not taken from the upstream. */
+export interface PeekedBody {
+  readonly bytes: Uint8Array;
+  /** Whether it is all of it. */
+  readonly complete: boolean;
+}
+
 /** One request on its way through the stages. */
 export interface RequestContext {
   readonly downstream: Downstream;
@@ -51,6 +58,11 @@ export interface RequestContext {
   readonly notes: string[];
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
+  /**
+   * Waits for the body, or for `maxBytes` of it. Absent where bodies cannot be read ahead: a stage
+   * that needs one then refuses. Rejects when the client has gone.
+   */
+  readonly peekBody?: (maxBytes: number) => Promise<PeekedBody>;
 }
 
 /**
