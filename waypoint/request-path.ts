@@ -9,11 +9,14 @@ import type { Parts, PartsContext } from "./data-plane.ts";
 import { createAuthorizationStage } from "./filter/authorization/authorization-stage.ts";
 import { authorizeConnection } from "./filter/authorization/authorize-connection.ts";
 import { PolicySets } from "./filter/authorization/policy-sets.ts";
+import { createExternalAuthorizationStage } from "./filter/ext-authz/ext-authz-stage.ts";
 import { JwksCache } from "./filter/jwt/jwks-cache.ts";
 import { createJwksFetch } from "./filter/jwt/jwks-fetch.ts";
 import { createJwtStage } from "./filter/jwt/jwt-stage.ts";
 import { normaliseRequest } from "./filter/normalise.ts";
 import { DEFAULT_PATH_NORMALISATION } from "./filter/normalise-path.ts";
+import { createRateLimitStage } from "./filter/rate-limit/rate-limit-stage.ts";
+import type { CallService } from "./filter/service-caller.ts";
 import type { Stage } from "./filter/stage.ts";
 import type { HttpCodec } from "./http/engine.ts";
 import { http2Codec } from "./http/h2/h2-codec.ts";
@@ -24,6 +27,7 @@ import type { RequestSink } from "./proxy/request-record.ts";
 import type { AuthorizeConnection } from "./tcp/tcp-proxy.ts";
 import { createHostResolver } from "./upstream/host-resolver.ts";
 import { MeshUpstreams } from "./upstream/mesh-upstreams.ts";
+import { createServiceCaller } from "./upstream/service-caller.ts";
 
 export interface RequestPathOptions {
   readonly ownIdentity: Identity;
@@ -53,7 +57,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
     gateway: () => store.current.gateway,
     routeTable: (routes) => tables.tableOf(routes),
     normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
-    stages: stages(),
+    stages: stages(createServiceCaller({ upstreams, now })),
     upstreams,
     sink: options.sink,
     ownIdentity: () => options.ownIdentity.uri,
@@ -72,11 +76,15 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
 }
 
 /** In the order in which they are asked, before the route. */
-function stages(): readonly Stage[] {
-  const jwks = new JwksCache({ fetch: createJwksFetch(), now: () => performance.now() });
+function stages(call: CallService): readonly Stage[] {
+  const now = (): number => performance.now();
+  const jwks = new JwksCache({ fetch: createJwksFetch(), now });
+  const policySets = new PolicySets("http");
   return [
     createJwtStage({ jwks, now: Date.now }),
-    createAuthorizationStage(new PolicySets("http")),
+    createExternalAuthorizationStage(policySets, { call, now: Date.now }),
+    createAuthorizationStage(policySets),
+    createRateLimitStage({ call, now }),
   ];
 }
 

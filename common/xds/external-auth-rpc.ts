@@ -31,7 +31,9 @@ export interface CheckRequest {
   };
 }
 
-/** What becomes of a header. Source: HeaderValueOption; `set` replaces, `add` keeps what there is. */
+/**
+ * What becomes of a header. Source: HeaderValueOption; `set` replaces, `add` keeps what there is.
+ */
 export interface HeaderChange {
   readonly name: string;
   readonly value: string;

@@ -8,13 +8,11 @@ import type { BackendRef } from "#common/model/waypoint/http-route.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { HeaderList } from "../http/header-list.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
-import type { UpstreamProtocol, Upstreams } from "../upstream/upstream.ts";
-import { collectResponse } from "./collect-response.ts";
 import type { RequestContext } from "./stage.ts";
 
 export interface ServiceCall {
   readonly target: BackendRef;
-  readonly protocol: UpstreamProtocol;
+  readonly protocol: "http1" | "http2";
   readonly head: RequestHead;
   readonly body: Uint8Array;
   readonly timeoutMs: number;
@@ -37,41 +35,6 @@ export interface ServiceFailure {
 
 /** Never rejects. */
 export type CallService = (call: ServiceCall) => Promise<ServiceResponse | ServiceFailure>;
-
-export interface ServiceCallerDeps {
-  readonly upstreams: Pick<Upstreams, "lease">;
-  /** Milliseconds that only grow. */
-  readonly now: () => number;
-}
-
-export function createServiceCaller({ upstreams, now }: ServiceCallerDeps): CallService {
-  return async (call) => {
-    const signal = AbortSignal.any([call.context.signal, AbortSignal.timeout(call.timeoutMs)]);
-    const context = withSignal(call.context, signal);
-    const { target: backend, protocol } = call;
-    try {
-      const lease = await upstreams.lease({ backend, context, protocol, exclude: NOBODY });
-      if ("reason" in lease) return { failed: why(signal, call, lease.detail ?? lease.body) };
-      const answer = await collectResponse(lease, call, { signal, now });
-      return "failed" in answer ? { failed: why(signal, call, answer.failed) } : answer;
-    } catch (error) {
-      return { failed: describeError(error) };
-    }
-  };
-}
-
-const NOBODY: ReadonlySet<string> = new Set();
-
-function why(signal: AbortSignal, call: ServiceCall, otherwise: string): string {
-  if (call.context.signal.aborted) return "the client has gone";
-  return signal.aborted ? `no answer within ${call.timeoutMs} ms` : otherwise;
-}
-
-/** The request as it is, but for when it ends. */
-function withSignal(context: RequestContext, signal: AbortSignal): RequestContext {
-  const { downstream, gateway, head, id, tokens, responseHeaders, notes } = context;
-  return { downstream, gateway, head, id, tokens, responseHeaders, notes, signal };
-}
 
 /** gRPC's frame: one byte for compression, four for the length. Source: gRPC's PROTOCOL-HTTP2. */
 const FRAME_HEADER_BYTES = 5;

@@ -1,4 +1,6 @@
-/** What an authorizer may do to headers: anything but how messages are framed and whose they are. */
+/**
+ * What an authorizer may do to headers: anything but how messages are framed and whose they are.
+ */
 import type { HeaderChange } from "#common/xds/external-auth-rpc.ts";
 import type { HeaderList } from "../../http/header-list.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Asks an authorizer over HTTP: it gets the request's own method, host and path (behind
- * `pathPrefix`) and the headers that the provider lists; 200 allows, 5xx is no answer, anything else
- * is the client's answer. Source: Envoy's ext_authz filter with an HTTP service.
+ * `pathPrefix`) and the headers that the provider lists; 200 allows, 5xx is no answer, anything
+ * else is the client's answer. Source: Envoy's ext_authz filter with an HTTP service.
  */
 import type { ExtAuthzProvider } from "#common/model/waypoint/policy.ts";
 import { HeaderList } from "../../http/header-list.ts";

@@ -45,13 +45,25 @@ async function askAll(
     const { provider } = rule.policy;
     if (provider === undefined) return error(rule, "its provider is not known", 403);
     // Policies that name one provider ask it once.
-    const id = JSON.stringify(provider);
+    const id = providerId(provider);
     if (asked.has(id)) continue;
     asked.add(id);
     const refused = await ask(provider, rule, context, deps);
     if (refused !== undefined) return refused;
   }
   return undefined;
+}
+
+const ids = new WeakMap<ExtAuthzProvider, string>();
+
+/** Equal for equal providers; worked out once. */
+function providerId(provider: ExtAuthzProvider): string {
+  let id = ids.get(provider);
+  if (id === undefined) {
+    id = JSON.stringify(provider);
+    ids.set(provider, id);
+  }
+  return id;
 }
 
 async function ask(

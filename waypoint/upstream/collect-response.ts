@@ -1,10 +1,10 @@
 /** Sends one request on a leased connection and gathers the whole of its response. */
 import { describeError } from "#common/runtime/errors.ts";
+import type { ServiceCall, ServiceFailure, ServiceResponse } from "../filter/service-caller.ts";
 import type { ClientExchange } from "../http/exchange.ts";
 import { HeaderList } from "../http/header-list.ts";
 import type { BodyLength, ResponseHead } from "../http/message.ts";
-import type { AttemptOutcome, Lease } from "../upstream/upstream.ts";
-import type { ServiceCall, ServiceFailure, ServiceResponse } from "./service-caller.ts";
+import type { AttemptOutcome, Lease } from "./upstream.ts";
 
 interface Waiting {
   readonly signal: AbortSignal;
