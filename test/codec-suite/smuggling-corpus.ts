@@ -160,7 +160,8 @@ const chunks = group(
   "a chunked body",
   "cut",
   [
-    ...["5\r\nhelloX0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n"],
+    ...["5\r\nhelloX\n0\r\n\r\n", "5\r\nhelloX0\r\n\r\n"],
+    ...["5 \r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n"],
     ...["+5\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n"],
     ...["5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r\n0\n\r\n"],
     ...["5\r\r\nhello\r\n0\r\n\r\n", "5\rhello\r\n0\r\n\r\n", "g\r\n0\r\n\r\n", "\r\n0\r\n\r\n"],
