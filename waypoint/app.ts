@@ -9,6 +9,7 @@ import type { ControlPlaneEndpoint } from "#common/config/proxy-environment.ts";
 import { CaClient } from "#common/identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "#common/identity/cert-manager.ts";
 import { TrustFiles } from "#common/identity/trust-files.ts";
+import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import { formatSocketAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
@@ -25,7 +26,9 @@ import type { WaypointConfig } from "./config.ts";
 import { DataPlane } from "./data-plane.ts";
 import { llhttpForwarder } from "./http/h1/h1-codec.ts";
 import { createRequestPath } from "./request-path.ts";
+import { createRequestTelemetry, type RequestTelemetryParts } from "./request-telemetry-wiring.ts";
 import { waypointHandlers } from "./state/subscription.ts";
+import type { RequestTelemetry } from "./telemetry/request-telemetry.ts";
 import { createTelemetry, type Output, type Telemetry } from "./telemetry-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */
@@ -50,6 +53,7 @@ export class Waypoint {
   #servers: readonly RunningServer[] = [];
   #hbonePort = 0;
   #running: Promise<unknown> | undefined;
+  #requests: RequestTelemetryParts | undefined;
   #listening = false;
   #drained: Promise<void> | undefined;
 
@@ -120,6 +124,9 @@ export class Waypoint {
     this.#listening = false;
     // What the mesh says still counts for what is under way.
     await this.#dataPlane.drain(drainDeadlineMs);
+    this.#requests?.requests.flush();
+    await this.#requests?.spans.flush();
+    this.#requests?.spans.close();
     this.#stopping.abort();
     await this.#running;
     this.#trust.close();
@@ -150,7 +157,7 @@ export class Waypoint {
             ownIdentity: this.#identity,
             ownUid,
             http1: llhttpForwarder(),
-            sink: () => undefined,
+            telemetry: this.#traceRequests(context.mesh),
           }),
         record: this.#telemetry.record,
         onRefused: (why, { identity }, asked) => {
@@ -170,6 +177,12 @@ export class Waypoint {
         random: Math.random,
       },
     );
+  }
+
+  #traceRequests(mesh: ProxyState): RequestTelemetry {
+    const parts = createRequestTelemetry(this.#config, this.#telemetry, this.#registry, mesh);
+    this.#requests = parts;
+    return parts.requests;
   }
 
   #createCertificates(): CertManager {
@@ -216,7 +229,13 @@ export class Waypoint {
         initialLogLevels: logLevels,
         quit: () => void this.drain().then(() => this.#host.exit(0)),
       }),
-      serveMetrics(metricsPort, this.#registry),
+      serveMetrics(metricsPort, {
+        contentType: this.#registry.contentType,
+        metrics: () => {
+          this.#requests?.requests.flush();
+          return this.#registry.metrics();
+        },
+      }),
       serveReadiness(readinessPort, () => this.#pending(), 503),
     ]);
   }

@@ -23,8 +23,8 @@ import { http2Codec } from "./http/h2/h2-codec.ts";
 import { createHttpService } from "./http-service.ts";
 import { HTTP_LIMITS } from "./limits.ts";
 import { createRequestHandling, newRequestId } from "./proxy/request-handler.ts";
-import type { RequestSink } from "./proxy/request-record.ts";
 import type { AuthorizeConnection } from "./tcp/tcp-proxy.ts";
+import type { RequestTelemetry } from "./telemetry/request-telemetry.ts";
 import { createHostResolver } from "./upstream/host-resolver.ts";
 import { MeshUpstreams } from "./upstream/mesh-upstreams.ts";
 import { createServiceCaller } from "./upstream/service-caller.ts";
@@ -35,7 +35,7 @@ export interface RequestPathOptions {
   readonly ownUid: string;
   /** What carries HTTP/1.1. */
   readonly http1: HttpCodec;
-  readonly sink: RequestSink;
+  readonly telemetry: Pick<RequestTelemetry, "stage" | "sink">;
 }
 
 export function createRequestPath(context: PartsContext, options: RequestPathOptions): Parts {
@@ -57,9 +57,9 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
     gateway: () => store.current.gateway,
     routeTable: (routes) => tables.tableOf(routes),
     normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
-    stages: stages(createServiceCaller({ upstreams, now })),
+    stages: [options.telemetry.stage, ...stages(createServiceCaller({ upstreams, now }))],
     upstreams,
-    sink: options.sink,
+    sink: options.telemetry.sink,
     ownIdentity: () => options.ownIdentity.uri,
     newId: newRequestId,
     sleep: (milliseconds, signal) => sleep(milliseconds, signal),
@@ -75,7 +75,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
   };
 }
 
-/** In the order in which they are asked, before the route. */
+/** In the order in which they are asked, between the trace and the route. */
 function stages(call: CallService): readonly Stage[] {
   const now = (): number => performance.now();
   const jwks = new JwksCache({ fetch: createJwksFetch(), now });

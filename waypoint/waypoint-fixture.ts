@@ -231,7 +231,10 @@ export class WaypointFixture {
       ownIdentity: this.identity,
       ownUid: OWN_UID,
       http1: llhttpForwarder(),
-      sink: (record) => this.requests.push(record),
+      telemetry: {
+        stage: () => undefined,
+        sink: (record) => this.requests.push(record),
+      },
     });
   }
 }

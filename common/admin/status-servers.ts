@@ -13,7 +13,10 @@ import { methodNotAllowed, READING } from "./methods.ts";
 const compressed = promisify(gzip);
 
 /** `/metrics` and `/stats/prometheus`, on every address: Prometheus is on another node. */
-export function serveMetrics(port: number, registry: Registry): Promise<RunningServer> {
+export function serveMetrics(
+  port: number,
+  registry: Pick<Registry, "metrics" | "contentType">,
+): Promise<RunningServer> {
   return serveHttp({ port, reusePort: true }, async ({ path, method, acceptsGzip }) => {
     if (path !== "/metrics" && path !== "/stats/prometheus") {
       return { status: 404, body: "metrics are at /metrics\n" };

@@ -33,7 +33,12 @@ export interface TunnelTarget {
 export interface OpenStream {
   readonly end: HboneEnd;
   readonly baggage: string | undefined;
+  /** Calls back once, when its tunnel is to be used no further; until the stream is over. */
+  readonly onRetired: OnRetired;
 }
+
+/** The returned function ends it. */
+export type OnRetired = (listener: () => void) => () => void;
 
 /** A TLS connection whose peer has been verified. */
 export interface SecuredSocket {
@@ -55,13 +60,14 @@ export class HboneTunnel {
   idleSince = Date.now();
   /** When its last stream was over and it was closed; its peer may not have done so. */
   closedAt: number | undefined;
-  /** No further streams: going away, rotated or evicted. */
-  retired = false;
   readonly session: ClientHttp2Session;
   readonly #socket: TLSSocket;
   readonly #notAfter: number;
   readonly #context: HboneEndContext;
   readonly #streamsMax: number;
+  /** No further streams: going away, rotated or evicted. */
+  #retired = false;
+  readonly #onRetired = new Set<() => void>();
 
   constructor(
     target: TunnelTarget,
@@ -82,9 +88,7 @@ export class HboneTunnel {
       peerMaxConcurrentStreams: this.#streamsMax,
     });
     this.session.setLocalWindowSize(tuning.http2.connectionWindowBytes);
-    this.session.on("goaway", () => {
-      this.retired = true;
-    });
+    this.session.on("goaway", () => this.#setRetired());
     // The streams report what happened; an error without a listener would end the process. After an
     // error of its TLS socket (an alert, say) a session is destroyed but does not close by itself.
     this.session.on("error", () => this.destroy());
@@ -102,7 +106,7 @@ export class HboneTunnel {
 
   /** Whether one more stream fits, by our bound and the peer's. */
   get hasRoom(): boolean {
-    if (this.retired || !this.alive || this.session.closed) return false;
+    if (this.#retired || !this.alive || this.session.closed) return false;
     if (this.#notAfter <= Date.now()) return false;
     const peerLimit = this.session.remoteSettings?.maxConcurrentStreams ?? this.#streamsMax;
     return this.activeStreams < Math.min(this.#streamsMax, peerLimit);
@@ -122,20 +126,20 @@ export class HboneTunnel {
 
   /** Takes no more streams, and closes when the last one is over. */
   retire(): void {
-    this.retired = true;
+    this.#setRetired();
     if (this.activeStreams === 0) this.close();
   }
 
   /** GOAWAY and close when the last stream is gone. */
   close(): void {
-    this.retired = true;
+    this.#setRetired();
     this.closedAt ??= Date.now();
     if (!this.session.destroyed) this.session.close();
   }
 
   /** Cuts every stream, with this error where there is one. */
   destroy(error?: Error): void {
-    this.retired = true;
+    this.#setRetired();
     this.session.destroy(error);
     this.#socket.destroy();
   }
@@ -163,15 +167,32 @@ export class HboneTunnel {
         const status = headers[":status"];
         if (status !== 200) return give(statusFailure(status));
         const baggage = headers.baggage;
-        give({ end, baggage: typeof baggage === "string" ? baggage : undefined });
+        give({
+          end,
+          baggage: typeof baggage === "string" ? baggage : undefined,
+          onRetired: (listener) => this.#whenRetired(listener),
+        });
       });
     });
+  }
+
+  #whenRetired(listener: () => void): () => void {
+    if (this.#retired) setImmediate(listener);
+    else this.#onRetired.add(listener);
+    return () => void this.#onRetired.delete(listener);
+  }
+
+  #setRetired(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    for (const listener of this.#onRetired) listener();
+    this.#onRetired.clear();
   }
 
   #streamClosed(): void {
     this.activeStreams--;
     this.idleSince = Date.now();
-    if (this.retired && this.activeStreams === 0) this.close();
+    if (this.#retired && this.activeStreams === 0) this.close();
   }
 
   #peer(): string {

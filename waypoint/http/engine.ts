@@ -13,6 +13,11 @@ import type { BodyLength, RequestHead } from "./message.ts";
 export interface Wire {
   asDuplex(): Duplex;
   asEnd(): End;
+  /**
+   * Calls back once, when nothing new is to begin on it: what carries it goes away, or proves an
+   * identity that has been renewed. What is under way goes on. The returned function ends that.
+   */
+  onRetired?(listener: () => void): () => void;
 }
 
 /** Defaults in waypoint/limits.ts. Milliseconds and bytes. */

@@ -12,6 +12,8 @@ import type { Endpoint, LeaseRefusal } from "./upstream.ts";
 export interface Opened {
   readonly endpoint: Endpoint;
   readonly connect: (handlers: UpstreamHandlers) => UpstreamConnection;
+  /** As that of its wire. */
+  readonly onRetired: (listener: () => void) => () => void;
 }
 
 export interface PoolEnvironment {
@@ -146,15 +148,17 @@ export class ConnectionPool {
     }
   }
 
-  #add({ endpoint, connect }: Opened): void {
+  #add({ endpoint, connect, onRetired }: Opened): void {
     const { circuit, now } = this.#environment;
     const slot: { pooled?: PooledConnection; closed: boolean } = { closed: false };
+    const unlisten = onRetired(() => slot.pooled && this.#retire(slot.pooled));
     const connection = connect({
       onIdle: () => {
         if (slot.pooled !== undefined) this.#settle(slot.pooled);
       },
       onClosed: () => {
         slot.closed = true;
+        unlisten();
         if (slot.pooled !== undefined) this.#closed(slot.pooled);
       },
     });

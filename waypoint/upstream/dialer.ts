@@ -8,6 +8,7 @@ import type { End } from "#common/transport/end.ts";
 import { EndDuplex } from "#common/transport/end-duplex.ts";
 import { CLIENT_LEFT, type ConnectionFailure } from "#common/transport/failure.ts";
 import type { FlushBatcher } from "#common/transport/flush-batcher.ts";
+import type { OnRetired } from "#common/transport/hbone-tunnel.ts";
 import { SocketEnd } from "#common/transport/socket-end.ts";
 import type { LocalReply } from "../filter/stage.ts";
 import { EndWire } from "./end-wire.ts";
@@ -26,15 +27,22 @@ export function createDialer({ hbone, batcher }: DialerDeps): OpenWire {
   return async (request) => {
     const carrier = await connect(request, hbone, batcher);
     if ("ok" in carrier) return reply(request, carrier);
+    const { end, onRetired } = carrier;
     const { policy, client, endpoint } = request;
     if (policy.proxyProtocol !== undefined) {
       const header = proxyProtocolHeader(policy.proxyProtocol, client, endpoint.address);
-      carrier.write(header, undefined);
+      end.write(header, undefined);
     }
-    if (policy.tls === undefined) return new EndWire(carrier);
-    const secured = await secure(request, policy.tls, carrier, batcher);
-    return "ok" in secured ? reply(request, secured) : new EndWire(secured);
+    if (policy.tls === undefined) return new EndWire(end, onRetired);
+    const secured = await secure(request, policy.tls, end, batcher);
+    return "ok" in secured ? reply(request, secured) : new EndWire(secured, onRetired);
   };
+}
+
+/** What carries the bytes; a connection of its own is never retired. */
+interface Carrier {
+  readonly end: End;
+  readonly onRetired?: OnRetired;
 }
 
 /** What comes too late for whoever asked is closed again. */
@@ -42,12 +50,12 @@ async function connect(
   request: DialRequest,
   hbone: DialerDeps["hbone"],
   batcher: FlushBatcher,
-): Promise<End | ConnectionFailure> {
+): Promise<Carrier | ConnectionFailure> {
   const { endpoint, signal } = request;
   if (signal.aborted) return CLIENT_LEFT;
   if (endpoint.transport === "plaintext") {
     const socket = await connectTcp(endpoint.address, { allowHalfOpen: true, signal });
-    return socket instanceof net.Socket ? new SocketEnd(socket, batcher) : socket;
+    return socket instanceof net.Socket ? { end: new SocketEnd(socket, batcher) } : socket;
   }
   const { promise: aborted, resolve } = Promise.withResolvers<ConnectionFailure>();
   const onAbort = (): void => resolve(CLIENT_LEFT);
@@ -55,7 +63,7 @@ async function connect(
   const opening = hbone.open(request);
   const first = await Promise.race([opening, aborted]);
   signal.removeEventListener("abort", onAbort);
-  if (first === CLIENT_LEFT) void opening.then((late) => "ok" in late || late.reset());
+  if (first === CLIENT_LEFT) void opening.then((late) => "ok" in late || late.end.reset());
   return first;
 }
 

@@ -2,13 +2,17 @@
 import type { Duplex } from "node:stream";
 import type { End } from "#common/transport/end.ts";
 import { EndDuplex } from "#common/transport/end-duplex.ts";
+import type { OnRetired } from "#common/transport/hbone-tunnel.ts";
 import type { Wire } from "../http/engine.ts";
 
 export class EndWire implements Wire {
   readonly #end: End;
+  readonly #onRetired: OnRetired | undefined;
 
-  constructor(end: End) {
+  /** Without `onRetired` it can be used for as long as it stands. */
+  constructor(end: End, onRetired?: OnRetired) {
     this.#end = end;
+    this.#onRetired = onRetired;
   }
 
   asEnd(): End {
@@ -18,4 +22,10 @@ export class EndWire implements Wire {
   asDuplex(): Duplex {
     return new EndDuplex(this.#end);
   }
+
+  onRetired(listener: () => void): () => void {
+    return this.#onRetired?.(listener) ?? NEVER;
+  }
 }
+
+const NEVER = (): void => undefined;

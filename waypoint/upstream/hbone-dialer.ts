@@ -12,10 +12,9 @@ import type { Identity } from "#common/model/identity.ts";
 import { formatSocketAddress } from "#common/model/ip.ts";
 import { HBONE_PORT } from "#common/model/ports.ts";
 import { workloadIdentity } from "#common/model/workload.ts";
-import type { End } from "#common/transport/end.ts";
 import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { HbonePool } from "#common/transport/hbone-pool.ts";
-import type { TunnelTarget } from "#common/transport/hbone-tunnel.ts";
+import type { OpenStream, TunnelTarget } from "#common/transport/hbone-tunnel.ts";
 import {
   type ConnectTcp,
   connectOnPool,
@@ -48,11 +47,8 @@ export class HboneDialer {
   }
 
   /** A stream to the endpoint's application; its node has connected to it by then. */
-  async open(request: DialRequest): Promise<End | ConnectionFailure> {
-    const target = this.#target(request);
-    const headers = this.#headers(request);
-    const outcome = await connectOnPool(this.#pool, target, headers);
-    return "ok" in outcome ? outcome : outcome.end;
+  open(request: DialRequest): Promise<OpenStream | ConnectionFailure> {
+    return connectOnPool(this.#pool, this.#target(request), this.#headers(request));
   }
 
   /** The workload is gone, or is another now. */

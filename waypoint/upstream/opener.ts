@@ -45,6 +45,7 @@ export class Opener {
     return {
       endpoint,
       connect: (handlers) => codecs[protocol].connect(wire, codecLimits, handlers),
+      onRetired: (listener) => wire.onRetired?.(listener) ?? NEVER,
     };
   }
 
@@ -78,6 +79,8 @@ export class Opener {
     }
   }
 }
+
+const NEVER = (): void => undefined;
 
 export interface DialledWire {
   readonly endpoint: Endpoint;
