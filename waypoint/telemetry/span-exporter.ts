@@ -63,6 +63,8 @@ class CollectorQueue {
   readonly #collector: Collector;
   readonly #deps: SpanExporterDeps;
   #spans: Span[] = [];
+  /** Left out since that was last told. */
+  #overflowed = 0;
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
   #client: (CollectorAddress & { readonly client: CollectorClient }) | undefined;
@@ -74,7 +76,7 @@ class CollectorQueue {
 
   add(span: Span): void {
     if (this.#spans.length >= SPAN_QUEUE) {
-      this.#deps.onDropped(1, "too many spans wait for the collector");
+      this.#overflowed++;
       return;
     }
     this.#spans.push(span);
@@ -106,6 +108,9 @@ class CollectorQueue {
         this.#deps.onDropped(batch.length, describeError(error));
       }
     }
+    if (this.#overflowed === 0) return;
+    this.#deps.onDropped(this.#overflowed, "too many spans waited for the collector");
+    this.#overflowed = 0;
   }
 
   async #send(batch: Span[]): Promise<void> {

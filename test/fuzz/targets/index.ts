@@ -11,7 +11,7 @@ import {
 import { environment, localXds, policies, yaml } from "./configuration.ts";
 import { dnsFrames, dnsMessage, resolvConf } from "./dns.ts";
 import { authority, baggage, forwarded, traceparent } from "./headers.ts";
-import { requestTarget, routeRegex } from "./http.ts";
+import { requestTarget, routeRegex, traceContext } from "./http.ts";
 import { address, authorization, capturedPod, discovery, zds } from "./wire.ts";
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -21,6 +21,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   traceparent,
   requestTarget,
   routeRegex,
+  traceContext,
   spiffeId,
   certificate,
   certificateChain,
