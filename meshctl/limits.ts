@@ -106,3 +106,12 @@ export const REPLACED_GRACE_MS = 600_000;
 export const ADMIN_TIMEOUT_MS = 15_000;
 /** A dump above this is not read: 100,000 workloads with their services are a quarter of it. */
 export const DUMP_MAX_BYTES = 512 * 1024 * 1024;
+
+/**
+ * How long `meshctl waypoint` waits for a waypoint to be programmed. Source: istioctl's
+ * --waypoint-timeout.
+ */
+export const WAYPOINT_TIMEOUT_MS = 90_000;
+
+/** How often it looks meanwhile. */
+export const WAYPOINT_POLL_MS = 100;

@@ -9,6 +9,7 @@ import { addGet } from "#meshctl/get.ts";
 import { addLogs } from "#meshctl/logs.ts";
 import { addRollout } from "#meshctl/rollout.ts";
 import { addUp } from "#meshctl/up.ts";
+import { addWaypoint } from "#meshctl/waypoint.ts";
 import { addZtunnelConfig } from "#meshctl/ztunnel-config.ts";
 
 const program = new Command("meshctl")
@@ -19,7 +20,8 @@ const program = new Command("meshctl")
   .enablePositionalOptions();
 
 const looking = [addGet, addExec, addLogs, addZtunnelConfig];
-for (const add of [addUp, addDown, ...looking, addDelete, addRollout]) add(program);
+const changing = [addDelete, addRollout, addWaypoint];
+for (const add of [addUp, addDown, ...looking, ...changing]) add(program);
 
 try {
   await program.parseAsync();

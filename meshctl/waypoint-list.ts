@@ -1,0 +1,68 @@
+/** `meshctl waypoint list` and `status`, in istioctl's columns. */
+import type { Gateway } from "#common/kubernetes/objects.ts";
+import type { ControlClient } from "#meshctl/local/control-client.ts";
+import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import { formatTable } from "#meshctl/table.ts";
+import { untilProgrammed } from "#meshctl/waypoint-apply.ts";
+import { isWaypoint, programmedOf, REVISION, WAYPOINT_FOR } from "#meshctl/waypoint-gateway.ts";
+
+export interface ListOptions {
+  readonly namespace: string;
+  readonly allNamespaces: boolean;
+}
+
+export interface StatusOptions {
+  readonly namespace?: string;
+  readonly wait: boolean;
+  readonly timeoutMs: number;
+}
+
+const NONE_FOUND = "No waypoints found.\n";
+/** Spaces between istioctl's columns. */
+const GAP = 5;
+
+export async function listWaypoints(
+  client: ControlClient,
+  { namespace, allNamespaces }: ListOptions,
+): Promise<string> {
+  const waypoints = await waypointsIn(client, allNamespaces ? undefined : namespace);
+  if (waypoints.length === 0) return NONE_FOUND;
+  const header = ["NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"];
+  const rows = waypoints.map((gateway) => {
+    const { name, namespace: place = "", labels = {} } = gateway.metadata;
+    const cells = [
+      name,
+      labels[REVISION] || "default",
+      labels[WAYPOINT_FOR] || "none",
+      programmedOf(gateway)?.status ?? "False",
+    ];
+    return allNamespaces ? [place, ...cells] : cells;
+  });
+  return formatTable(allNamespaces ? ["NAMESPACE", ...header] : header, rows, GAP);
+}
+
+export async function waypointStatus(
+  client: ControlClient,
+  { namespace, wait, timeoutMs }: StatusOptions,
+): Promise<string> {
+  const place = namespace ?? DEFAULT_NAMESPACE;
+  for (const { metadata } of wait ? await waypointsIn(client, place) : []) {
+    await untilProgrammed(client, place, metadata.name, timeoutMs);
+  }
+  const waypoints = await waypointsIn(client, place);
+  if (waypoints.length === 0) return NONE_FOUND;
+  const header = ["NAME", "STATUS", "TYPE", "REASON", "MESSAGE"];
+  const rows = waypoints.map((gateway) => {
+    const { status = "Unknown", reason = "", message = "" } = programmedOf(gateway) ?? {};
+    const cells = [gateway.metadata.name, status, "Programmed", reason, message];
+    return namespace === undefined ? [place, ...cells] : cells;
+  });
+  return formatTable(namespace === undefined ? ["NAMESPACE", ...header] : header, rows, GAP);
+}
+
+async function waypointsIn(
+  client: ControlClient,
+  namespace: string | undefined,
+): Promise<readonly Gateway[]> {
+  return (await client.objects("Gateway", namespace)).items.filter(isWaypoint);
+}

@@ -1,0 +1,125 @@
+/**
+ * `meshctl waypoint`: istioctl's commands, flags and columns, for the cluster of `meshctl up`.
+ * Source: istioctl/pkg/waypoint. `--name` is the waypoint's, as there; `--cluster` chooses the
+ * cluster.
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { stringify } from "yaml";
+import { MeshError } from "#common/runtime/errors.ts";
+import { connect } from "#meshctl/connect.ts";
+import { WAYPOINT_TIMEOUT_MS } from "#meshctl/limits.ts";
+import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import { type ApplyOptions, applyWaypoint, deleteWaypoints } from "#meshctl/waypoint-apply.ts";
+import {
+  DEFAULT_WAYPOINT,
+  type GatewayOptions,
+  TRAFFIC_TYPES,
+  waypointGateway,
+} from "#meshctl/waypoint-gateway.ts";
+import { type ListOptions, listWaypoints, waypointStatus } from "#meshctl/waypoint-list.ts";
+
+interface ClusterChoice {
+  readonly cluster?: string;
+}
+
+interface DeleteOptions extends ClusterChoice {
+  readonly namespace: string;
+  readonly all: boolean;
+  readonly revision?: string;
+}
+
+export function addWaypoint(program: Command): void {
+  const waypoint = program.command("waypoint").description("Manage waypoints.");
+  const command = (name: string, description: string) =>
+    waypoint.command(name).description(description);
+  withGateway(command("generate", "Print a waypoint's configuration as YAML."))
+    .option("-n, --namespace <namespace>", "its namespace; none in the YAML unless given")
+    .action((options: GatewayOptions) => say(stringify(waypointGateway(options)).trimEnd()));
+  addApply(command("apply", "Add a waypoint to the folder that the cluster follows."));
+  withCluster(command("delete", "Remove waypoints from the folder that the cluster follows."))
+    .argument("[names...]", "of the waypoints, as list shows them")
+    .addOption(namespaceOption())
+    .option("--all", "all waypoints of the namespace", false)
+    .option("-r, --revision <revision>", "those of this revision")
+    .action(remove);
+  withCluster(command("list", "List waypoints."))
+    .addOption(namespaceOption())
+    .option("-A, --all-namespaces", "of all namespaces", false)
+    .action(async (options: ListOptions & ClusterChoice) => {
+      process.stdout.write(await listWaypoints(await clientOf(options), options));
+    });
+  withCluster(command("status", "Show whether the waypoints of a namespace are programmed."))
+    .option("-n, --namespace <namespace>", `its namespace (${DEFAULT_NAMESPACE})`)
+    .option("-w, --wait", "until they are", false)
+    .addOption(timeoutOption())
+    .action(async ({ waypointTimeout: timeoutMs, ...options }) => {
+      const client = await clientOf(options);
+      process.stdout.write(await waypointStatus(client, { ...options, timeoutMs }));
+    });
+}
+
+function addApply(command: Command): void {
+  withCluster(withGateway(command))
+    .addOption(namespaceOption())
+    .option("--enroll-namespace", "label the namespace with the waypoint's name", false)
+    .option("--overwrite", "also where the namespace has another waypoint", false)
+    .option("-w, --wait", "until the waypoint is ready", false)
+    .addOption(timeoutOption())
+    .action(async ({ waypointTimeout, ...options }) => {
+      const apply: ApplyOptions = { ...options, waypointTimeoutMs: waypointTimeout };
+      await applyWaypoint(await clientOf(options), apply, say);
+    });
+}
+
+async function remove(names: readonly string[], options: DeleteOptions): Promise<void> {
+  const { all, namespace, revision } = options;
+  const some = all || revision !== undefined;
+  if (some && names.length > 0) {
+    throw new MeshError("NAMES_AND_ALL", "names exclude --all and --revision");
+  }
+  if (!some && names.length === 0) {
+    throw new MeshError("NO_NAMES", "no waypoint is named", {
+      hint: "name them, or say --all or --revision; meshctl waypoint list",
+    });
+  }
+  const client = await clientOf(options);
+  const missing = await deleteWaypoints(client, namespace, some ? { revision } : names, say);
+  if (missing.length > 0) process.exitCode = 1;
+}
+
+function withGateway(command: Command): Command {
+  return command
+    .option("--name <waypoint>", "name of the waypoint", DEFAULT_WAYPOINT)
+    .addOption(new Option("--for <traffic>", "what it serves").choices(TRAFFIC_TYPES))
+    .option("-r, --revision <revision>", "the revision to label the waypoint with");
+}
+
+function withCluster(command: Command): Command {
+  const option = new Option("--cluster <cluster>", "the cluster, where several are running");
+  return command.addOption(option.env("MESHCTL_CLUSTER"));
+}
+
+function namespaceOption(): Option {
+  return new Option("-n, --namespace <namespace>", "its namespace").default(DEFAULT_NAMESPACE);
+}
+
+function timeoutOption(): Option {
+  const option = new Option("--waypoint-timeout <duration>", "how long to wait: 90s, 2m");
+  return option.default(WAYPOINT_TIMEOUT_MS, "90s").argParser(parseDurationMs);
+}
+
+/** A duration as Go writes it, in its simple forms. */
+function parseDurationMs(text: string): number {
+  const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const [, number = "", unit = ""] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? [];
+  if (number !== "") return Number(number) * units[unit as keyof typeof units];
+  throw new InvalidArgumentError("give a duration, such as 90s or 2m.");
+}
+
+function clientOf({ cluster }: ClusterChoice) {
+  return connect(cluster === undefined ? {} : { name: cluster });
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
