@@ -16,4 +16,4 @@ export const REGEX_CHARACTERS = 4_096;
 export const REGEX_PROGRAM_SIZE = 5_000;
 
 /** Time that compiling takes before it lets others run; then it goes on in the next round. */
-export const COMPILE_SLICE_MS = 4;
+export const COMPILE_SLICE_MS = 2;
