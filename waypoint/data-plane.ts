@@ -9,6 +9,7 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { Identity, TrustDomains } from "#common/model/identity.ts";
 import type { IpAddress } from "#common/model/ip.ts";
+import type { L7Policies } from "#common/model/waypoint/policy.ts";
 import type { WaypointResource } from "#common/model/waypoint/resource.ts";
 import { describeError, type MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
@@ -60,6 +61,8 @@ export interface Parts {
   readonly upstreams: Pick<Upstreams, "connect">;
   readonly serveHttp: ServeHttp;
   readonly authorize: AuthorizeConnection;
+  /** Compiles policies that are about to be in force. @default when the first request needs them */
+  readonly prepare?: (policies: L7Policies) => Promise<void>;
   /** Everything has ended. */
   readonly close: () => void;
 }
@@ -219,10 +222,12 @@ export class DataPlane {
     });
   }
 
-  /** Before a change is in force, so that no request waits for its routes to be compiled. */
+  /** Before a change is in force, so that no request waits for anything to be compiled. */
   async #prepare(resources: Iterable<WaypointResource>, deps: DataPlaneDeps): Promise<void> {
     for (const resource of resources) {
-      if (resource.kind !== "service") continue;
+      if (resource.kind === "backend") continue;
+      await this.#parts.prepare?.(resource.policies).catch(deps.onInternalError);
+      if (resource.kind === "gateway") continue;
       for (const { http } of resource.ports) {
         if (http !== undefined) await this.#tables.prepare(http).catch(deps.onInternalError);
       }

@@ -2,7 +2,7 @@
  * The way of a request through the waypoint, put together from its parts: codecs, stages in their
  * order, routes, upstreams.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import type { Identity } from "#common/model/identity.ts";
 import { failure } from "#common/transport/failure.ts";
 import type { Parts, PartsContext } from "./data-plane.ts";
@@ -40,6 +40,8 @@ export interface RequestPathOptions {
 
 export function createRequestPath(context: PartsContext, options: RequestPathOptions): Parts {
   const { mesh, store, tables, dial } = context;
+  const requests = new PolicySets("http");
+  const connections = new PolicySets("connection");
   const codecs = { http1: options.http1, http2: http2Codec };
   const now = (): number => performance.now();
   const upstreams = new MeshUpstreams({
@@ -57,7 +59,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
     gateway: () => store.current.gateway,
     routeTable: (routes) => tables.tableOf(routes),
     normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
-    stages: [options.telemetry.stage, ...stages(createServiceCaller({ upstreams, now }))],
+    stages: [options.telemetry.stage, ...stages(requests, createServiceCaller({ upstreams, now }))],
     upstreams,
     sink: options.telemetry.sink,
     ownIdentity: () => options.ownIdentity.uri,
@@ -70,16 +72,16 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
   return {
     upstreams,
     serveHttp: createHttpService({ codecs, limits: HTTP_LIMITS, handle }),
-    authorize: connectionAuthorizer(context),
+    authorize: connectionAuthorizer(context, connections),
+    prepare: (policies) => requests.prepare(policies, SLICES),
     close: () => upstreams.close(),
   };
 }
 
 /** In the order in which they are asked, between the trace and the route. */
-function stages(call: CallService): readonly Stage[] {
+function stages(policySets: PolicySets, call: CallService): readonly Stage[] {
   const now = (): number => performance.now();
   const jwks = new JwksCache({ fetch: createJwksFetch(), now });
-  const policySets = new PolicySets("http");
   return [
     createJwtStage({ jwks, now: Date.now }),
     createExternalAuthorizationStage(policySets, { call, now: Date.now }),
@@ -89,8 +91,7 @@ function stages(call: CallService): readonly Stage[] {
 }
 
 /** Policies on connections that are no HTTP; without a gateway nobody says who may pass. */
-function connectionAuthorizer({ store }: PartsContext): AuthorizeConnection {
-  const sets = new PolicySets("connection");
+function connectionAuthorizer({ store }: PartsContext, sets: PolicySets): AuthorizeConnection {
   return (downstream) => {
     const { gateway } = store.current;
     if (gateway === undefined) return failure("policies-not-ready", "the Gateway is gone");
@@ -100,6 +101,8 @@ function connectionAuthorizer({ store }: PartsContext): AuthorizeConnection {
     return failure(reason, `connection closed due to policy rejection: ${denied.detail}`);
   };
 }
+
+const SLICES = { now: () => performance.now(), pause: () => turn() };
 
 async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   await delay(milliseconds, undefined, { signal }).catch(() => undefined);

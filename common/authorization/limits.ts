@@ -8,3 +8,6 @@ export const NEAREST_MISS_RULES = 64;
  * by another clause.
  */
 export const LINEAR_RULES = 8;
+
+/** How long L7 policies are compiled without a pause; then others get their turn. */
+export const COMPILE_SLICE_MS = 4;
