@@ -60,6 +60,7 @@ describe("a waypoint with its control plane", () => {
       INSTANCE_IP: "127.0.0.1",
       LISTEN_IP: "127.0.0.1",
       MEMORY_CGROUP_DIR: dir,
+      HTTP_ENGINE: "undici",
       ...{ HBONE_PORT: "0", ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0" },
       TERMINATION_DRAIN_DURATION_SECONDS: "0",
     };
@@ -172,6 +173,7 @@ describe("a waypoint with its control plane", () => {
     assert.equal((await get("admin", "/quitquitquit", "POST")).status, 200);
     while (exits.length === 0) await turn();
     assert.deepEqual(exits, [0]);
+    assert.match(log, /waypoint started.*undici/);
     assert.match(log, /drained/);
   });
 });

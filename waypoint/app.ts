@@ -24,7 +24,8 @@ import { writeClusters } from "./admin/clusters.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import type { WaypointConfig } from "./config.ts";
 import { DataPlane } from "./data-plane.ts";
-import { llhttpForwarder } from "./http/h1/h1-codec.ts";
+import type { Forwarder } from "./http/engine.ts";
+import { loadEngine } from "./load-engine.ts";
 import { createRequestPath } from "./request-path.ts";
 import { createRequestTelemetry, type RequestTelemetryParts } from "./request-telemetry-wiring.ts";
 import { waypointHandlers } from "./state/subscription.ts";
@@ -41,6 +42,7 @@ export interface Host extends Output {
 export class Waypoint {
   readonly #config: WaypointConfig;
   readonly #host: Host;
+  readonly #engine: Forwarder;
   readonly #registry = new Registry();
   readonly #telemetry: Telemetry;
   readonly #logger: Logger;
@@ -57,9 +59,10 @@ export class Waypoint {
   #listening = false;
   #drained: Promise<void> | undefined;
 
-  private constructor(config: WaypointConfig, host: Host) {
+  private constructor(config: WaypointConfig, host: Host, engine: Forwarder) {
     this.#config = config;
     this.#host = host;
+    this.#engine = engine;
     this.#telemetry = createTelemetry(config, host, this.#registry);
     this.#logger = this.#telemetry.logger.scope("waypoint");
     this.#memory = new MemoryWatch({
@@ -83,7 +86,7 @@ export class Waypoint {
 
   /** Starts everything; rejects if a port cannot be had. */
   static async start(config: WaypointConfig, host: Host): Promise<Waypoint> {
-    const waypoint = new Waypoint(config, host);
+    const waypoint = new Waypoint(config, host, await loadEngine(config.engine));
     await waypoint.#start();
     return waypoint;
   }
@@ -115,7 +118,8 @@ export class Waypoint {
     this.#servers = await this.#serve();
     const { signal } = this.#stopping;
     this.#running = Promise.all([this.#xds.run(signal), this.#memory.run(signal)]);
-    this.#logger.info("waypoint started", { gateway: gatewayName, pod: podName, port });
+    const engine = this.#engine.name;
+    this.#logger.info("waypoint started", { gateway: gatewayName, pod: podName, port, engine });
   }
 
   async #drain(): Promise<void> {
@@ -156,7 +160,7 @@ export class Waypoint {
           createRequestPath(context, {
             ownIdentity: this.#identity,
             ownUid,
-            http1: llhttpForwarder(),
+            http1: this.#engine,
             telemetry: this.#traceRequests(context.mesh),
           }),
         record: this.#telemetry.record,
