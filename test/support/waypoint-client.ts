@@ -1,0 +1,109 @@
+/**
+ * What runs in the client pod where curl does not do: `node waypoint-client.ts COMMAND ...` prints
+ * one line of JSON.
+ *
+ *     grpc HOST:PORT MESSAGES     streams that many messages both ways, and makes one unary call
+ *     websocket URL MESSAGES      sends that many, one after the answer to the one before
+ *     load URL SECONDS RATE       that many requests a second, each on a connection of the pool
+ */
+import { once } from "node:events";
+import http from "node:http";
+import * as grpc from "@grpc/grpc-js";
+import WebSocket from "ws";
+import { ECHO_SERVICE } from "./waypoint-echo.ts";
+
+const [, , command = "", target = "", ...rest] = process.argv;
+const numbers = rest.map(Number);
+const COMMANDS: Readonly<Record<string, () => Promise<object>>> = {
+  grpc: () => callGrpc(target, numbers[0] ?? 1),
+  websocket: () => talk(target, numbers[0] ?? 1),
+  load: () => load(target, numbers[0] ?? 1, numbers[1] ?? 10),
+};
+const result = await COMMANDS[command]?.();
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+
+async function callGrpc(address: string, messages: number): Promise<object> {
+  const Client = grpc.makeGenericClientConstructor(ECHO_SERVICE, "Echo");
+  const client = new Client(address, grpc.credentials.createInsecure());
+  const unary = await new Promise<object>((resolve) => {
+    let trailers: unknown;
+    const call = client.makeUnaryRequest(
+      ECHO_SERVICE.Once.path,
+      ECHO_SERVICE.Once.requestSerialize,
+      ECHO_SERVICE.Once.responseDeserialize,
+      Buffer.from("once"),
+      (error: grpc.ServiceError | null, reply?: Buffer) => {
+        const text = reply?.toString();
+        setImmediate(() => resolve({ reply: text, code: error?.code ?? 0, trailers }));
+      },
+    );
+    call.on("status", (status) => {
+      trailers = status.metadata.getMap()["served-by"];
+    });
+  });
+  const stream = client.makeBidiStreamRequest(
+    ECHO_SERVICE.Stream.path,
+    ECHO_SERVICE.Stream.requestSerialize,
+    ECHO_SERVICE.Stream.responseDeserialize,
+  );
+  let received = 0;
+  let inOrder = true;
+  stream.on("data", (message: Buffer) => {
+    inOrder &&= message.readUInt32BE() === received;
+    received++;
+  });
+  const status = new Promise<grpc.StatusObject>((resolve) => stream.on("status", resolve));
+  stream.on("error", () => undefined);
+  for (let i = 0; i < messages; i++) {
+    const message = Buffer.alloc(100);
+    message.writeUInt32BE(i);
+    if (!stream.write(message)) await Promise.race([once(stream, "drain"), status]);
+  }
+  stream.end();
+  const { code, details } = await status;
+  return { unary, received, inOrder, code, details };
+}
+
+async function talk(url: string, messages: number): Promise<object> {
+  const socket = new WebSocket(url);
+  const [greeting] = await once(socket, "message");
+  let echoed = 0;
+  for (let i = 0; i < messages; i++) {
+    socket.send(`message ${i}`);
+    const [answer] = await once(socket, "message");
+    if (String(answer) === `message ${i}`) echoed++;
+  }
+  socket.close(1000, "done");
+  const [code] = await once(socket, "close");
+  return { greeting: String(greeting), echoed, code };
+}
+
+/** Statuses, and errors by their code. */
+async function load(url: string, seconds: number, rate: number): Promise<object> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+  const outcomes = new Map<string, number>();
+  const until = performance.now() + seconds * 1_000;
+  const pending = new Set<Promise<void>>();
+  while (performance.now() < until) {
+    const call = request(url, agent).then((outcome) => {
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      pending.delete(call);
+    });
+    pending.add(call);
+    await new Promise((resolve) => setTimeout(resolve, 1_000 / rate));
+  }
+  await Promise.all(pending);
+  return Object.fromEntries(outcomes);
+}
+
+function request(url: string, agent: http.Agent): Promise<string> {
+  return new Promise((resolve) => {
+    const call = http.get(url, { agent }, (response) => {
+      response.resume();
+      response.once("end", () => resolve(String(response.statusCode)));
+      response.once("error", (error) => resolve(error.message));
+    });
+    call.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    call.setTimeout(30_000, () => call.destroy(new Error("timeout")));
+  });
+}
