@@ -80,7 +80,8 @@ describe("through a waypoint", () => {
     [91, "found out"],
   ] as const) {
     test(`a TCP server may speak first, ${how}`, async () => {
-      const script = `exec 3<>/dev/tcp/api.shop/${port}; read -t 10 line <&3; echo "$line"; echo ping >&3; read -t 10 line <&3; echo "$line"`;
+      const read = 'read -t 10 line <&3; echo "$line"';
+      const script = `exec 3<>/dev/tcp/api.shop/${port}; ${read}; echo ping >&3; ${read}`;
       const { stdout, stderr } = await mesh.cluster.exec("web/client", ["bash", "-c", script]);
       assert.match(stdout, /^greetings from api-v\d\nping\n$/, stderr);
     });

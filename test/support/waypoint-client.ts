@@ -25,27 +25,32 @@ process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 async function callGrpc(address: string, messages: number): Promise<object> {
   const Client = grpc.makeGenericClientConstructor(ECHO_SERVICE, "Echo");
   const client = new Client(address, grpc.credentials.createInsecure());
-  const unary = await new Promise<object>((resolve) => {
-    let trailers: unknown;
+  const unary = await callOnce(client);
+  return { unary, ...(await streamMessages(client, messages)) };
+}
+
+function callOnce(client: grpc.Client): Promise<object> {
+  const { path, requestSerialize, responseDeserialize } = ECHO_SERVICE.Once;
+  return new Promise((resolve) => {
+    let reply: string | undefined;
     const call = client.makeUnaryRequest(
-      ECHO_SERVICE.Once.path,
-      ECHO_SERVICE.Once.requestSerialize,
-      ECHO_SERVICE.Once.responseDeserialize,
+      path,
+      requestSerialize,
+      responseDeserialize,
       Buffer.from("once"),
-      (error: grpc.ServiceError | null, reply?: Buffer) => {
-        const text = reply?.toString();
-        setImmediate(() => resolve({ reply: text, code: error?.code ?? 0, trailers }));
+      (_error: grpc.ServiceError | null, given?: Buffer) => {
+        reply = given?.toString();
       },
     );
-    call.on("status", (status) => {
-      trailers = status.metadata.getMap()["served-by"];
+    call.on("status", ({ code, metadata }) => {
+      setImmediate(() => resolve({ reply, code, trailers: metadata.getMap()["served-by"] }));
     });
   });
-  const stream = client.makeBidiStreamRequest(
-    ECHO_SERVICE.Stream.path,
-    ECHO_SERVICE.Stream.requestSerialize,
-    ECHO_SERVICE.Stream.responseDeserialize,
-  );
+}
+
+async function streamMessages(client: grpc.Client, messages: number): Promise<object> {
+  const { path, requestSerialize, responseDeserialize } = ECHO_SERVICE.Stream;
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
   let received = 0;
   let inOrder = true;
   stream.on("data", (message: Buffer) => {
@@ -61,7 +66,7 @@ async function callGrpc(address: string, messages: number): Promise<object> {
   }
   stream.end();
   const { code, details } = await status;
-  return { unary, received, inOrder, code, details };
+  return { received, inOrder, code, details };
 }
 
 async function talk(url: string, messages: number): Promise<object> {

@@ -1,0 +1,195 @@
+/** What a waypoint asks of a request before it passes, from pod to pod. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
+
+const TARGET = '{kind: Service, group: "", name: api}';
+
+function authorization(name: string, spec: string, target = TARGET): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ${name}, namespace: shop}
+spec:
+  targetRefs: [${target}]
+${spec}
+`;
+}
+
+const DENY_DEBUG = authorization(
+  "no-debug",
+  `  action: DENY
+  rules: [{to: [{operation: {paths: ["/debug/*"]}}]}]`,
+);
+
+const ALLOW_WEB = authorization(
+  "only-web",
+  `  rules:
+  - from: [{source: {principals: ["cluster.local/ns/web/sa/default"]}}]
+    to: [{operation: {methods: [GET, POST, HEAD]}}]`,
+);
+
+describe("a waypoint's policies", () => {
+  let mesh: WaypointMesh;
+
+  before(async () => {
+    mesh = await WaypointMesh.start();
+  });
+  after(() => mesh?.stop());
+
+  const status = async (path: string, from = "web", ...options: string[]) =>
+    (await mesh.curl(`http://api.shop${path}`, { from, options })).status;
+
+  test("deny by path, however the path is written", async () => {
+    await mesh.cluster.apply(DENY_DEBUG);
+    await mesh.until("the policy is in force", "http://api.shop/debug/x", (r) => r.status === 403);
+    for (const path of ["/debug/", "/a/../debug/x", "/%64ebug/x", "/debug/x?y"]) {
+      assert.equal(await status(path, "web", "--path-as-is"), 403, path);
+    }
+    const { body } = await mesh.curl("http://api.shop/debug/x");
+    assert.equal(body.trim(), "RBAC: access denied");
+    assert.equal(await status("/other"), 200);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/no-debug");
+    await mesh.until("the policy is gone", "http://api.shop/debug/x", (r) => r.status === 200);
+  });
+
+  test("allow by who asks and how, and nobody else", async () => {
+    await mesh.cluster.apply(ALLOW_WEB);
+    const fromBatch = { from: "batch" };
+    await mesh.until("it is in force", "http://api.shop/", (r) => r.status === 403, fromBatch);
+    assert.equal(await status("/"), 200);
+    assert.equal(await status("/", "web", "-X", "DELETE"), 403);
+    const forged = ["x-forwarded-client-cert: URI=spiffe://cluster.local/ns/web/sa/default"];
+    assert.equal(await status("/", "batch", "-H", ...forged), 403);
+    assert.equal((await mesh.curl("http://api-v1.shop/", fromBatch)).status, 200);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/only-web");
+    await mesh.until("it is gone", "http://api.shop/", (r) => r.status === 200, fromBatch);
+  });
+
+  test("hold for the whole gateway where that is their target", async () => {
+    const target = "{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}";
+    await mesh.cluster.apply(
+      authorization(
+        "frozen",
+        "  action: DENY\n  rules: [{to: [{operation: {methods: [PUT]}}]}]",
+        target,
+      ),
+    );
+    const put = { options: ["-X", "PUT"] };
+    await mesh.until("it is in force", "http://api-v1.shop/", (r) => r.status === 403, put);
+    assert.equal(await status("/", "web", "-X", "PUT"), 403);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/frozen");
+    await mesh.until("it is gone", "http://api-v1.shop/", (r) => r.status === 200, put);
+  });
+
+  test("verify tokens, and let only their claims in", async () => {
+    const { publicKey, privateKey } = await generateKeyPair("ES256");
+    const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "k" }] });
+    const token = (claims: object, issuer = "https://issuer.example") =>
+      new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: "ES256", kid: "k" })
+        .setIssuer(issuer)
+        .setSubject("alice")
+        .setExpirationTime("1h")
+        .sign(privateKey);
+    await mesh.cluster.apply(
+      `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: jwt, namespace: shop}
+spec:
+  targetRefs: [${TARGET}]
+  jwtRules:
+  - issuer: https://issuer.example
+    jwks: '${jwks}'
+    outputClaimToHeaders: [{header: x-user, claim: sub}]
+`,
+      authorization(
+        "claims",
+        `  rules:
+  - from: [{source: {requestPrincipals: ["https://issuer.example/alice"]}}]
+    when: [{key: "request.auth.claims[groups]", values: [admins]}]`,
+      ),
+    );
+    await mesh.until("it is in force", "http://api.shop/", (r) => r.status === 403);
+    const bearer = (jwt: string) => ["-H", `authorization: Bearer ${jwt}`, "-H", "x-user: mallory"];
+    const admin = await token({ groups: ["admins", "staff"] });
+    const { headers } = await mesh.ask("http://api.shop/", { options: bearer(admin) });
+    assert.equal(headers["x-user"], "alice");
+    assert.equal(headers.authorization, undefined);
+    assert.equal(await status("/", "web", ...bearer(await token({ groups: ["staff"] }))), 403);
+    const stranger = await token({ groups: ["admins"] }, "https://other.example");
+    assert.equal(await status("/", "web", ...bearer(stranger)), 401);
+    const [head = "", body = ""] = admin.split(".");
+    assert.equal(await status("/", "web", ...bearer(`${head}.${body}.AAAA`)), 401);
+    const none = Buffer.from('{"alg":"none"}').toString("base64url");
+    assert.equal(await status("/", "web", ...bearer(`${none}.${body}.`)), 401);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/claims");
+    await mesh.cluster.delete("RequestAuthentication", "shop/jwt");
+    await mesh.until("it is gone", "http://api.shop/", (r) => r.status === 200);
+  });
+
+  test("count requests, each caller's apart, and say when to come again", async () => {
+    await mesh.cluster.apply(`
+apiVersion: ambientmesh.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: few, namespace: shop}
+spec:
+  targetRefs: [${TARGET}]
+  limits:
+  - keys: [{type: Identity}]
+    local: {requests: 5, per: 1h}
+`);
+    const limited = await mesh.until(
+      "the limit is met",
+      "http://api.shop/",
+      (r) => r.status === 429,
+    );
+    assert.match(limited.headers.get("retry-after") ?? "", /^\d+$/);
+    assert.equal(limited.headers.get("x-ratelimit-remaining"), "0");
+    assert.equal(await status("/", "batch"), 200);
+    await mesh.cluster.delete("RateLimitPolicy", "shop/few");
+    await mesh.until("the limit is gone", "http://api.shop/", (r) => r.status === 200);
+  });
+
+  test("ask an authorizer, and deny while nobody knows it", async () => {
+    await mesh.cluster.apply(
+      authorization(
+        "custom",
+        `  action: CUSTOM
+  provider: {name: nobody}
+  rules: [{to: [{operation: {paths: [/admin]}}]}]`,
+      ),
+    );
+    await mesh.until("it is in force", "http://api.shop/admin", (r) => r.status === 403);
+    assert.equal(await status("/other"), 200);
+    // The app itself authorizes: what it answers to the check decides.
+    await mesh.cluster.apply(`
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders:
+    - name: nobody
+      envoyExtAuthzHttp:
+        service: api-v2.shop.svc.cluster.local
+        port: 80
+        pathPrefix: /status/200
+`);
+    await mesh.until("the authorizer agrees", "http://api.shop/admin", (r) => r.status === 200);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/custom");
+  });
+
+  test("say of themselves whether they are in force", async () => {
+    await mesh.cluster.apply(
+      authorization("lost", "  rules: [{}]", "{kind: Service, name: nowhere}"),
+    );
+    await mesh.cluster.until("its status says so", async () => {
+      const policy = await mesh.cluster.find("AuthorizationPolicy", "shop/lost");
+      const [condition] = policy?.status?.conditions ?? [];
+      return condition?.type === "WaypointAccepted" && condition.status === "False";
+    });
+  });
+});
