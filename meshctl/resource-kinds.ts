@@ -36,6 +36,16 @@ const RESOURCE_KINDS: readonly ResourceKind[] = [
   },
   { kind: "RateLimitPolicy", names: ["ratelimitpolicies", "ratelimitpolicy"], namespaced: true },
   { kind: "Telemetry", names: ["telemetries", "telemetry"], namespaced: true },
+  {
+    kind: "VirtualService",
+    names: ["virtualservices", "virtualservice", "vs"],
+    namespaced: true,
+  },
+  {
+    kind: "DestinationRule",
+    names: ["destinationrules", "destinationrule", "dr"],
+    namespaced: true,
+  },
   { kind: "HTTPRoute", names: ["httproutes", "httproute"], namespaced: true },
   { kind: "GRPCRoute", names: ["grpcroutes", "grpcroute"], namespaced: true },
   { kind: "TCPRoute", names: ["tcproutes", "tcproute"], namespaced: true },

@@ -28,6 +28,8 @@ const KIND_ORDER: readonly KubernetesKind[] = [
   "Telemetry",
   "ReferenceGrant",
   "BackendTLSPolicy",
+  "DestinationRule",
+  "VirtualService",
   "HTTPRoute",
   "GRPCRoute",
   "TLSRoute",

@@ -5,6 +5,7 @@
  */
 import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objects.ts";
 import type { Gateway, GatewayClass } from "#common/kubernetes/gateway-objects.ts";
+import type { IstioRouteObject } from "#common/kubernetes/istio-route-objects.ts";
 import type { L7PolicyObject } from "#common/kubernetes/l7-policy-objects.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 import type {
@@ -220,6 +221,11 @@ export type {
 } from "#common/kubernetes/entry-objects.ts";
 export type { Gateway, GatewayClass } from "#common/kubernetes/gateway-objects.ts";
 export type {
+  DestinationRule,
+  IstioRouteObject,
+  VirtualService,
+} from "#common/kubernetes/istio-route-objects.ts";
+export type {
   L7PolicyObject,
   RateLimitPolicy,
   RequestAuthentication,
@@ -262,6 +268,7 @@ export type KubernetesObject =
   | AuthorizationPolicy
   | PeerAuthentication
   | L7PolicyObject
+  | IstioRouteObject
   | GatewayRoute
   | ReferenceGrant
   | BackendTLSPolicy

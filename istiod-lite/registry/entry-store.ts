@@ -33,6 +33,11 @@ export class EntryStore {
     return kind === "ServiceEntry" ? this.#services.keys() : this.#workloads.keys();
   }
 
+  /** Those with an entry of the kind. */
+  namespaces(kind: EntryKind): Iterable<string> {
+    return this.#byNamespace[kind].keys();
+  }
+
   inNamespace(kind: EntryKind, namespace: string): ReadonlySet<string> {
     return this.#byNamespace[kind].get(namespace) ?? NONE;
   }

@@ -34,6 +34,11 @@ export class PodStore {
     return this.#pods.keys();
   }
 
+  /** Those with a pod. */
+  namespaces(): Iterable<string> {
+    return this.#byNamespace.keys();
+  }
+
   inNamespace(namespace: string): ReadonlySet<string> {
     return this.#byNamespace.get(namespace) ?? NONE;
   }

@@ -10,7 +10,8 @@ export function policyOf(
   port: number,
   subset: BackendConfig["subsets"][string] | undefined,
 ): TrafficPolicy {
-  if (subset !== undefined && Object.keys(subset.policy).length > 0) return subset.policy;
+  const ofSubset = subset?.portPolicies?.[port] ?? subset?.policy ?? {};
+  if (Object.keys(ofSubset).length > 0) return ofSubset;
   const ofPort = Object.hasOwn(config.portPolicies, port) ? config.portPolicies[port] : undefined;
   return ofPort ?? config.policy;
 }

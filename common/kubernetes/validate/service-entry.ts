@@ -92,7 +92,8 @@ function protocol(name: string): Refusal | undefined {
   return { message, hint: `one of ${PROTOCOLS.join(", ")}` };
 }
 
-function exportTarget(target: string): Refusal | undefined {
+/** "*", ".", "~" or the name of a namespace. */
+export function exportTarget(target: string): Refusal | undefined {
   if (["*", ".", "~"].includes(target) || dnsLabel(target) === undefined) return undefined;
   const message = `${JSON.stringify(target)} is neither *, . or ~ nor a namespace`;
   return { message, hint: 'write "." for the own namespace, "*" for all' };
@@ -111,7 +112,7 @@ function checkSpec(spec: Spec, report: Report): void {
   checkEndpoints(spec, new Set(names.keys()), report);
 }
 
-function checkExport(targets: readonly string[], report: Report): void {
+export function checkExport(targets: readonly string[], report: Report): void {
   if (targets.length < 2 || !targets.some((target) => target === "*" || target === "~")) return;
   report("error", ["exportTo"], `"*" and "~" stand alone`, "remove the others");
 }

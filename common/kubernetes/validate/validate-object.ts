@@ -11,6 +11,8 @@ import {
   serviceAccount,
 } from "#common/kubernetes/validate/core-kinds.ts";
 import { gateway, gatewayClass } from "#common/kubernetes/validate/gateway.ts";
+import { destinationRule } from "#common/kubernetes/validate/istio-routes/destination-rule.ts";
+import { virtualService } from "#common/kubernetes/validate/istio-routes/virtual-service.ts";
 import { rateLimitPolicy } from "#common/kubernetes/validate/l7/rate-limit-policy.ts";
 import { requestAuthentication } from "#common/kubernetes/validate/l7/request-authentication.ts";
 import { telemetry } from "#common/kubernetes/validate/l7/telemetry.ts";
@@ -40,6 +42,8 @@ const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   AuthorizationPolicy: authorizationPolicy,
   PeerAuthentication: peerAuthentication,
   RequestAuthentication: requestAuthentication,
+  VirtualService: virtualService,
+  DestinationRule: destinationRule,
   RateLimitPolicy: rateLimitPolicy,
   Telemetry: telemetry,
   HTTPRoute: httpRoute,

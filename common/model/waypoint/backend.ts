@@ -102,6 +102,13 @@ export const backendConfig = object({
   /** By port; they replace `policy` as a whole there. */
   portPolicies: map(trafficPolicy),
   /** By name; an unknown name is answered with 503. `policy` replaces the backend's. */
-  subsets: map(object({ workloads: list(text), policy: trafficPolicy })),
+  subsets: map(
+    object({
+      workloads: list(text),
+      policy: trafficPolicy,
+      /** By port; they replace the subset's `policy` there. */
+      portPolicies: optional(map(trafficPolicy)),
+    }),
+  ),
 });
 export type BackendConfig = Of<typeof backendConfig>;

@@ -83,6 +83,7 @@ export class RouteFixture {
     serviceByRef: (kind, namespace, name) =>
       this.services.get(`${kind}/${namespace}/${name}`) ?? [],
     workloads: () => [],
+    workloadsWith: () => [],
     namespaceLabels: () => ({}),
   };
 

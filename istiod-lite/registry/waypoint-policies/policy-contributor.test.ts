@@ -25,6 +25,7 @@ const mesh: Mesh = {
   serviceByRef: (kind, namespace, name) =>
     services.filter((s) => s.kind === kind && s.namespace === namespace && s.name === name),
   workloads: () => [],
+  workloadsWith: () => [],
   namespaceLabels: () => ({}),
 };
 

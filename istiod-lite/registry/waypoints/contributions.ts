@@ -37,6 +37,11 @@ export interface Mesh {
   ): readonly ServiceFacts[];
   /** UIDs of the workloads of a service whose pods carry these labels. */
   workloads(service: ServiceFacts, labels: Readonly<Record<string, string>>): readonly string[];
+  /**
+   * UIDs of all workloads that carry these labels, of one namespace or of any. Whatever is derived
+   * from it says so by `sourceWorkloads`: it is derived again when a workload changes.
+   */
+  workloadsWith(labels: Readonly<Record<string, string>>, namespace?: string): readonly string[];
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
 }
 
@@ -52,12 +57,13 @@ interface Contributor {
   takeStatuses(mesh: Mesh): readonly ObjectStatus[];
 }
 
-/** The first contributor that answers wins. */
+/** `clientNamespace` is the waypoint's. The first contributor that answers wins. */
 export interface RouteContributor extends Contributor {
   routesOf(
     service: ServiceFacts,
     port: number,
     mesh: Mesh,
+    clientNamespace: string,
   ): Pick<PortConfig, "http" | "tls" | "tcp"> | undefined;
 }
 

@@ -14,6 +14,23 @@ export function mergeBackends(given: readonly (Partial<Parts> | undefined)[]): P
   }, NOTHING);
 }
 
+function subsetPorts(
+  first: Parts,
+  second: Parts,
+  name: string,
+): Readonly<Record<string, TrafficPolicy>> {
+  const given = [first, second].map((parts) => ({ parts, subset: parts.subsets[name] }));
+  const ports = new Set(given.flatMap(({ subset }) => Object.keys(subset?.portPolicies ?? {})));
+  const merged = [...ports].sort().map((port): [string, TrafficPolicy] => {
+    const [own, other] = given.map(
+      ({ parts, subset }) =>
+        subset?.portPolicies?.[port] ?? subset?.policy ?? parts.portPolicies[port] ?? parts.policy,
+    );
+    return [port, { ...other, ...own }];
+  });
+  return Object.fromEntries(merged);
+}
+
 /** Policies of ports and subsets replace the backend's as a whole: each is merged for itself. */
 function mergeTwo(first: Parts, second: Parts): Parts {
   const ports = new Set([...Object.keys(first.portPolicies), ...Object.keys(second.portPolicies)]);
@@ -25,7 +42,10 @@ function mergeTwo(first: Parts, second: Parts): Parts {
   const subsets = [...names].sort().map((name): [string, Parts["subsets"][string]] => {
     const [own, other] = [first.subsets[name], second.subsets[name]];
     const policy = { ...(other?.policy ?? second.policy), ...(own?.policy ?? first.policy) };
-    return [name, { workloads: own?.workloads ?? other?.workloads ?? [], policy }];
+    const workloads = own?.workloads ?? other?.workloads ?? [];
+    const perPort = { ...other?.portPolicies, ...own?.portPolicies };
+    if (Object.keys(perPort).length === 0) return [name, { workloads, policy }];
+    return [name, { workloads, policy, portPolicies: subsetPorts(first, second, name) }];
   });
   return {
     policy: { ...second.policy, ...first.policy },

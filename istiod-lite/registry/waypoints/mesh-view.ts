@@ -78,6 +78,13 @@ export class MeshView implements Mesh {
     return [...selected, ...listed];
   }
 
+  workloadsWith(labels: Labels, namespace?: string): readonly string[] {
+    const { pods, entries } = this.#stores;
+    const all = () => new Set([...pods.namespaces(), ...entries.namespaces("WorkloadEntry")]);
+    const namespaces = namespace === undefined ? [...all()].sort() : [namespace];
+    return namespaces.flatMap((each) => this.#selected(each, labels, {}));
+  }
+
   readonly namespaceLabels = (namespace: string): Labels =>
     this.#stores.namespaces.get(namespace)?.metadata.labels ?? {};
 

@@ -23,6 +23,9 @@ import type { Contributors } from "./contributors.ts";
 import { mergeBackends } from "./merge-backends.ts";
 import { waypointScope } from "./scope.ts";
 
+/** Runs a step; what it throws is said of the object. */
+export type Guard = (object: string, step: () => void) => void;
+
 /** What is attached to a service beside its routes. */
 export interface ServiceAttachments {
   policies(service: ServiceFacts, waypoint: string): L7Policies;
@@ -46,6 +49,8 @@ export class ToldServices {
   readonly #mentions = new Map<string, Map<string, Set<string>>>();
   /** `<waypoint>\0<backend>` whose subsets name workloads. */
   readonly #withSubsets = new Map<string, { readonly waypoint: string; readonly key: string }>();
+  /** `<waypoint>\0<service>` whose routes go by the labels of callers. */
+  readonly #withSources = new Map<string, { readonly waypoint: string; readonly key: string }>();
   readonly #dirtyBackends = new Map<string, Set<string>>();
 
   constructor(deps: ToldDeps) {
@@ -69,6 +74,8 @@ export class ToldServices {
       return;
     }
     this.#publish(waypoint, config);
+    if (namesSources(config)) this.#withSources.set(`${waypoint}\0${key}`, { waypoint, key });
+    else this.#withSources.delete(`${waypoint}\0${key}`);
     const own = { namespace: config.namespace, hostname: config.hostname, port: 0 };
     this.#mention(waypoint, key, [own, ...config.ports.flatMap(backendRefsOf)]);
   }
@@ -76,6 +83,7 @@ export class ToldServices {
   forget(waypoint: string, key: string): void {
     if (this.#services.get(waypoint)?.has(key) !== true) return;
     this.#mention(waypoint, key, []);
+    this.#withSources.delete(`${waypoint}\0${key}`);
     const told = this.#services.get(waypoint);
     told?.delete(key);
     if (told?.size === 0) this.#services.delete(waypoint);
@@ -94,7 +102,12 @@ export class ToldServices {
   }
 
   /** Workloads of these namespaces came, went, or carry other labels. */
-  workloadsChanged(namespaces: ReadonlySet<string>): void {
+  workloadsChanged(namespaces: ReadonlySet<string>, guard: Guard): void {
+    // A caller may be of any namespace.
+    const callers = namespaces.size === 0 ? [] : [...this.#withSources.values()];
+    for (const { waypoint, key } of callers) {
+      guard(`Service/${key}`, () => this.tell(waypoint, key));
+    }
     for (const { waypoint, key } of this.#withSubsets.values()) {
       if (namespaces.has(key.slice(0, key.indexOf("/")))) {
         addToSet(this.#dirtyBackends, waypoint, key);
@@ -103,7 +116,7 @@ export class ToldServices {
   }
 
   /** Derives the backends that need it; to be called when all services have been told. */
-  settle(guard: (object: string, step: () => void) => void): void {
+  settle(guard: Guard): void {
     for (const [waypoint, keys] of this.#dirtyBackends) {
       for (const key of keys) guard(`Backend/${key}`, () => this.#tellBackend(waypoint, key));
     }
@@ -138,7 +151,7 @@ export class ToldServices {
     const ports = facts.ports.map(({ port, protocol }): PortConfig => {
       let routes: Pick<PortConfig, "http" | "tls" | "tcp"> | undefined;
       for (const contributor of contributors.routes) {
-        routes ??= contributor.routesOf(facts, port, mesh);
+        routes ??= contributor.routesOf(facts, port, mesh, namespaceOf(waypoint));
       }
       return { port, protocol, ...routes };
     });
@@ -166,9 +179,8 @@ export class ToldServices {
       this.#withdraw(waypoint, "backend", key);
       return;
     }
-    const clientNamespace = waypoint.slice(0, waypoint.indexOf("/"));
     const { policy, portPolicies, subsets } = mergeBackends(
-      contributors.backends.map((each) => each.backendOf(facts, clientNamespace, mesh)),
+      contributors.backends.map((each) => each.backendOf(facts, namespaceOf(waypoint), mesh)),
     );
     const { namespace, hostname, name: serviceName } = facts;
     const config: BackendConfig = {
@@ -206,6 +218,16 @@ export function publishResource(
     value: encodeWaypointResource(resource),
     scope: waypointScope(waypoint),
   });
+}
+
+function namesSources({ ports }: ServiceConfig): boolean {
+  return ports.some(({ http }) =>
+    http?.rules.some(({ matches }) => matches.some((match) => match.sourceWorkloads !== undefined)),
+  );
+}
+
+function namespaceOf(waypoint: string): string {
+  return waypoint.slice(0, waypoint.indexOf("/"));
 }
 
 function mapIn<V>(maps: Map<string, Map<string, V>>, key: string): Map<string, V> {

@@ -16,7 +16,7 @@ import type { Affected, ServiceFacts } from "./contributions.ts";
 import { type Contributors, NO_CONTRIBUTORS } from "./contributors.ts";
 import { GatewayController } from "./gateway-controller.ts";
 import { MeshView } from "./mesh-view.ts";
-import { publishResource, ToldServices } from "./told-services.ts";
+import { type Guard, publishResource, ToldServices } from "./told-services.ts";
 
 /** What changes by the thousand, and says nothing that a contributor reads. */
 const NOT_CONTRIBUTED: ReadonlySet<KubernetesKind> = new Set(["Pod", "EndpointSlice", "Node"]);
@@ -87,7 +87,8 @@ export class WaypointPublisher {
     this.#tellGateways(waypoints, affected.targets, guard);
     this.#tellServices(batch, affected, guard);
     this.#told.backendsAffected(affected.backends);
-    this.#told.workloadsChanged(namespacesOf(batch.marks.pods, batch.marks.workloadEntries));
+    const { pods, workloadEntries } = batch.marks;
+    this.#told.workloadsChanged(namespacesOf(pods, workloadEntries), guard);
     this.#told.settle(guard);
     const { statuses, owned } = this.#controller.apply(batch.changes, waypoints);
     return { statuses: [...statuses, ...this.#takeStatuses(guard)], owned };
@@ -223,8 +224,6 @@ export class WaypointPublisher {
 
 /** Source: istio/api annotations.yaml; ambient.md F140. */
 const XFCC_ANNOTATION = "ambient.istio.io/xfcc-include-client-identity";
-
-type Guard = (object: string, step: () => void) => void;
 
 interface AllAffected {
   routes: Affected;
