@@ -12,6 +12,7 @@ import { environment, localXds, policies, yaml } from "./configuration.ts";
 import { dnsFrames, dnsMessage, resolvConf } from "./dns.ts";
 import { authority, baggage, forwarded, traceparent } from "./headers.ts";
 import { requestTarget, routeRegex, traceContext } from "./http.ts";
+import { http1Client, http1Server } from "./http1.ts";
 import { address, authorization, capturedPod, discovery, zds } from "./wire.ts";
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -22,6 +23,8 @@ export const TARGETS: readonly FuzzTarget[] = [
   requestTarget,
   routeRegex,
   traceContext,
+  http1Server,
+  http1Client,
   spiffeId,
   certificate,
   certificateChain,

@@ -1,6 +1,7 @@
 /** Gathers a head, or a trailer section, that comes in pieces. */
 
 const FIRST_BYTES = 1_024;
+const EMPTY = Buffer.alloc(0);
 const CR = 13;
 const LF = 10;
 const TAB = 9;
@@ -10,7 +11,7 @@ const SPACE = 32;
 export const END_OF_HEAD = Buffer.from("\r\n\r\n");
 
 export class HeadBuffer {
-  #bytes = Buffer.alloc(0);
+  #bytes = EMPTY;
   #length = 0;
 
   get length(): number {
@@ -43,7 +44,7 @@ export class HeadBuffer {
 
   /** Lets go of the memory: connections are many and mostly idle. */
   clear(): void {
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = EMPTY;
     this.#length = 0;
   }
 }

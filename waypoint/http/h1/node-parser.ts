@@ -50,6 +50,8 @@ export class HeadParser {
   readonly #kind: Kind;
   readonly #parser: NodeParser;
   #persistent = true;
+  /** The callback for a whole head was called. */
+  #complete = false;
 
   private constructor(common: HttpCommon, kind: Kind) {
     this.#common = common;
@@ -58,7 +60,7 @@ export class HeadParser {
     this.#initialize();
     const { kOnHeaders, kOnHeadersComplete } = common.HTTPParser;
     this.#parser[kOnHeaders] = (fields: string[], target: string) => this.#part(fields, target);
-    this.#parser[kOnHeadersComplete] = this.#complete.bind(this);
+    this.#parser[kOnHeadersComplete] = this.#headComplete.bind(this);
   }
 
   /** Throws MeshError NODE_PARSER where this Node's parser is not the one we know. */
@@ -79,13 +81,27 @@ export class HeadParser {
 
   /** Takes a head that is complete; its length, or what is wrong with it. `head` has the rest. */
   parse(bytes: Uint8Array): number | string {
-    this.head.fields = NO_FIELDS;
-    const result = this.#parser.execute(bytes);
-    const whole = typeof result === "number" && this.head.fields !== NO_FIELDS;
-    // After a message that ends its connection the parser would take no other.
-    if (!whole || !this.#persistent) this.#initialize();
-    if (whole) return result;
+    const result = this.#execute(bytes);
+    if (typeof result === "number" && this.#complete) {
+      // After a message that ends its connection the parser would take no other.
+      if (!this.#persistent) this.#initialize();
+      return result;
+    }
+    return this.#reason(bytes);
+  }
+
+  /** Behind an upgrade the parser does not tell of errors, but just stops: a new one does. */
+  #reason(bytes: Uint8Array): string {
+    this.#initialize();
+    const result = this.#execute(bytes);
+    this.#initialize();
     return typeof result === "number" ? "incomplete" : (result.reason ?? result.message);
+  }
+
+  #execute(bytes: Uint8Array): number | (Error & { readonly reason?: string }) {
+    this.head.fields = NO_FIELDS;
+    this.#complete = false;
+    return this.#parser.execute(bytes);
   }
 
   #initialize(): void {
@@ -101,7 +117,7 @@ export class HeadParser {
     else for (const text of fields) head.fields.push(text);
   }
 
-  #complete(
+  #headComplete(
     major: number,
     minor: number,
     fields: string[] | undefined,
@@ -118,6 +134,7 @@ export class HeadParser {
     if (target !== undefined) head.target = target;
     head.status = status ?? 0;
     this.#persistent = persistent;
+    this.#complete = true;
     return STOP_BEHIND_HEAD;
   }
 }

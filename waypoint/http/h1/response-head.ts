@@ -14,6 +14,10 @@ export interface IncomingResponse {
 }
 
 const VERSION = Buffer.from("HTTP/1.");
+const TAB = 9;
+const LF = 10;
+const CR = 13;
+const SPACE = 32;
 const NO_BODY: BodyLength = { kind: "none" };
 const UNKNOWN: BodyLength = { kind: "unknown" };
 
@@ -32,7 +36,7 @@ export function readResponse(
   const consumed = parser.parse(bytes);
   if (typeof consumed === "string") return malformed(consumed);
   const { status, minor, fields } = parser.head;
-  if (consumed !== bytes.length || !bytes.subarray(0, VERSION.length).equals(VERSION)) {
+  if (consumed !== bytes.length || !isStatusLine(bytes)) {
     return malformed("no HTTP/1.1 status line");
   }
   if (status < 100 || status > 999) return malformed(`status ${status}`);
@@ -51,6 +55,14 @@ function faultOf(sorted: SortedFields, minor: number, status: number): string | 
   if (sorted.contentLength >= 0) return "Content-Length and Transfer-Encoding";
   if (minor === 0) return "Transfer-Encoding in HTTP/1.0";
   return status < 200 || status === 204 ? `Transfer-Encoding with status ${status}` : undefined;
+}
+
+/** RFC 9112 4: llhttp lets control characters into the reason phrase. */
+function isStatusLine(bytes: Buffer): boolean {
+  for (let i = 0; i < VERSION.length; i++) if (bytes[i] !== VERSION[i]) return false;
+  let at = VERSION.length;
+  while (at < bytes.length && ((bytes[at] ?? 0) >= SPACE || bytes[at] === TAB)) at++;
+  return bytes[at] === CR && bytes[at + 1] === LF;
 }
 
 /** Only to what the client offered: else bytes of others' choice would go between the two. */
