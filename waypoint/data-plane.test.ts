@@ -49,11 +49,12 @@ async function ask(stream: ClientHttp2Stream, options: http.RequestOptions, body
 describe("a waypoint", () => {
   let fixture: WaypointFixture;
   let web: RunningPod;
+  let slowPod: RunningPod;
   before(async () => {
     fixture = await WaypointFixture.start();
     for (const config of [WEB, GRPC, EMPTY]) await fixture.addService(config);
     web = await fixture.startPod("web", [WEB], (socket) => app.emit("connection", socket));
-    await fixture.startPod("grpc", [GRPC], (socket) => app2.emit("connection", socket));
+    slowPod = await fixture.startPod("grpc", [GRPC], (socket) => app2.emit("connection", socket));
   });
   after(() => fixture.stop());
 
@@ -112,6 +113,17 @@ describe("a waypoint", () => {
     assert.equal((await ask(again.stream, { path: "/" })).status, 200);
     assert.ok(web.hbone.tunnels.length > before);
     await requestsOf(fixture, 2);
+  });
+
+  test("serves HTTP also to a client that was slow to speak, whatever the server does", async () => {
+    slowPod.connects.length = 0;
+    const { stream } = await fixture.connect("10.96.0.2:80");
+    await reached(() => slowPod.connects.length > 0);
+    const session = http2.connect("http://grpc", { createConnection: () => stream });
+    const request = session.request({ ":path": "/late" });
+    assert.match(await text(request), /^2.0 GET \/late/);
+    session.close();
+    await requestsOf(fixture, 1);
   });
 
   test("holds requests to the configuration as it is when they come", async () => {

@@ -30,7 +30,8 @@ import { Connections } from "./listener/connections.ts";
 import type { RouteProblem } from "./route/compile.ts";
 import { RouteTables } from "./route/route-tables.ts";
 import { WaypointStore } from "./state/waypoint-store.ts";
-import { type AuthorizeConnection, TcpProxy } from "./tcp/tcp-proxy.ts";
+import type { AuthorizeConnection } from "./tcp/authorize.ts";
+import { TcpProxy } from "./tcp/tcp-proxy.ts";
 import { ConnectionReporter, type RecordConnection } from "./tcp/tcp-report.ts";
 import { createDialer } from "./upstream/dialer.ts";
 import { HboneDialer } from "./upstream/hbone-dialer.ts";
@@ -190,6 +191,7 @@ export class DataPlane {
     const { random } = deps;
     const reporter = this.#reporter;
     const tcp = new TcpProxy({ ...parts, standing: connections, reporter, random });
+    store.onChange(() => tcp.reauthorize());
     return new ConnectHandler({
       downstream: { mesh, store, network: options.network, gateway: options.gateway },
       ends: this.#ends,

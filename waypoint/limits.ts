@@ -12,8 +12,8 @@ export const CLIENT_CONNECTIONS = 16_000;
 
 /**
  * A client of a port whose protocol is not declared is waited for this long: then the server is
- * taken to speak first, and the bytes are carried as they are. Source: Istio's
- * protocolDetectionTimeout, which was 100 ms while it was on.
+ * connected to, for it may be the one to speak first. Source: Istio's protocolDetectionTimeout,
+ * which was 100 ms while it was on.
  */
 export const PROTOCOL_DETECTION_MS = 100;
 
@@ -22,6 +22,12 @@ export const PROTOCOL_DETECTION_MS = 100;
  * as an HTTP connection may stand idle.
  */
 export const FIRST_BYTE_MS = 3_600_000;
+
+/**
+ * Where that server may not be connected to, or cannot be, the client has so long to turn out to
+ * speak HTTP, which has answers of its own; then its connection is reset.
+ */
+export const LATE_WORD_MS = 5_000;
 
 /**
  * First bytes looked at to tell the protocol: the longest TLS client hello (RFC 8446 5.1 bounds a
@@ -65,6 +71,9 @@ export const TCP_KEEPALIVE_MS = 180_000;
 
 /** Endpoints tried for one connection whose bytes are carried as they are. */
 export const TCP_ENDPOINT_ATTEMPTS = 3;
+
+/** Standing connections judged anew in one turn of the event loop after policies changed. */
+export const REAUTHORIZE_SLICE = 128;
 
 /** Label sets of connections kept per destination; beyond it they are made anew. */
 export const LABEL_SETS_PER_DESTINATION = 1_024;

@@ -23,7 +23,7 @@ import { http2Codec } from "./http/h2/h2-codec.ts";
 import { createHttpService } from "./http-service.ts";
 import { HTTP_LIMITS } from "./limits.ts";
 import { createRequestHandling, newRequestId } from "./proxy/request-handler.ts";
-import type { AuthorizeConnection } from "./tcp/tcp-proxy.ts";
+import type { AuthorizeConnection } from "./tcp/authorize.ts";
 import type { RequestTelemetry } from "./telemetry/request-telemetry.ts";
 import { createHostResolver } from "./upstream/host-resolver.ts";
 import { MeshUpstreams } from "./upstream/mesh-upstreams.ts";

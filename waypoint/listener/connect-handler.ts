@@ -5,19 +5,20 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { answerConnect } from "#common/transport/connect-answer.ts";
+import type { End } from "#common/transport/end.ts";
 import { type ConnectionFailure, failure, limitReached } from "#common/transport/failure.ts";
 import { HboneEnd, type HboneEndContext } from "#common/transport/hbone-end.ts";
 import type { TunnelPeer } from "#common/transport/hbone-sessions.ts";
+import { type Judge, PeekedEnd } from "#common/transport/peeked-end.ts";
 import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection, Wire } from "../http/engine.ts";
-import { CLIENT_CONNECTIONS, FIRST_BYTE_MS } from "../limits.ts";
-import type { CarryTcp } from "../tcp/tcp-proxy.ts";
+import { CLIENT_CONNECTIONS, DRAIN_NOTICE_MS, FIRST_BYTE_MS, LATE_WORD_MS } from "../limits.ts";
+import type { CarryTcp, TcpClient } from "../tcp/tcp-proxy.ts";
 import { EndWire } from "../upstream/end-wire.ts";
 import type { Connections } from "./connections.ts";
-import { detectProtocol, type Protocol } from "./detect-protocol.ts";
+import { type Declared, detectProtocol, isServersWord, type Protocol } from "./detect-protocol.ts";
 import { type DownstreamContext, describeDownstream } from "./downstream.ts";
 import { LiveDownstream } from "./live-downstream.ts";
-import { PeekedEnd } from "./peeked-end.ts";
 
 /** A client's connection that carries HTTP. */
 export interface HttpClient {
@@ -77,18 +78,16 @@ export class ConnectHandler {
       this.#deps.onRefused(downstream, peer, headers[":authority"] ?? "");
       return;
     }
+    const gone = whenClosed(stream);
     if (downstream.port?.protocol === "tcp") {
-      await this.#deps.carryTcp({
-        end,
-        downstream,
+      await this.#carry(end, downstream, gone, {
         accept: () => answerConnect(stream, 200, undefined),
         refuse: (why) => answerConnect(stream, STATUS[why.reason] ?? 503, undefined),
-        gone: whenClosed(stream),
       });
       return;
     }
     answerConnect(stream, 200, undefined);
-    await this.#serveDetected(new PeekedEnd(end), downstream, whenClosed(stream));
+    await this.#serveDetected(new PeekedEnd(end), downstream, gone);
   }
 
   #admit(headers: IncomingHttpHeaders, peer: TunnelPeer): Downstream | ConnectionFailure {
@@ -108,27 +107,58 @@ export class ConnectHandler {
   }
 
   async #serveDetected(end: PeekedEnd, downstream: Downstream, gone: AbortSignal): Promise<void> {
+    const { connections, protocolDetectionMs } = this.#deps;
     const declared = downstream.port?.protocol ?? "auto";
-    const timeoutMs = declared === "auto" ? this.#deps.protocolDetectionMs : FIRST_BYTE_MS;
-    const judge = (bytes: Uint8Array, over: boolean): Protocol | undefined =>
-      detectProtocol(declared, bytes, over);
-    const protocol = await end.peek(judge, timeoutMs);
-    if (protocol === undefined || end.closed) {
-      end.reset();
-      return;
-    }
-    if (protocol.kind === "http1" || protocol.kind === "http2") {
-      this.#serveHttp(end, downstream, protocol.kind);
-      return;
-    }
-    const sni = protocol.kind === "tls" ? protocol.sni : undefined;
-    await this.#deps.carryTcp({
-      end,
-      downstream: { ...downstream, sni },
-      accept: () => undefined,
-      refuse: () => end.reset(),
-      gone,
-    });
+    const waiting = new WaitingClient(end);
+    connections.add(waiting);
+    const timeoutMs = declared === "auto" ? protocolDetectionMs : FIRST_BYTE_MS;
+    const protocol = await end.peek(judgeOf(declared), timeoutMs);
+    connections.delete(waiting);
+    if (protocol === undefined || end.closed) end.reset();
+    else if (isHttp(protocol)) this.#serveHttp(end, downstream, protocol.kind);
+    else if (end.isSilent) await this.#carrySilent(end, downstream, gone);
+    else await this.#carry(end, withSni(downstream, protocol), gone, answered(end));
+  }
+
+  /**
+   * The server is taken to speak first, and connected to. A client that was only slow, and then
+   * turns out to speak HTTP or TLS before the server has said a word, is served as what it is: its
+   * policies and routes are not passed by.
+   */
+  #carrySilent(end: PeekedEnd, downstream: Downstream, gone: AbortSignal): Promise<void> {
+    const firstWord: TcpClient["firstWord"] = async (upstream) => {
+      const first = await this.#firstWord(end, upstream);
+      if (first === undefined || first.kind === "tcp" || end.closed) return "carry";
+      if (isHttp(first)) this.#serveHttp(end, downstream, first.kind);
+      else await this.#carry(end, withSni(downstream, first), gone, answered(end));
+      return "taken";
+    };
+    return this.#carry(end, downstream, gone, { ...answered(end), firstWord });
+  }
+
+  /** Undefined: it was the server's, or nobody has said any. */
+  async #firstWord(end: PeekedEnd, upstream: PeekedEnd | undefined): Promise<Protocol | undefined> {
+    const { connections } = this.#deps;
+    const waiting = new WaitingClient(end);
+    connections.add(waiting);
+    const client = end.peek(judgeOf("auto"), upstream === undefined ? LATE_WORD_MS : FIRST_BYTE_MS);
+    const spoken = (bytes: Uint8Array, over: boolean): true | undefined =>
+      over || isServersWord(bytes) ? true : undefined;
+    const server = upstream?.peek(spoken, FIRST_BYTE_MS);
+    const first = await Promise.race(server === undefined ? [client] : [client, server]);
+    connections.delete(waiting);
+    return typeof first === "object" ? first : undefined;
+  }
+
+  #carry(
+    end: End,
+    downstream: Downstream,
+    gone: AbortSignal,
+    how: Pick<TcpClient, "accept" | "refuse" | "firstWord">,
+  ): Promise<void> {
+    const live = new LiveDownstream(this.#deps.downstream, downstream, () => undefined);
+    const current = (): Downstream => live.current();
+    return this.#deps.carryTcp({ end, downstream, current, gone, ...how });
   }
 
   #serveHttp(end: PeekedEnd, first: Downstream, version: "http1" | "http2"): void {
@@ -147,6 +177,41 @@ export class ConnectHandler {
     });
     if (!closed) connections.add(connection);
   }
+}
+
+/** A client that has not said yet what it speaks. */
+class WaitingClient implements ServerConnection {
+  readonly #end: PeekedEnd;
+
+  constructor(end: PeekedEnd) {
+    this.#end = end;
+  }
+
+  /** What it may be just about to send is still taken. */
+  drain(): void {
+    setTimeout(() => this.#end.isSilent && this.#end.reset(), DRAIN_NOTICE_MS);
+  }
+
+  destroy(): void {
+    this.#end.reset();
+  }
+}
+
+function judgeOf(declared: Declared): Judge<Protocol> {
+  return (bytes, over) => detectProtocol(declared, bytes, over);
+}
+
+function isHttp(protocol: Protocol): protocol is Protocol & { kind: "http1" | "http2" } {
+  return protocol.kind === "http1" || protocol.kind === "http2";
+}
+
+function withSni(downstream: Downstream, protocol: Protocol): Downstream {
+  return protocol.kind === "tls" ? { ...downstream, sni: protocol.sni } : downstream;
+}
+
+/** CONNECT has been answered 200 already. */
+function answered(end: End): Pick<TcpClient, "accept" | "refuse"> {
+  return { accept: () => undefined, refuse: () => end.reset() };
 }
 
 /** Aborted when the client has left. */

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import tls from "node:tls";
 import { DETECTION_BYTES } from "../limits.ts";
 import { readClientHello } from "./client-hello.ts";
-import { type Declared, detectProtocol } from "./detect-protocol.ts";
+import { type Declared, detectProtocol, isServersWord } from "./detect-protocol.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -71,6 +71,20 @@ describe("a port that does not say what it carries", () => {
     endless.set([0x16, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xf0]);
     assert.equal(detectProtocol("auto", endless, false)?.kind, "tcp");
   });
+});
+
+test("a server's first bytes are its word, unless they are an HTTP/2 server's settings", () => {
+  const words = [
+    "220 ready\r\n",
+    "OK\n",
+    "\x4a\0\0\0\x0a8.0",
+    "\0\0\x12\x05\0\0\0\0\0",
+    "\0\0\0\x01",
+  ];
+  for (const word of words) assert.equal(isServersWord(Buffer.from(word, "latin1")), true, word);
+  for (const text of ["", "\0", "\0\0\x12\x04\0", "\0\0\x12\x04\0\0\0\0\0\0\x03"]) {
+    assert.equal(isServersWord(Buffer.from(text, "latin1")), false, text);
+  }
 });
 
 test("a port that is declared HTTP is told HTTP/2 by its preface, and all else is HTTP/1.1", () => {

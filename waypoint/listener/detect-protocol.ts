@@ -49,6 +49,20 @@ export function detectProtocol(
   return detectHttp1(text, last);
 }
 
+/** RFC 9113 4.1 and 6.5: type, flags and stream of a SETTINGS frame; its length comes before. */
+const SETTINGS_FRAME = [4, 0, 0, 0, 0, 0];
+const LENGTH_BYTES = 3;
+
+/**
+ * Whether a server's first bytes are its word. An HTTP/2 server sends its settings to whoever
+ * connects, and then waits for a client's request as any HTTP server.
+ */
+export function isServersWord(bytes: Uint8Array): boolean {
+  if (bytes.length === 0) return false;
+  const begins = SETTINGS_FRAME.every((value, i) => (bytes[LENGTH_BYTES + i] ?? value) === value);
+  return bytes[0] !== 0 || !begins;
+}
+
 function detectTls(bytes: Uint8Array): Protocol | undefined {
   const hello = readClientHello(bytes);
   if (hello.kind === "incomplete") return undefined;

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { failure } from "#common/transport/failure.ts";
 import type { PartsContext } from "../data-plane.ts";
 import type { Upstreams } from "../upstream/upstream.ts";
-import { plainService, WaypointFixture } from "../waypoint-fixture.ts";
+import { PLAIN_GATEWAY, plainService, WaypointFixture } from "../waypoint-fixture.ts";
 
 const ECHO = plainService("echo", "10.96.0.1", {
   ports: [
@@ -102,6 +102,26 @@ describe("a waypoint that carries bytes", () => {
     denied = true;
     assert.equal((await fixture.connect("10.96.0.1:7")).status, 401);
     denied = false;
+  });
+
+  test("cuts a connection that stands when a policy denies it later, and no other", async () => {
+    const pod = await fixture.startPod("echo2", [ECHO], (socket) => socket.pipe(socket));
+    const { stream } = await fixture.connect("10.96.0.1:7");
+    stream.write("a");
+    assert.equal(String((await once(stream, "data"))[0]), "a");
+    await fixture.set(PLAIN_GATEWAY);
+    stream.write("b");
+    assert.equal(String((await once(stream, "data"))[0]), "b");
+    fixture.records.length = 0;
+    denied = true;
+    await fixture.set(PLAIN_GATEWAY);
+    await new Promise<void>((resolve) => stream.once("close", () => resolve()));
+    denied = false;
+    const [closed] = await recordsOf(fixture, 1);
+    assert.ok(closed?.record.event === "closed");
+    assert.match(closed.record.failure?.message ?? "", /policy change: denied by the test/);
+    pod.stop();
+    fixture.removeWorkload(pod.workload);
   });
 
   test("serves nothing that is not bound to it", async () => {

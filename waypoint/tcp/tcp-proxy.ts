@@ -1,11 +1,13 @@
 /** Connections whose bytes are carried as they are: plain TCP, and TLS that is not ended here. */
 import type { End } from "#common/transport/end.ts";
 import { CLIENT_LEFT, type ConnectionFailure, failure } from "#common/transport/failure.ts";
+import { PeekedEnd } from "#common/transport/peeked-end.ts";
 import { type Relay, relay } from "#common/transport/relay.ts";
 import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection } from "../http/engine.ts";
 import { TCP_ENDPOINT_ATTEMPTS } from "../limits.ts";
 import type { LeaseRefusal, Upstreams, WireLease } from "../upstream/upstream.ts";
+import { type AuthorizeConnection, Reauthorizer } from "./authorize.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { TcpReporter } from "./tcp-report.ts";
 
@@ -13,18 +15,23 @@ import type { TcpReporter } from "./tcp-report.ts";
 export interface TcpClient {
   readonly end: End;
   readonly downstream: Downstream;
+  /** The same as it is configured now. */
+  readonly current: () => Downstream;
   /** There is an endpoint: bytes may come. */
   readonly accept: () => void;
   readonly refuse: (why: ConnectionFailure) => void;
   /** Aborted when the client has left. */
   readonly gone: AbortSignal;
+  /**
+   * Of a client that has said nothing so far: waits for the first word of either side. `taken`: it
+   * was the client's, and is for somebody else to carry. Without an upstream only the client can
+   * speak.
+   */
+  readonly firstWord?: (upstream: PeekedEnd | undefined) => Promise<"taken" | "carry">;
 }
 
 /** Resolves when the client is being carried, or has been refused. */
 export type CarryTcp = (client: TcpClient) => Promise<void>;
-
-/** Undefined lets the connection pass. */
-export type AuthorizeConnection = (downstream: Downstream) => ConnectionFailure | undefined;
 
 /** Where connections that stand are known. */
 export interface Standing {
@@ -43,21 +50,24 @@ export interface TcpProxyDeps {
 
 export class TcpProxy {
   readonly #deps: TcpProxyDeps;
+  readonly #reauthorizer: Reauthorizer;
 
   constructor(deps: TcpProxyDeps) {
     this.#deps = deps;
+    this.#reauthorizer = new Reauthorizer(deps.authorize);
   }
 
   async carry(client: TcpClient): Promise<void> {
-    const { reporter } = this.#deps;
-    const report = reporter.begin(client.downstream);
+    const report = this.#deps.reporter.begin(client.downstream);
     const lease = await this.#connect(client);
     if ("ok" in lease) {
+      if ((await client.firstWord?.(undefined)) === "taken") return;
       client.refuse(lease);
       report.refused(lease);
       return;
     }
-    const upstream = lease.wire.asEnd();
+    const upstream = await this.#settled(client, lease);
+    if (upstream === undefined) return;
     if (client.gone.aborted) {
       upstream.reset();
       lease.finished();
@@ -66,10 +76,26 @@ export class TcpProxy {
     }
     client.accept();
     report.opened(lease.endpoint, client.end, upstream);
-    this.#relay(client.end, upstream, (error, brokenBy) => {
+    this.#relay(client, upstream, (error, brokenBy) => {
       lease.finished();
       report.closed(error, brokenBy);
     });
+  }
+
+  /** Policies have changed: who may not be connected any more is cut off. */
+  reauthorize(): void {
+    this.#reauthorizer.changed();
+  }
+
+  /** The end to carry the client to; undefined where somebody else has taken it over. */
+  async #settled(client: TcpClient, { wire, finished }: WireLease): Promise<End | undefined> {
+    const upstream = wire.asEnd();
+    if (client.firstWord === undefined) return upstream;
+    const peeked = new PeekedEnd(upstream);
+    if ((await client.firstWord(peeked)) === "carry") return peeked;
+    peeked.reset();
+    finished();
+    return undefined;
   }
 
   async #connect(client: TcpClient): Promise<WireLease | ConnectionFailure> {
@@ -92,24 +118,29 @@ export class TcpProxy {
   }
 
   #relay(
-    downstream: End,
+    { end, current }: TcpClient,
     upstream: End,
     onDone: (error: Error | undefined, brokenBy: string | undefined) => void,
   ): void {
     const { standing } = this.#deps;
     let running: Relay | undefined;
     let done = false;
+    const cut = (why: string): void => running?.abort(new Error(why));
     const connection: ServerConnection = {
       // Its bytes mean nothing to us: it ends when its ends do, or at the drain's deadline.
       drain: () => undefined,
-      destroy: () => running?.abort(new Error(DRAINED)),
+      destroy: () => cut(DRAINED),
     };
-    running = relay(downstream, upstream, ({ error, brokenBy }) => {
+    const judged = { current, cut };
+    running = relay(end, upstream, ({ error, brokenBy }) => {
       done = true;
       standing.delete(connection);
+      this.#reauthorizer.delete(judged);
       onDone(error, brokenBy);
     });
-    if (!done) standing.add(connection);
+    if (done) return;
+    standing.add(connection);
+    this.#reauthorizer.add(judged);
   }
 }
 

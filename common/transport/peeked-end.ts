@@ -2,7 +2,7 @@
  * An end whose first bytes have been looked at before anybody took it: who takes it gets them all,
  * as if they came only then.
  */
-import type { End, EndEvents } from "#common/transport/end.ts";
+import type { End, EndEvents } from "./end.ts";
 
 /** Undefined while more bytes could tell. `over`: no more will come, or have been waited for. */
 export type Judge<Verdict> = (bytes: Uint8Array, over: boolean) => Verdict | undefined;
@@ -17,7 +17,8 @@ export class PeekedEnd implements End {
   /** A verdict takes more bytes than there are. */
   #wantsMore = false;
   /** While somebody waits for a verdict: something has come. */
-  #onChange: () => void = () => undefined;
+  #onChange = NOBODY_WAITS;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(inner: End) {
     this.#inner = inner;
@@ -38,9 +39,15 @@ export class PeekedEnd implements End {
     return this.#closed;
   }
 
+  /** Whether nothing has come, something still may, and nobody has taken it. */
+  get isSilent(): boolean {
+    const over = this.#ended || this.#closed || this.#taken !== undefined;
+    return this.#held.length === 0 && !over;
+  }
+
   /**
    * Resolves with the judge's verdict, at the latest after `timeoutMs`, when it is asked with
-   * `over`. Not to be called once the end has been taken.
+   * `over`. Never, where the end is taken before. Not to be called once it has been.
    */
   peek<Verdict>(judge: Judge<Verdict>, timeoutMs: number): Promise<Verdict | undefined> {
     const { promise, resolve } = Promise.withResolvers<Verdict | undefined>();
@@ -49,11 +56,10 @@ export class PeekedEnd implements End {
       const verdict = judge(this.#held, last);
       this.#wantsMore = verdict === undefined && !last;
       if (this.#wantsMore) return;
-      clearTimeout(timer);
-      this.#onChange = () => undefined;
+      this.#stopWaiting();
       resolve(verdict);
     };
-    const timer = setTimeout(() => look(true), timeoutMs);
+    this.#timer = setTimeout(() => look(true), timeoutMs);
     this.#onChange = () => look(false);
     look(false);
     if (this.#wantsMore) this.#inner.resume();
@@ -62,6 +68,7 @@ export class PeekedEnd implements End {
 
   start(events: EndEvents): void {
     this.#taken = events;
+    this.#stopWaiting();
     const held = this.#held;
     this.#held = new Uint8Array(0);
     const more = held.length === 0 || events.onData(held, undefined);
@@ -90,6 +97,12 @@ export class PeekedEnd implements End {
     this.#inner.reset();
   }
 
+  #stopWaiting(): void {
+    clearTimeout(this.#timer);
+    this.#onChange = NOBODY_WAITS;
+    this.#wantsMore = false;
+  }
+
   #onData(chunk: Uint8Array, release: (() => void) | undefined): boolean {
     if (this.#taken !== undefined) return this.#taken.onData(chunk, release);
     this.#held = Buffer.concat([this.#held, chunk]);
@@ -112,3 +125,5 @@ export class PeekedEnd implements End {
     else this.#taken.onClosed(error);
   }
 }
+
+const NOBODY_WAITS = (): void => undefined;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { End, EndEvents } from "#common/transport/end.ts";
+import type { End, EndEvents } from "./end.ts";
 import { PeekedEnd } from "./peeked-end.ts";
 
 /** An end whose peer is the test: it keeps to what an end promises. */
