@@ -30,7 +30,7 @@ export class ClusterFolder {
     return new ClusterFolder(seen, client);
   }
 
-  /** The object in force, and where it stands; undefined where the folder has none of that name. */
+  /** The object in force, and where it stands; undefined where there is none of that name. */
   async find(kind: string, namespace: string, name: string): Promise<LoadedObject | undefined> {
     const { objects } = await loadFolder(this.#folder);
     return objects.find(
@@ -60,7 +60,7 @@ export class ClusterFolder {
     else await replaceFile(place.file, left.map(String).join(""));
   }
 
-  /** Resolves when the cluster has taken in what the folder says now. Throws what is wrong in it. */
+  /** Resolves when the cluster has taken in what the folder says now. */
   async taken(): Promise<void> {
     await this.#client.refresh();
   }
