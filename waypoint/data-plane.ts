@@ -24,7 +24,13 @@ import { PeerWatch } from "#common/transport/peer-watch.ts";
 import { StalledStreams } from "#common/transport/stalled-streams.ts";
 import { TunnelKeepalive } from "#common/transport/tunnel-keepalive.ts";
 import type { TunnelSettings } from "#common/transport/tunnel-settings.ts";
-import { DRAIN_CUT_MS, DRAIN_NOTICE_MS, LISTENER_BACKLOG, SWEEP_INTERVAL_MS } from "./limits.ts";
+import {
+  DRAIN_CUT_MS,
+  DRAIN_HEARSAY_MS,
+  DRAIN_NOTICE_MS,
+  LISTENER_BACKLOG,
+  SWEEP_INTERVAL_MS,
+} from "./limits.ts";
 import { ConnectHandler, type OnRefused, type ServeHttp } from "./listener/connect-handler.ts";
 import { Connections } from "./listener/connections.ts";
 import type { RouteProblem } from "./route/compile.ts";
@@ -140,13 +146,17 @@ export class DataPlane {
     this.#peers.setLists(lists);
   }
 
-  /** Stops accepting, lets connections end until the deadline, cuts the rest. */
+  /**
+   * Goes on as before until everybody has heard that this pod is going, then stops accepting, lets
+   * connections end until the deadline, and cuts the rest.
+   */
   drain(deadlineMs: number): Promise<void> {
     this.#drained ??= this.#drain(deadlineMs);
     return this.#drained;
   }
 
   async #drain(deadlineMs: number): Promise<void> {
+    await sleep(Math.min(DRAIN_HEARSAY_MS, deadlineMs));
     this.#listener.close();
     this.#hbone.drain(Math.min(DRAIN_NOTICE_MS, deadlineMs));
     this.connections.drain();

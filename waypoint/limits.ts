@@ -82,6 +82,12 @@ export const LABEL_SETS_PER_DESTINATION = 1_024;
 // -----------------------------------------------------------------------------------------
 
 /**
+ * A pod is told to end at the moment at which its clients' ztunnels begin to hear of it: those that
+ * have not yet still come, and have nowhere else to go where it was the only one.
+ */
+export const DRAIN_HEARSAY_MS = 1_000;
+
+/**
  * A drain tells the peers of a tunnel to open no more streams on it, and closes it this much later:
  * what they sent meanwhile is still served (RFC 9113 6.8). Shorter where the drain itself is.
  */
