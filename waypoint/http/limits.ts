@@ -23,7 +23,7 @@ export const INFORMATIONAL_RESPONSES = 16;
  */
 export const DISCARDED_REQUEST_BYTES = 256 * 1024;
 
-/** A connection that we have ended and its client has not is reset after this. */
+/** A connection that we have ended and its other side has not is reset after this. */
 export const LINGER_MS = 2_000;
 
 /**

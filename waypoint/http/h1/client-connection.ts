@@ -4,6 +4,7 @@ import type { End, EndEvents } from "#common/transport/end.ts";
 import type { CodecLimits, UpstreamConnection, UpstreamHandlers } from "../engine.ts";
 import { type ClientExchange, type ClientExchangeEvents, ExchangeError } from "../exchange.ts";
 import type { HeaderList } from "../header-list.ts";
+import { LINGER_MS } from "../limits.ts";
 import type { BodyLength, RequestHead } from "../message.ts";
 import { H1ClientExchange } from "./client-exchange.ts";
 import { Deadline, type Deadlined } from "./deadlines.ts";
@@ -28,6 +29,8 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
   #leaving = false;
   #closed = false;
   #inputEnded = false;
+  /** We have ended it. */
+  #retired = false;
   /** The end waits for `resume`. */
   #paused = false;
   #cut: ExchangeError | undefined;
@@ -74,7 +77,7 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
 
   close(): void {
     this.#leaving = true;
-    if (this.#exchange === undefined) this.#discardConnection();
+    if (this.#exchange === undefined) this.#retire();
   }
 
   destroy(): void {
@@ -93,7 +96,7 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
     const bytes = ownBytes(chunk, release);
     if (this.#exchange === undefined) {
       // Nobody asked: whoever came next would take it for an answer.
-      this.#discardConnection();
+      this.#discard();
       return !this.#closed;
     }
     this.#exchange.answered = true;
@@ -127,7 +130,8 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
   }
 
   onDeadline(): void {
-    if (this.#exchange === undefined) this.#discardConnection();
+    if (this.#retired) this.#discard();
+    else if (this.#exchange === undefined) this.#retire();
     else this.cut(new ExchangeError("timeout", "the response's header took too long"));
   }
 
@@ -170,17 +174,22 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
     this.#end.shutdown();
   }
 
-  /** The response is complete. `reusable`: and so was the request, and both sides go on. */
-  completed(exchange: H1ClientExchange, reusable: boolean): void {
+  /** The response is complete. `written`: so was the request, else nobody knows what is next. */
+  completed(
+    exchange: H1ClientExchange,
+    { written, keepAlive }: { readonly written: boolean; readonly keepAlive: boolean },
+  ): void {
     if (this.#closed) return;
     this.#exchange = undefined;
-    // More than the response has come: it belongs to nobody.
-    if (!reusable || this.reader.hasHeld) this.#leaving = true;
+    // What comes behind the response belongs to nobody.
+    const clean = written && !this.reader.hasHeld;
+    if (!keepAlive || !clean) this.#leaving = true;
     this.reader.hold();
     this.#deadline.set(this.#limits.idleTimeoutMs);
     exchange.closed(undefined);
     if (this.#exchange !== undefined) return;
-    if (this.exhausted) this.#discardConnection();
+    if (!clean) this.#discard();
+    else if (this.exhausted) this.#retire();
     this.#handlers.onIdle();
   }
 
@@ -188,16 +197,24 @@ export class H1ClientConnection implements UpstreamConnection, EndEvents, Reader
   #checkInputEnd(): void {
     if (!this.#inputEnded || this.#closed || this.reader.hasHeld) return;
     const exchange = this.#exchange;
-    if (exchange === undefined) this.#discardConnection();
+    if (exchange === undefined) this.#retire();
     else if (this.reader.untilClose) exchange.inputEnded();
     else this.cut(new ExchangeError("reset", ENDED_EARLY));
   }
 
-  /** Nothing is under way on it, and nothing will be. */
-  #discardConnection(): void {
+  /** Nothing is under way on it: it is ended, and the upstream is given a while to do the same. */
+  #retire(): void {
+    if (this.#closed || this.#retired) return;
     this.#leaving = true;
-    if (this.#closed) return;
-    this.#end.reset();
+    this.#retired = true;
+    this.#deadline.set(LINGER_MS);
+    this.#end.shutdown();
+  }
+
+  /** It cannot be trusted any more. */
+  #discard(): void {
+    this.#leaving = true;
+    if (!this.#closed) this.#end.reset();
   }
 }
 

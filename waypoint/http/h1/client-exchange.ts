@@ -35,7 +35,7 @@ export class H1ClientExchange implements ClientExchange {
     this.request = head;
     this.#body = body;
     this.#events = events;
-    this.#written = body.kind === "none";
+    this.#written = isEmpty(body);
   }
 
   /** Nothing more is owed to either side. */
@@ -44,9 +44,9 @@ export class H1ClientExchange implements ClientExchange {
   }
 
   send(head: string): void {
-    const { kind } = this.#body;
+    const framing = this.#written ? "none" : FRAMINGS[this.#body.kind];
     const length = this.#body.kind === "known" ? this.#body.bytes : 0;
-    this.#connection.output.begin(head, FRAMINGS[kind], length);
+    this.#connection.output.begin(head, framing, length);
   }
 
   write(chunk: Uint8Array): boolean {
@@ -101,7 +101,8 @@ export class H1ClientExchange implements ClientExchange {
     this.#received = true;
     this.#events.onEnd(trailers);
     // An upstream that has answered needs no more of the request: it may not even read it.
-    if (!this.#closed) this.#connection.completed(this, this.#keepAlive && this.#written);
+    if (this.#closed) return;
+    this.#connection.completed(this, { written: this.#written, keepAlive: this.#keepAlive });
   }
 
   drained(): void {
@@ -139,6 +140,10 @@ export class H1ClientExchange implements ClientExchange {
     this.#written = false;
     this.#connection.output.begin("", "raw", 0);
   }
+}
+
+function isEmpty(body: BodyLength): boolean {
+  return body.kind === "none" || (body.kind === "known" && body.bytes === 0);
 }
 
 const FRAMINGS: Readonly<Record<BodyLength["kind"], OutgoingFraming>> = {

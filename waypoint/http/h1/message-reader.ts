@@ -243,9 +243,10 @@ export class MessageReader {
       else if (chunked.last) this.#mode = "trailers";
       return;
     }
-    const take = Math.min(chunked.remaining, bytes.length - this.#at);
-    chunked.took(take);
-    this.#deliver(bytes, this.#at + take);
+    const start = this.#at;
+    const end = chunked.gather(bytes, start);
+    this.#at = chunked.at;
+    this.#give(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
   }
 
   #stepTrailers(bytes: Buffer): void {
@@ -263,9 +264,11 @@ export class MessageReader {
   #deliver(bytes: Buffer, end: number): void {
     const at = this.#at;
     this.#at = end;
-    const whole = at === 0 && end === bytes.length;
-    const more = this.#owner.onBody(whole ? bytes : bytes.subarray(at, end));
-    if (!more) this.#blocked = true;
+    this.#give(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+  }
+
+  #give(chunk: Buffer): void {
+    if (!this.#owner.onBody(chunk)) this.#blocked = true;
   }
 
   #endBody(trailers: HeaderList | undefined): void {
