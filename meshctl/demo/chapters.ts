@@ -5,6 +5,7 @@
 import { CAPTURE_REPAIRS_ANNOTATION } from "#common/model/captured-pod.ts";
 import type { Narrator } from "./narrator.ts";
 import type { Stage } from "./stage.ts";
+import { WAYPOINT_CHAPTERS } from "./waypoint-chapters.ts";
 
 export type Chapter = (stage: Stage, narrator: Narrator) => Promise<void>;
 
@@ -22,6 +23,7 @@ export const CHAPTERS: readonly Chapter[] = [
   strict,
   watchdog,
   metrics,
+  ...WAYPOINT_CHAPTERS,
 ];
 
 async function plaintext(stage: Stage, narrator: Narrator): Promise<void> {

@@ -84,6 +84,17 @@ export class Stage {
     return run(process.execPath, [MESHCTL, ...args], { MESHCTL_CLUSTER: this.name });
   }
 
+  /** The lines of a pod's log that match, as soon as there are any. */
+  async logLines(pod: string, namespace: string, wanted: RegExp): Promise<readonly string[]> {
+    let lines: readonly string[] = [];
+    await this.waitFor(`${pod} has logged ${wanted}`, async () => {
+      const { output } = await this.meshctl(["logs", pod, "-n", namespace]);
+      lines = output.split("\n").filter((line) => wanted.test(line));
+      return lines.length > 0;
+    });
+    return lines;
+  }
+
   /** Runs `argv` in the network of a node's ztunnel, with the machine's own files. */
   async onNode(node: string, argv: readonly string[]): Promise<CommandResult> {
     const info = await this.#cluster.client.info();
