@@ -6,6 +6,7 @@ import http2, { type ClientHttp2Stream } from "node:http2";
 import type net from "node:net";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { connectHbone, createTestCa, issueLeaf } from "#test/support/hbone-peer.ts";
 import { plainService, type RunningPod, WaypointFixture } from "./waypoint-fixture.ts";
 
 const WEB = plainService("web", "10.96.0.1");
@@ -113,6 +114,33 @@ describe("a waypoint", () => {
     assert.equal((await ask(again.stream, { path: "/" })).status, 200);
     assert.ok(web.hbone.tunnels.length > before);
     await requestsOf(fixture, 2);
+  });
+
+  test("goes to a pod by a tunnel of its own time: one that was gone is called anew", async () => {
+    const { stream } = await fixture.connect("10.96.0.1:80");
+    assert.equal((await ask(stream, { path: "/" })).status, 200);
+    const before = web.hbone.tunnels.length;
+    fixture.removeWorkload(web.workload);
+    const { stream: meanwhile } = await fixture.connect("10.96.0.1:80");
+    assert.equal((await ask(meanwhile, { path: "/" })).status, 503);
+    fixture.addWorkload(web.workload);
+    const { stream: again } = await fixture.connect("10.96.0.1:80");
+    assert.equal((await ask(again, { path: "/" })).status, 200);
+    assert.equal(web.hbone.tunnels.length, before + 1);
+    await requestsOf(fixture, 3);
+  });
+
+  test("refuses a client without a certificate of the mesh", async () => {
+    const stranger = issueLeaf(createTestCa("another"), { namespace: "shop", serviceAccount: "x" });
+    const foreign = issueLeaf(fixture.ca, {
+      ...{ trustDomain: "elsewhere.local", namespace: "shop", serviceAccount: "client" },
+    });
+    const { port } = fixture;
+    for (const certificate of [stranger, foreign]) {
+      await assert.rejects(connectHbone({ host: "127.0.0.1", port, certificate }));
+    }
+    await assert.rejects(connectHbone({ host: "127.0.0.1", port }));
+    await reached(() => fixture.refusals.length >= 3);
   });
 
   test("serves HTTP also to a client that was slow to speak, whatever the server does", async () => {
