@@ -30,6 +30,44 @@ const ALLOW_WEB = authorization(
     to: [{operation: {methods: [GET, POST, HEAD]}}]`,
 );
 
+const ADMINS = authorization(
+  "claims",
+  `  rules:
+  - from: [{source: {requestPrincipals: ["https://issuer.example/alice"]}}]
+    when: [{key: "request.auth.claims[groups]", values: [admins]}]`,
+);
+
+function tokensNeeded(jwks: string): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: jwt, namespace: shop}
+spec:
+  targetRefs: [${TARGET}]
+  jwtRules:
+  - issuer: https://issuer.example
+    jwks: '${jwks}'
+    outputClaimToHeaders: [{header: x-user, claim: sub}]
+`;
+}
+
+/** A key set, and tokens of alice signed with it. */
+async function issuer(): Promise<{
+  readonly jwks: string;
+  readonly token: (claims: object, issuer?: string) => Promise<string>;
+}> {
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
+  const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "k" }] });
+  const token = (claims: object, by = "https://issuer.example") =>
+    new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: "ES256", kid: "k" })
+      .setIssuer(by)
+      .setSubject("alice")
+      .setExpirationTime("1h")
+      .sign(privateKey);
+  return { jwks, token };
+}
+
 describe("a waypoint's policies", () => {
   let mesh: WaypointMesh;
 
@@ -84,34 +122,8 @@ describe("a waypoint's policies", () => {
   });
 
   test("verify tokens, and let only their claims in", async () => {
-    const { publicKey, privateKey } = await generateKeyPair("ES256");
-    const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "k" }] });
-    const token = (claims: object, issuer = "https://issuer.example") =>
-      new SignJWT({ ...claims })
-        .setProtectedHeader({ alg: "ES256", kid: "k" })
-        .setIssuer(issuer)
-        .setSubject("alice")
-        .setExpirationTime("1h")
-        .sign(privateKey);
-    await mesh.cluster.apply(
-      `
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: jwt, namespace: shop}
-spec:
-  targetRefs: [${TARGET}]
-  jwtRules:
-  - issuer: https://issuer.example
-    jwks: '${jwks}'
-    outputClaimToHeaders: [{header: x-user, claim: sub}]
-`,
-      authorization(
-        "claims",
-        `  rules:
-  - from: [{source: {requestPrincipals: ["https://issuer.example/alice"]}}]
-    when: [{key: "request.auth.claims[groups]", values: [admins]}]`,
-      ),
-    );
+    const { jwks, token } = await issuer();
+    await mesh.cluster.apply(tokensNeeded(jwks), ADMINS);
     await mesh.until("it is in force", "http://api.shop/", (r) => r.status === 403);
     const bearer = (jwt: string) => ["-H", `authorization: Bearer ${jwt}`, "-H", "x-user: mallory"];
     const admin = await token({ groups: ["admins", "staff"] });
