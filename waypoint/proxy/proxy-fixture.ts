@@ -103,6 +103,8 @@ export class ProxyFixture {
     ports: [{ port: 80, protocol: "http" }],
     policies: NO_POLICIES,
   };
+  /** What clients ask for. */
+  destination = { host: API, port: 80 };
   readonly #server: net.Server;
   readonly #connections = new Set<ServerConnection>();
   readonly #cleanUps: (() => void)[] = [];
@@ -252,7 +254,7 @@ export class ProxyFixture {
       peer: makeIdentity("cluster.local", "shop", "client"),
       sourceWorkload: undefined,
       source: { ip: ip("10.0.0.9"), port: 4242 },
-      destination: { host: API, port: 80 },
+      destination: this.destination,
       service: config,
       port: config.ports[0],
       workload: undefined,

@@ -3,7 +3,7 @@ import type { Workload } from "#common/model/workload.ts";
 import type { Balanced } from "./balancer.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import { EndpointHealth } from "./outlier-detection.ts";
-import { connectFailure } from "./replies.ts";
+import { ENDPOINT_GONE } from "./replies.ts";
 import type { UpstreamProtocol } from "./upstream.ts";
 
 /** What the mesh says of an endpoint, for one backend. */
@@ -57,8 +57,7 @@ export class BackendHost implements Balanced {
   }
 
   drain(): void {
-    const gone = connectFailure(`${this.id} is no longer an endpoint`);
-    for (const pool of this.#pools.values()) pool.drain(gone);
+    for (const pool of this.#pools.values()) pool.drain(ENDPOINT_GONE);
     this.#pools.clear();
   }
 

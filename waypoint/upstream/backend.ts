@@ -6,9 +6,9 @@ import { Circuit } from "./circuit.ts";
 import { ConnectionPool, type PooledConnection } from "./connection-pool.ts";
 import { hashOf, hashOfSource } from "./hash-key.ts";
 import { HostSelection } from "./host-selection.ts";
-import { REQUESTS_PER_OPENING_HTTP2 } from "./limits.ts";
+import { ENDPOINT_PICKS, REQUESTS_PER_OPENING_HTTP2 } from "./limits.ts";
 import type { Opener } from "./opener.ts";
-import { noHealthyUpstream, overflow } from "./replies.ts";
+import { ENDPOINT_GONE, noHealthyUpstream, overflow } from "./replies.ts";
 import type {
   AttemptOutcome,
   ConnectRequest,
@@ -80,21 +80,21 @@ export class Backend {
   }
 
   async lease(request: LeaseRequest, protocol: UpstreamProtocol): Promise<Lease | LeaseRefusal> {
-    const { circuit } = this;
-    if (!circuit.mayRequest) return overflow("maxRequests");
     const { context, exclude } = request;
     const hash = hashOf(this.#policy.loadBalancer?.hash, context);
-    const host = this.#selection.pick(exclude, hash);
-    if (host === undefined) return this.#noHost();
-    host.active++;
-    const pool = host.pool(protocol);
-    const acquired = pool.acquire(() => context.signal);
-    const connection = acquired instanceof Promise ? await acquired : acquired;
-    if ("reason" in connection) {
+    for (let picks = 1; ; picks++) {
+      if (!this.circuit.mayRequest) return overflow("maxRequests");
+      const host = this.#selection.pick(exclude, hash);
+      if (host === undefined) return this.#noHost();
+      host.active++;
+      const pool = host.pool(protocol);
+      const acquired = pool.acquire(() => context.signal);
+      const connection = acquired instanceof Promise ? await acquired : acquired;
+      if (!("reason" in connection)) return this.#leaseOn(host, pool, connection);
       this.#refused(host, connection);
-      return connection;
+      // It went while the request waited: that is nobody's failure.
+      if (connection !== ENDPOINT_GONE || picks >= ENDPOINT_PICKS) return connection;
     }
-    return this.#leaseOn(host, pool, connection);
   }
 
   async connect(request: ConnectRequest): Promise<WireLease | LeaseRefusal> {
@@ -159,9 +159,9 @@ export class Backend {
     };
   }
 
-  #refused(host: BackendHost, { reason }: LeaseRefusal): void {
+  #refused(host: BackendHost, refusal: LeaseRefusal): void {
     host.active--;
-    const failed = reason === "upstream-connect-failure";
+    const failed = refusal !== ENDPOINT_GONE && refusal.reason === "upstream-connect-failure";
     this.#selection.note(host, failed ? { kind: "local-failure", milliseconds: 0 } : UNUSED);
   }
 

@@ -139,13 +139,14 @@ export class ConnectionPool {
     this.#failWaiters(opened);
   }
 
-  /** Each failure ends one wait, the last one all, so that they go elsewhere. */
+  /** Each failure ends one wait; where nothing else is left to wait for, all of them. */
   #failWaiters(refusal: LeaseRefusal): void {
-    const last = this.#opening === 0;
+    const last = this.size === 0;
     for (const waiter of this.#waiters) {
       waiter.grant(refusal);
-      if (!last) return;
+      if (!last) break;
     }
+    if (!this.#drained) this.#openEnough();
   }
 
   #add({ endpoint, connect, onRetired }: Opened): void {

@@ -53,3 +53,6 @@ export const RESOLVED_NAME_MS = 5_000;
 
 /** Endpoints that requests themselves name, per wildcard host; then the oldest is closed. */
 export const DYNAMIC_ENDPOINTS = 256;
+
+/** Endpoints that one try may lose to changes of the mesh while it waits; then it has failed. */
+export const ENDPOINT_PICKS = 3;

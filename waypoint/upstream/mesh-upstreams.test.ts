@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
 import { afterEach, describe, test } from "node:test";
-import { ProxyFixture, type ProxyOptions, toApi } from "../proxy/proxy-fixture.ts";
+import { API, ProxyFixture, type ProxyOptions, toApi } from "../proxy/proxy-fixture.ts";
 import { call, until } from "../proxy/test-client.ts";
 
 let fixture: ProxyFixture;
@@ -235,3 +235,19 @@ async function grpcCall(
   for await (const chunk of stream) body += chunk;
   return { body, status };
 }
+
+describe("endpoints that the mesh does not list", () => {
+  test("are the address that was asked for, where the service passes through", async () => {
+    await start();
+    const pod = await fixture.startPod(named("asked for"));
+    fixture.removePod(pod);
+    fixture.policy({ loadBalancer: { kind: "passthrough" } });
+    const [host = ""] = pod.addresses;
+    const port = pod.services.get(`shop/${API}`)?.[0]?.targetPort ?? 0;
+    fixture.destination = { host, port };
+    assert.equal((await call(fixture.port)).body, "asked for");
+    const { endpoint } = await fixture.record();
+    assert.deepEqual(endpoint?.address, { ip: host, port });
+    assert.match(endpoint?.workload.uid ?? "", /^dynamic\/\//);
+  });
+});

@@ -25,3 +25,6 @@ export function connectFailure(detail: string, endpoint?: Endpoint): LeaseRefusa
     ...(endpoint !== undefined && { endpoint }),
   };
 }
+
+/** Told to requests that wait for a connection to an endpoint which has gone meanwhile. */
+export const ENDPOINT_GONE = connectFailure("the endpoint has gone");
