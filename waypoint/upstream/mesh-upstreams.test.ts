@@ -112,6 +112,7 @@ describe("an endpoint", () => {
     await start();
     const closed = Promise.withResolvers<void>();
     const server = http.createServer(named("a"));
+    server.keepAliveTimeout = 60_000;
     server.on("connection", (socket) => socket.on("close", () => closed.resolve()));
     const a = await fixture.startServer(server);
     assert.equal((await call(fixture.port)).body, "a");

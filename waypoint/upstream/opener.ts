@@ -66,21 +66,50 @@ export class Opener {
     const transport = workload.tunnelProtocol === "hbone" ? "hbone" : "plaintext";
     const endpoint: Endpoint = { workload, address: { ip, port }, transport };
     const timeoutMs = policy.connectionPool?.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const until = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
-    const request = { endpoint, backend, policy, protocol, signal: until };
+    const deadline = new DialDeadline(timeoutMs, signal);
+    const request = { endpoint, backend, policy, protocol, signal: deadline.signal };
     try {
       const wire = await dial({ ...request, ...(client !== undefined && { client }) });
       if (!("reason" in wire)) return { endpoint, wire };
-      if (!deadline.aborted) return { ...wire, endpoint };
+      if (!deadline.passed) return { ...wire, endpoint };
       return connectFailure(`${workload.uid}: no connection within ${timeoutMs} ms`, endpoint);
     } catch (error) {
       return connectFailure(`${workload.uid}: ${describeError(error)}`, endpoint);
+    } finally {
+      deadline.clear();
     }
   }
 }
 
 const NEVER = (): void => undefined;
+
+/** Ends a dial that takes too long or that nobody waits for; never a connection that was made. */
+class DialDeadline {
+  passed = false;
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #caller: AbortSignal | undefined;
+  readonly #abort = (): void => this.#controller.abort();
+
+  constructor(timeoutMs: number, caller: AbortSignal | undefined) {
+    this.#caller = caller;
+    this.#timer = setTimeout(() => {
+      this.passed = true;
+      this.#abort();
+    }, timeoutMs);
+    caller?.addEventListener("abort", this.#abort, { once: true });
+    if (caller?.aborted) this.#abort();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#caller?.removeEventListener("abort", this.#abort);
+  }
+}
 
 export interface DialledWire {
   readonly endpoint: Endpoint;

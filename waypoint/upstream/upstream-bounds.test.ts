@@ -134,3 +134,29 @@ async function one(i: number): Promise<void> {
   request.end(method === "POST" ? "x".repeat(i * 50) : undefined);
   await over;
 }
+
+describe("the time to connect", () => {
+  test("ends a try at an endpoint that never answers", async () => {
+    await start({
+      dial: ({ signal }) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () =>
+            resolve({ status: 503, reason: "upstream-connect-failure", body: "" }),
+          );
+        }),
+    });
+    fixture.addPod("127.0.3.1", 9);
+    fixture.policy({ connectionPool: { connectTimeoutMs: 20 } });
+    assert.equal((await call(fixture.port)).status, 503);
+    const { detail, flags } = await fixture.record();
+    assert.match(detail ?? "", /no connection within 20 ms/);
+    assert.deepEqual(flags, ["UF", "URX"]);
+  });
+
+  test("does not end a connection that was made", async () => {
+    await start();
+    await fixture.startPod((_, response) => void setTimeout(() => response.end("late"), 200));
+    fixture.policy({ connectionPool: { connectTimeoutMs: 50 } });
+    assert.equal((await call(fixture.port)).body, "late");
+  });
+});
