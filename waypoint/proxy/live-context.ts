@@ -1,6 +1,6 @@
 /** The context of one request, as the stages see it. */
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
-import type { Downstream, RequestContext, VerifiedToken } from "../filter/stage.ts";
+import type { Downstream, PeekedBody, RequestContext, VerifiedToken } from "../filter/stage.ts";
 import { HeaderList } from "../http/header-list.ts";
 import type { RequestHead } from "../http/message.ts";
 
@@ -12,6 +12,8 @@ export class LiveContext implements RequestContext {
   readonly tokens: VerifiedToken[] = [];
   readonly responseHeaders = new HeaderList();
   readonly notes: string[] = [];
+  /** Where `peekBody` has it from; a mirror's context has none. */
+  body: { peek(maxBytes: number): Promise<PeekedBody> } | undefined;
   #controller: AbortController | undefined;
   #aborted = false;
 
@@ -29,6 +31,10 @@ export class LiveContext implements RequestContext {
       if (this.#aborted) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  peekBody(maxBytes: number): Promise<PeekedBody> {
+    return this.body?.peek(maxBytes) ?? Promise.reject(new Error("there is no body to read"));
   }
 
   abort(): void {

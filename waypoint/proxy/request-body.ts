@@ -2,8 +2,10 @@
  * The body of a request on its way from the client to one try after another. What has come is kept
  * until it is sure that no further try needs it, or until it is too much to keep.
  */
+import type { PeekedBody } from "../filter/stage.ts";
 import type { ServerExchange } from "../http/exchange.ts";
-import type { HeaderList } from "../http/header-list.ts";
+import { HeaderList } from "../http/header-list.ts";
+import { BodyPeek } from "./body-peek.ts";
 import { DRAIN_BYTES, REPLAY_BYTES } from "./limits.ts";
 
 /** Who takes a body: the upstream of a try, a mirror. */
@@ -26,6 +28,7 @@ export class RequestBody {
   #trailers: HeaderList | undefined;
   #discarding = false;
   #discarded = 0;
+  #peek: BodyPeek | undefined;
 
   constructor(exchange: ServerExchange) {
     this.#exchange = exchange;
@@ -51,7 +54,10 @@ export class RequestBody {
       this.#keptBytes += chunk.length;
     }
     for (const copy of this.#copies) copy.write(chunk);
-    if (this.#sink === undefined) return this.#keptBytes < REPLAY_BYTES;
+    if (this.#sink === undefined) {
+      const wanted = this.#peek?.hasMore(this.#kept, this.#keptBytes) ?? false;
+      return wanted || this.#keptBytes < REPLAY_BYTES;
+    }
     this.#forgetIfTooMuch();
     return this.#sink.write(chunk);
   }
@@ -60,8 +66,20 @@ export class RequestBody {
     if (this.#ended) return;
     this.#ended = true;
     this.#trailers = trailers;
+    this.#peek?.hasAll(this.#kept);
     this.#sink?.end(trailers);
     for (const copy of this.#copies) copy.end(trailers);
+  }
+
+  /**
+   * Waits for all of it or for more than `maxBytes`, before there is a sink. Rejects when it is
+   * forgotten before.
+   */
+  peek(maxBytes: number): Promise<PeekedBody> {
+    this.#peek = new BodyPeek(maxBytes);
+    if (this.#ended) this.#peek.hasAll(this.#kept);
+    else if (this.#peek.hasMore(this.#kept, this.#keptBytes)) this.#askForMore();
+    return this.#peek.body;
   }
 
   /** Begins with what has come so far. Not for a body of kind `none`. */
@@ -101,6 +119,7 @@ export class RequestBody {
 
   /** No further try will want it. */
   forget(): void {
+    this.#peek?.isGone();
     this.#keeping = false;
     this.#kept = [];
     this.#keptBytes = 0;
@@ -112,6 +131,14 @@ export class RequestBody {
     this.forget();
     if (this.#discarding || this.#ended) return;
     this.#discarding = true;
+    this.#exchange.resume();
+  }
+
+  /** A client that waits for leave to send its body gets it (RFC 9110 10.1.1). */
+  #askForMore(): void {
+    const expected = this.#exchange.request.headers.get("expect") ?? "";
+    const waits = this.bytes === 0 && expected.toLowerCase() === "100-continue";
+    if (waits) this.#exchange.inform({ status: 100, headers: new HeaderList() });
     this.#exchange.resume();
   }
 

@@ -60,6 +60,7 @@ export class RequestRun implements ServerExchangeEvents {
     this.#exchange = exchange;
     this.#context = new LiveContext(gateway, downstream, head, id);
     this.#body = new RequestBody(exchange);
+    this.#context.body = this.#body;
     this.#response = new ClientResponse(exchange, this.#context.responseHeaders);
     this.#onOver = onOver;
     this.#startedAt = deps.now();
