@@ -14,7 +14,7 @@ import { factsOf } from "./request-facts.ts";
 /** Envoy's words, which clients of Istio know. */
 const DENIED_BODY = "RBAC: access denied";
 
-/** Says why as one of `ReplyReason`, which names no policy; docs/troubleshooting.md explains it. */
+/** Says why as one of `ReplyReason`, which names no policy; docs/l7-policies.md explains it. */
 export const DENIED_BY_HEADER = "x-ambient-denied-by";
 
 /** gRPC's PERMISSION_DENIED. */

@@ -128,7 +128,7 @@ describe("keys by URI", () => {
   });
 });
 
-test("addresses of this machine, of the link and of clouds' metadata are not fetched from", async () => {
+test("addresses of this machine, of the link and of clouds' metadata are not fetched from", async (t) => {
   const local = ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1", "fd00:ec2::254"];
   const disguised = ["::ffff:127.0.0.1", "::ffff:169.254.169.254", "224.0.0.1", "nonsense"];
   for (const address of [...local, ...disguised]) assert.equal(isRemote(address), false, address);
@@ -136,6 +136,7 @@ test("addresses of this machine, of the link and of clouds' metadata are not fet
     assert.equal(isRemote(address), true, address);
   }
   const server = await jwksServer("{}");
+  t.after(() => server.close());
   const { port } = new URL(server.uri);
   const fetch = createJwksFetch();
   for (const host of ["127.0.0.1", "localhost", "[::1]", "0x7f.1", "2130706433"]) {
@@ -144,5 +145,4 @@ test("addresses of this machine, of the link and of clouds' metadata are not fet
   }
   await assert.rejects(fetch("file:///etc/passwd", 2_000), { code: "JWKS_FETCH_FAILED" });
   assert.equal(server.requests, 0);
-  await server.close();
 });

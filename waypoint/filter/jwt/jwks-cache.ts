@@ -4,6 +4,7 @@
  * Where a fetch fails the last good set stays; where there never was one there are no keys, and
  * nobody's token is valid.
  */
+import { describeError } from "#common/runtime/errors.ts";
 import { KeySet } from "./key-set.ts";
 import {
   JWKS_FRESH_MS,
@@ -25,6 +26,8 @@ export interface KeySource {
   load(): Promise<KeySet | undefined>;
   /** After a token named a key that `current` does not have. Never rejects. */
   refetch(): Promise<KeySet | undefined>;
+  /** Why there are none, for the log; "" where nothing is known to be wrong. */
+  problem(): string;
 }
 
 export interface JwksCacheDeps {
@@ -51,6 +54,7 @@ export class JwksCache {
       current: () => entry().current(bound),
       load: () => entry().load(bound),
       refetch: () => entry().refetch(bound),
+      problem: () => entry().problem,
     };
   }
 
@@ -69,6 +73,8 @@ export class JwksCache {
 }
 
 class RemoteKeys {
+  /** Of the last fetch; "" where it went well. */
+  problem = "";
   readonly #uri: string;
   readonly #deps: JwksCacheDeps;
   #keys: KeySet | undefined;
@@ -126,8 +132,10 @@ class RemoteKeys {
       // The same set keeps its imported keys.
       if (keys.id !== this.#keys?.id) this.#keys = keys;
       this.#fetchedAtMs = now();
+      this.problem = "";
     } catch (error) {
       this.#failedAtMs = now();
+      this.problem = describeError(error);
       onFailure?.(this.#uri, error);
     }
   }
@@ -137,5 +145,11 @@ class RemoteKeys {
 export function inlineKeys(text: string): KeySource {
   const keys = KeySet.parse(text);
   const loaded = Promise.resolve(keys);
-  return { current: () => keys, load: () => loaded, refetch: () => loaded };
+  const problem = keys === undefined ? "there is no usable key in the configuration" : "";
+  return {
+    current: () => keys,
+    load: () => loaded,
+    refetch: () => loaded,
+    problem: () => problem,
+  };
 }

@@ -30,13 +30,16 @@ const stage = createJwtStage({ jwks: cache, now: () => NOW_S * 1000 });
 
 /** A request of which the service trusts `key` and `rsa`, with a bearer token. */
 function bearing(token: string, rule: Partial<JwtRule> = {}, options: RequestOptions = {}) {
-  const rules = [jwtRule({ issuer: ISSUER, jwks: jwks(key, rsa), ...rule })];
+  const keys = rule.jwksUri === undefined ? { jwks: jwks(key, rsa) } : {};
+  const rules = [jwtRule({ issuer: ISSUER, ...keys, ...rule })];
   return request({
     policies: { requestAuthentications: [{ key: "shop/jwt", rules }] },
     headers: [["authorization", `Bearer ${token}`]],
     ...options,
   });
 }
+
+const REMOTE = { jwksUri: "https://issuer.example/keys" };
 
 async function outcome(context: ReturnType<typeof bearing>) {
   const reply = await stage(context);
@@ -125,6 +128,13 @@ describe("row 62: a token is good", () => {
       assert.equal(await statusOf(stage, bearing(value, { ...rule, ...keys })), 200);
     });
   }
+});
+
+test("row 62: while there are no keys to be had, a token is refused, and the log says why", async () => {
+  const reply = await stage(bearing(await key.sign({}), REMOTE));
+  assert.equal(reply?.status, 401);
+  assert.equal(reply.reason, "jwks-unavailable");
+  assert.match(reply.detail ?? "", /^shop\/jwt issuer https:\/\/issuer.example: .*: none$/);
 });
 
 test("two different tokens are refused, the same one twice is not", async () => {

@@ -183,7 +183,7 @@ function refusal(body: string, by?: CompiledJwtRule, detail?: string): LocalRepl
 }
 
 function unavailable(by: CompiledJwtRule): LocalReply {
-  return reply("jwks-unavailable", "Jwks remote fetch is failed", by, by.rule.jwksUri);
+  return reply("jwks-unavailable", "Jwks remote fetch is failed", by, by.keys.problem());
 }
 
 function reply(
