@@ -20,6 +20,7 @@ import { PLAIN_GATEWAY, plainBackend, plainService } from "./waypoint-fixture.ts
 
 const IDENTITY = makeIdentity("cluster.local", "shop", "waypoint");
 const WEB = plainService("web", "10.96.0.1");
+const ANY_PORTS = { HBONE_PORT: "0", ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0" };
 const SECRET = "-----BEGIN PRIVATE KEY-----";
 
 describe("a waypoint with its control plane", () => {
@@ -31,7 +32,7 @@ describe("a waypoint with its control plane", () => {
   let waypoint: Waypoint;
   let holdCertificate = true;
   const exits: number[] = [];
-  let log = "";
+  const log: string[] = [];
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), "waypoint-"));
@@ -61,15 +62,13 @@ describe("a waypoint with its control plane", () => {
       LISTEN_IP: "127.0.0.1",
       MEMORY_CGROUP_DIR: dir,
       HTTP_ENGINE: "undici",
-      ...{ HBONE_PORT: "0", ADMIN_PORT: "0", STATS_PORT: "0", READINESS_PORT: "0" },
+      ...ANY_PORTS,
       TERMINATION_DRAIN_DURATION_SECONDS: "0",
     };
     waypoint = await Waypoint.start(loadConfig(env), {
       env,
       version: "test",
-      write: (lines) => {
-        log += lines;
-      },
+      write: (lines) => void log.push(lines),
       unreadBytes: () => 0,
       exit: (code) => void exits.push(code),
     });
@@ -173,8 +172,8 @@ describe("a waypoint with its control plane", () => {
     assert.equal((await get("admin", "/quitquitquit", "POST")).status, 200);
     while (exits.length === 0) await turn();
     assert.deepEqual(exits, [0]);
-    assert.match(log, /waypoint started.*undici/);
-    assert.match(log, /drained/);
+    assert.match(log.join(""), /waypoint started.*undici/);
+    assert.match(log.join(""), /drained/);
   });
 });
 
