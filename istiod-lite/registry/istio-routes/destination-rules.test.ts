@@ -1,82 +1,10 @@
-/** DestinationRules as people have them, through validation and registry to what a waypoint gets. */
+/** DestinationRules as people have them: what a waypoint gets, and what their status says. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { TRUST_NOBODY } from "../routes/ca-certificates.ts";
 import { destinationRule, parsed, Shop, shopPod } from "./istio-fixtures.ts";
 
 type Json = Readonly<Record<string, unknown>>;
-
-const balancers: [string, string, Json][] = [
-  ["round robin", "{ simple: ROUND_ROBIN }", { kind: "round-robin" }],
-  ["the old name of least request", "{ simple: LEAST_CONN }", { kind: "least-request" }],
-  ["chance", "{ simple: RANDOM }", { kind: "random" }],
-  ["the original destination", "{ simple: PASSTHROUGH }", { kind: "passthrough" }],
-  [
-    "a header",
-    "{ consistentHash: { httpHeaderName: X-User } }",
-    { kind: "consistent-hash", hash: { kind: "header", name: "x-user" } },
-  ],
-  [
-    "a cookie that is given",
-    "{ consistentHash: { httpCookie: { name: user, path: /a, ttl: 1500ms } } }",
-    {
-      kind: "consistent-hash",
-      hash: { kind: "cookie", name: "user", cookiePath: "/a", cookieTtlSeconds: 2 },
-    },
-  ],
-  [
-    "a cookie of the session",
-    "{ consistentHash: { httpCookie: { name: user, ttl: 0s } } }",
-    { kind: "consistent-hash", hash: { kind: "cookie", name: "user", cookieTtlSeconds: 0 } },
-  ],
-  [
-    "the source",
-    "{ consistentHash: { useSourceIp: true } }",
-    { kind: "consistent-hash", hash: { kind: "source-ip", name: "" } },
-  ],
-  [
-    "a query parameter",
-    "{ consistentHash: { httpQueryParameterName: u } }",
-    { kind: "consistent-hash", hash: { kind: "query-parameter", name: "u" } },
-  ],
-  [
-    "warm-up",
-    "{ simple: ROUND_ROBIN, warmup: { duration: 2m, minimumPercent: 5, aggression: 1.5 } }",
-    { kind: "round-robin", warmupMs: 120_000, warmupMinimumPercent: 5, warmupAggression: 1.5 },
-  ],
-  ["the older warm-up", "{ warmupDurationSecs: 30s }", { kind: "least-request", warmupMs: 30_000 }],
-  [
-    "shares of localities",
-    "{ localityLbSetting: { distribute: [{ from: a/*, to: { 'a/*': 80, 'b/*': 20 } }] } }",
-    {
-      kind: "least-request",
-      localityWeights: [{ from: "a/*", to: { "a/*": 80, "b/*": 20 } }],
-    },
-  ],
-];
-
-describe("load is balanced by", () => {
-  for (const [name, loadBalancer, expected] of balancers) {
-    test(name, () => {
-      const shop = new Shop(destinationRule(`trafficPolicy: { loadBalancer: ${loadBalancer} }`));
-      assert.deepEqual(shop.backend().policy, { loadBalancer: expected });
-    });
-  }
-
-  test("locality where outliers are detected, unless that is switched off", () => {
-    const balancer = (setting: string) => {
-      const spec = `trafficPolicy:\n  outlierDetection: {}\n  loadBalancer: ${setting}`;
-      return new Shop(destinationRule(spec)).backend().policy.loadBalancer;
-    };
-    assert.deepEqual(balancer("{ simple: RANDOM }"), { kind: "random", localityFailover: {} });
-    assert.deepEqual(
-      balancer("{ localityLbSetting: { failover: [{ from: eu, to: us }] } }")?.localityFailover,
-      { eu: "us" },
-    );
-    assert.deepEqual(balancer("{ localityLbSetting: { enabled: false } }"), {
-      kind: "least-request",
-    });
-  });
-});
 
 const policies: [string, string, Json][] = [
   [
@@ -128,6 +56,15 @@ describe("a trafficPolicy with", () => {
     });
   }
 
+  test("TLS trusts nobody where its certificates cannot be had; the system's roots can", () => {
+    const trusted = (file: string) => {
+      const spec = `trafficPolicy: { tls: { mode: SIMPLE, caCertificates: ${file} } }`;
+      return new Shop(destinationRule(spec)).backend().policy.tls?.caCertificates;
+    };
+    assert.equal(trusted("/etc/certs/ca.pem"), TRUST_NOBODY);
+    assert.equal(trusted("/etc/ssl/certs/ca-certificates.crt"), undefined);
+  });
+
   test("outlier detection has Istio's defaults for what it does not say", () => {
     const of = (given: string) =>
       new Shop(destinationRule(`trafficPolicy: { outlierDetection: ${given} }`)).backend().policy
@@ -157,7 +94,7 @@ describe("a trafficPolicy with", () => {
     );
   });
 
-  test("settings of a port replaces the others as a whole; subsets inherit what they do not say", () => {
+  test("settings of a port replace the others as a whole; subsets inherit what is not theirs", () => {
     const shop = new Shop(
       destinationRule(`trafficPolicy:
   loadBalancer: { simple: RANDOM }
@@ -254,7 +191,7 @@ const remarks: [string, string, RegExp][] = [
   [
     "a secret",
     "trafficPolicy: { tls: { mode: MUTUAL, credentialName: certs } }",
-    /PartlyInForce .*trafficPolicy.tls.credentialName: cannot be read by waypoints/,
+    /PartlyInForce .*trafficPolicy.tls.credentialName: .*not read: connections fail/,
   ],
   ["TLS of the mesh", "trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }", /ISTIO_MUTUAL is ignored/],
   [

@@ -7,6 +7,7 @@ import type {
   IstioTrafficPolicy,
 } from "#common/kubernetes/istio-traffic-policy.ts";
 import type { TrafficPolicy } from "#common/model/waypoint/backend.ts";
+import { TRUST_NOBODY } from "../routes/ca-certificates.ts";
 import { durationMs } from "./http-actions.ts";
 import { loadBalancerOf } from "./load-balancer.ts";
 import type { Remarks } from "./remarks.ts";
@@ -104,8 +105,8 @@ const SYSTEM_ROOTS = new Set([
 ]);
 
 /**
- * A certificate that cannot be had is left out: then the server is verified by the system's roots,
- * and refuses us where it asks for a certificate.
+ * Files and secrets are not read: where one is asked for, nobody is trusted, for the system's roots
+ * would trust others than were meant.
  */
 function tlsOf(tls: IstioClientTls, field: string, remarks: Remarks): TrafficPolicy["tls"] {
   const { mode = "DISABLE", sni = "", subjectAltNames = [], insecureSkipVerify = false } = tls;
@@ -118,12 +119,14 @@ function tlsOf(tls: IstioClientTls, field: string, remarks: Remarks): TrafficPol
   const { clientCertificate, privateKey } = mode === "MUTUAL" ? tls : {};
   const ca = SYSTEM_ROOTS.has(tls.caCertificates ?? "") ? undefined : tls.caCertificates;
   const unread = { credentialName, caCrl, clientCertificate, privateKey, caCertificates: ca };
-  const why = "cannot be read by waypoints: the server is verified by the system's roots";
-  remarks.unsupported(unread, field, why);
+  const isLost = Object.values(unread).some((value) => value !== undefined);
+  const effect = insecureSkipVerify ? "it has no effect" : "connections fail";
+  remarks.unsupported(unread, field, `files and secrets are not read: ${effect}`);
   return {
     mode: mode === "MUTUAL" ? "mutual" : "simple",
     ...(sni !== "" && { sni }),
     subjectAltNames,
     insecureSkipVerify,
+    ...(isLost && { caCertificates: TRUST_NOBODY }),
   };
 }
