@@ -66,38 +66,40 @@ export interface RequestContext {
 }
 
 /**
- * Why the waypoint answered itself or an upstream's answer was lost; docs/troubleshooting.md has a
- * heading for each. Log: `response_code_details`.
+ * Why the waypoint answered itself or an upstream's answer was lost: `response_code_details` of the
+ * access log. docs/waypoint-answers.md says of each what it means and what to do.
  */
-export type ReplyReason =
-  | "bad-request"
-  | "jwt-missing"
-  | "jwt-invalid"
-  | "jwks-unavailable"
-  | "denied-by-policy"
-  | "no-allow-matched"
-  | "external-authorization-denied"
-  | "external-authorization-error"
-  | "rate-limited"
-  | "rate-limit-error"
-  | "no-route"
-  | "invalid-backend"
-  | "direct-response"
-  | "redirect"
-  | "cors-preflight"
-  | "fault-abort"
-  | "no-healthy-upstream"
-  | "upstream-connect-failure"
-  | "upstream-reset"
-  | "upstream-protocol-error"
-  | "upstream-overflow"
-  | "retry-limit"
-  | "request-timeout"
-  | "upstream-timeout"
-  | "limit-reached"
-  | "client-left"
-  | "internal-error"
-  | "draining";
+export const REPLY_REASONS = [
+  "bad-request",
+  "jwt-missing",
+  "jwt-invalid",
+  "jwks-unavailable",
+  "denied-by-policy",
+  "no-allow-matched",
+  "external-authorization-denied",
+  "external-authorization-error",
+  "rate-limited",
+  "rate-limit-error",
+  "no-route",
+  "invalid-backend",
+  "direct-response",
+  "redirect",
+  "cors-preflight",
+  "fault-abort",
+  "no-healthy-upstream",
+  "upstream-connect-failure",
+  "upstream-reset",
+  "upstream-protocol-error",
+  "upstream-overflow",
+  "retry-limit",
+  "request-timeout",
+  "upstream-timeout",
+  "limit-reached",
+  "client-left",
+  "internal-error",
+  "draining",
+] as const;
+export type ReplyReason = (typeof REPLY_REASONS)[number];
 
 /** An answer of our own. gRPC requests get it as grpc-status with HTTP status 200. */
 export interface LocalReply {
