@@ -46,6 +46,11 @@ export class OwnedObjectsController {
     });
   }
 
+  /** Resolves when everything that was asked for is there. */
+  async idle(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
   /** Tries nothing again; resolves when the write in progress is done. */
   async close(): Promise<void> {
     this.#closing.abort();

@@ -120,8 +120,12 @@ export class ChangeMarks {
     for (const ip of ips) this.#entriesAt(ip);
   }
 
-  /** A waypoint is not what it was: so is the way of everybody whose labels name it. */
+  /**
+   * A waypoint is not what it was: nor is the way of everybody whose labels name it, and of its own
+   * pods, should it be none any more.
+   */
   waypoint(waypoint: string): void {
+    for (const pod of this.#stores.gateways.podsOf(waypoint)) this.pods.add(pod);
     for (const kindAndKey of this.#stores.bindings.naming(waypoint)) {
       const slash = kindAndKey.indexOf("/");
       const key = kindAndKey.slice(slash + 1);

@@ -11,6 +11,7 @@ import {
   makeWorkloadEntry,
   present,
 } from "./registry-fixtures.ts";
+import { anyGateway, withWaypoints } from "./waypoints/waypoint-arbitraries.ts";
 
 // Few names, labels and addresses, so that random objects meet each other often.
 const namespace = fc.constantFrom("shop", "bank", "istio-system");
@@ -165,18 +166,22 @@ const workloadEntry = fc
   });
 
 export const anyMeshObject: fc.Arbitrary<KubernetesObject> = fc.oneof(
-  { weight: 5, arbitrary: pod },
-  { weight: 3, arbitrary: service },
+  { weight: 5, arbitrary: withWaypoints(pod) },
+  { weight: 3, arbitrary: withWaypoints(service) },
   { weight: 3, arbitrary: slice },
-  { weight: 2, arbitrary: fc.tuple(namespace, labels).map(([n, l]) => makeNamespace(n, l)) },
+  {
+    weight: 2,
+    arbitrary: withWaypoints(fc.tuple(namespace, labels).map(([n, l]) => makeNamespace(n, l))),
+  },
+  { weight: 3, arbitrary: anyGateway },
   {
     weight: 1,
     arbitrary: fc
       .tuple(fc.constantFrom("node-1", "node-2"), fc.constantFrom("z1", "z2"))
       .map(([name, zone]) => makeNode(name, { "topology.kubernetes.io/zone": zone })),
   },
-  { weight: 4, arbitrary: serviceEntry },
-  { weight: 3, arbitrary: workloadEntry },
+  { weight: 4, arbitrary: withWaypoints(serviceEntry) },
+  { weight: 3, arbitrary: withWaypoints(workloadEntry) },
   { weight: 2, arbitrary: authorizationPolicy },
   { weight: 2, arbitrary: peerAuthentication },
 );

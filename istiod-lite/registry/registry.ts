@@ -67,6 +67,7 @@ export class Registry {
     this.#intake.giveAddresses(batch.marks);
     const waypoints = this.#stores.gateways.settle();
     for (const waypoint of waypoints) batch.marks.waypoint(waypoint);
+    for (const service of this.#stores.gateways.takeServices()) batch.marks.services.add(service);
     this.#publish(batch);
     this.#enforcement.settle(waypoints);
     const { statuses: said, owned } = this.#waypointPublisher.apply(batch, waypoints);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { Metadata, status } from "@grpc/grpc-js";
+import { WAYPOINT_TYPE } from "#common/xds/type-urls.ts";
 import { REFUSALS_LOGGED_PER_MINUTE, STREAMS_PER_CALLER } from "../limits.ts";
 import { makePod, present } from "../registry/registry-fixtures.ts";
+import { makeGateway } from "../registry/waypoints/waypoint-fixtures.ts";
 import { AdsTestServer, names, RawStream } from "./ads-test-server.ts";
 
 const noWrites = {
@@ -72,4 +74,25 @@ test("callers without a token are refused each, and logged a few times a minute"
   assert.deepEqual(new Set(await Promise.all(many)), new Set([status.UNAUTHENTICATED]));
   const lines = server.log.filter((line) => line.includes("xDS caller refused"));
   assert.equal(lines.length, REFUSALS_LOGGED_PER_MINUTE);
+});
+
+test("a waypoint's pods are told what is their waypoint's, and nobody else is", async () => {
+  const gateways = ["waypoint", "other"].map((name) => makeGateway(name));
+  server.apply(present(...gateways));
+  const asking = (podName: string, namespace = "shop") =>
+    server.connect({ namespace, serviceAccount: "waypoint", podName, podUid: `uid-of-${podName}` });
+  const own = await asking("waypoint-1");
+  // What the proxy says of itself is not asked.
+  own.send({ typeUrl: WAYPOINT_TYPE, nodeName: "waypoint/shop/other" });
+  assert.deepEqual(names(await own.nextAcked()), ["shop/waypoint/gateway"]);
+  own.cancel();
+  const elsewhere = await asking("waypoint-1", "bank");
+  elsewhere.send({ typeUrl: WAYPOINT_TYPE, nodeName: "waypoint/shop/waypoint" });
+  assert.deepEqual(names(await elsewhere.nextAcked()), []);
+  elsewhere.cancel();
+  for (const stream of [await asking("web-1"), await server.connect()]) {
+    stream.send({ typeUrl: WAYPOINT_TYPE, nodeName: "waypoint/shop/waypoint" });
+    assert.equal((await stream.end()).code, status.PERMISSION_DENIED);
+    assert.equal(stream.responses.length, 0);
+  }
 });

@@ -53,7 +53,7 @@ export class GatewayController {
     const gateway = gateways.gateway(key);
     const waypoint = gateways.waypoint(key);
     if (gateway === undefined || waypoint?.managed !== true) {
-      // What the Gateway of another revision or class runs is not this one's to take away.
+      // What a Gateway of another revision or class runs is somebody else's, unless it was ours.
       if (this.#owned.delete(key) || gateway === undefined) {
         owned.push({ owner: `Gateway/${key}`, objects: [] });
       }

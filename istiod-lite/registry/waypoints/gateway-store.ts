@@ -30,6 +30,8 @@ export class GatewayStore {
   /** By the Service (`<namespace>/<name>`) in front of their pods. */
   readonly #byService = new Map<string, Set<string>>();
   readonly #waypoints = new Map<string, Waypoint>();
+  /** Services (`<namespace>/<name>`) that came to be a Gateway's, or ceased to be one's. */
+  readonly #gained = new Set<string>();
   /** Gateways that may be something else than they were. */
   readonly #dirty = new Set<string>();
 
@@ -80,6 +82,7 @@ export class GatewayStore {
     if (before !== undefined) {
       deleteFromSet(this.#byClass, before.spec.gatewayClassName, key);
       deleteFromSet(this.#byService, serviceOf(before), key);
+      this.#gained.add(serviceOf(before));
     }
     this.#dirty.add(key);
     if (gateway === undefined) {
@@ -89,12 +92,27 @@ export class GatewayStore {
     this.#gateways.set(key, gateway);
     addToSet(this.#byClass, gateway.spec.gatewayClassName, key);
     addToSet(this.#byService, serviceOf(gateway), key);
+    this.#gained.add(serviceOf(gateway));
   }
 
   setClass(name: string, gatewayClass: GatewayClass | undefined): void {
     if (gatewayClass === undefined) this.#classes.delete(name);
     else this.#classes.set(name, gatewayClass);
     for (const key of this.ofClass(name)) this.#dirty.add(key);
+  }
+
+  /** Since it was last asked: whether they pass a waypoint may have changed. */
+  takeServices(): ReadonlySet<string> {
+    const taken = new Set(this.#gained);
+    this.#gained.clear();
+    return taken;
+  }
+
+  /** The pods whose labels name the Gateway. */
+  podsOf(key: string): readonly string[] {
+    const slash = key.indexOf("/");
+    const name = key.slice(slash + 1);
+    return this.#deps.pods.selected(key.slice(0, slash), { [GATEWAY_NAME_LABEL]: name });
   }
 
   /** The labels of a pod before and after it changed. */
@@ -117,6 +135,9 @@ export class GatewayStore {
       const now = this.#derive(key);
       if (isDeepStrictEqual(before, now)) continue;
       changed.add(key);
+      const gateway = this.#gateways.get(key);
+      const came = (before === undefined) !== (now === undefined);
+      if (came && gateway !== undefined) this.#gained.add(serviceOf(gateway));
       if (now === undefined) this.#waypoints.delete(key);
       else this.#waypoints.set(key, now);
     }
@@ -132,12 +153,10 @@ export class GatewayStore {
     const gateway = this.#gateways.get(key);
     if (gateway === undefined || !isOfRevision(gateway, this.#options.revision)) return undefined;
     const { pods, services } = this.#deps;
-    const { namespace = "default", name } = gateway.metadata;
-    const selected = pods.selected(namespace, { [GATEWAY_NAME_LABEL]: name });
     const surroundings = {
       gatewayClass: this.#classes.get(gateway.spec.gatewayClassName),
       service: services.get(serviceOf(gateway)),
-      pods: [...selected].sort().flatMap((pod) => pods.get(pod) ?? []),
+      pods: [...this.podsOf(key)].sort().flatMap((pod) => pods.get(pod) ?? []),
     };
     return waypointOf(gateway, surroundings, this.#options.clusterDomain);
   }
