@@ -4,7 +4,7 @@
  *
  * | port | speaks |
  * |---|---|
- * | 8080 | HTTP/1.1, WebSocket: what it was asked; /status/N /flaky/KEY/N /slow/MS /die /count |
+ * | 8080 | HTTP/1.1, WebSocket: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/NAME |
  * | 8082 | HTTP/2 with prior knowledge: says what it was asked |
  * | 8083 | gRPC, service test.Echo: Once and Stream send back what they get |
  * | 9000 | TCP: greets first, then sends back what it gets |
@@ -27,6 +27,7 @@ const server = http.createServer((request, response) => {
   if (kind === "status") return void response.writeHead(Number(first)).end(`${name}\n`);
   if (kind === "flaky") return flaky(first, Number(second), response);
   if (kind === "slow") return void setTimeout(() => answer(request, response), Number(first));
+  if (kind === "fails") return void response.writeHead(first === name ? 503 : 200).end(name);
   if (kind === "die") return die(response);
   if (kind === "count") return void response.end(String(first === "read" ? counted : ++counted));
   answer(request, response);
