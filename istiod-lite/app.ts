@@ -61,6 +61,7 @@ export class Istiod {
     this.#owned = new OwnedObjectsController({
       writer: options.owned === undefined ? undefined : new FolderOwnedObjects(options.owned),
       logger: logger.scope("owned"),
+      isWhole: () => this.#source.loss === undefined,
     });
     const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     collectDefaultMetrics({ register: this.#metrics });

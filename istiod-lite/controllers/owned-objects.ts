@@ -14,11 +14,15 @@ export interface OwnedObjectsDeps {
   /** Undefined where nobody runs anything for this control plane. */
   readonly writer: OwnedObjectsWriter | undefined;
   readonly logger: Logger;
+  /** Whether all objects of the source are known: what one seems to be without may be lost. */
+  readonly isWhole: () => boolean;
 }
 
 export class OwnedObjectsController {
   readonly #deps: OwnedObjectsDeps;
   readonly #waiting = new Map<string, OwnedObjects>();
+  /** Everybody who wants something now. */
+  readonly #owners = new Set<string>();
   /** Set until what an earlier process left behind has been looked at. */
   #unknown = true;
   #writing: Promise<void> | undefined;
@@ -39,8 +43,12 @@ export class OwnedObjectsController {
       }
       return;
     }
-    for (const each of owned) this.#waiting.set(each.owner, each);
-    if (this.#waiting.size === 0 && !this.#unknown) return;
+    for (const each of owned) {
+      this.#waiting.set(each.owner, each);
+      if (each.objects.length > 0) this.#owners.add(each.owner);
+      else this.#owners.delete(each.owner);
+    }
+    if (this.#waiting.size === 0 && !this.#mayLook) return;
     this.#writing ??= this.#writeAll(writer).finally(() => {
       this.#writing = undefined;
     });
@@ -57,9 +65,13 @@ export class OwnedObjectsController {
     await this.#writing;
   }
 
+  get #mayLook(): boolean {
+    return this.#unknown && this.#deps.isWhole();
+  }
+
   async #writeAll(writer: OwnedObjectsWriter): Promise<void> {
     const backoff = new Backoff({ initialMs: STATUS_RETRY_INITIAL_MS, maxMs: STATUS_RETRY_MAX_MS });
-    while (!this.#closing.signal.aborted && (this.#unknown || this.#waiting.size > 0)) {
+    while (!this.#closing.signal.aborted && (this.#mayLook || this.#waiting.size > 0)) {
       try {
         await this.#writeOnce(writer);
         backoff.reset();
@@ -74,8 +86,8 @@ export class OwnedObjectsController {
   }
 
   async #writeOnce(writer: OwnedObjectsWriter): Promise<void> {
-    if (this.#unknown) {
-      await writer.keepOnly(new Set(this.#waiting.keys()));
+    if (this.#mayLook) {
+      await writer.keepOnly(new Set(this.#owners));
       this.#unknown = false;
     }
     for (const [owner, each] of this.#waiting) {

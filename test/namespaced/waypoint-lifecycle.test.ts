@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Condition } from "#common/kubernetes/objects.ts";
+import { waitForRecord } from "#test/support/access-log.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { fetchWeb, WEB_PODS } from "#test/support/web-pods.ts";
 
@@ -68,6 +69,8 @@ describe("a waypoint", () => {
       ...["curl", "-sS", "--max-time", "3", "http://web.shop/"],
     ]);
     assert.notEqual(code, 0);
+    const record = await waitForRecord(cluster, "node1", { direction: "outbound" });
+    assert.match(record.error ?? "", /waypoint/);
   });
 
   test("runs once it is applied, with its identity, and services are led through it", async () => {
