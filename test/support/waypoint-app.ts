@@ -4,7 +4,7 @@
  *
  * | port | speaks |
  * |---|---|
- * | 8080 | HTTP/1.1, WebSocket: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/NAME |
+ * | 8080 | HTTP/1.1, WebSocket: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/POD |
  * | 8082 | HTTP/2 with prior knowledge: says what it was asked |
  * | 8083 | gRPC, service test.Echo: Once and Stream send back what they get |
  * | 9000 | TCP: greets first, then sends back what it gets |
