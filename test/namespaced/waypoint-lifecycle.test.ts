@@ -99,6 +99,23 @@ describe("a waypoint", () => {
     );
   });
 
+  test("is enforced at the destination where the service says so, and only there", async () => {
+    const direct = `http://${await cluster.podIp("shop/web")}:8080/`;
+    const reached = async (url: string) => {
+      const { code } = await cluster.exec("shop/client", ["curl", "-sS", "--max-time", "3", url]);
+      return code === 0;
+    };
+    assert.equal(await reached(direct), true);
+    const annotations = "annotations: {ambient.istio.io/enforce-waypoint: 'true'}, labels:";
+    await cluster.apply(SERVICE.replace("labels:", annotations));
+    await cluster.until("the pod refuses what comes past the waypoint", async () => {
+      return !(await reached(direct));
+    });
+    assert.equal(await reached("http://web.shop/"), true);
+    await cluster.apply(SERVICE);
+    await cluster.until("the pod is reached again", () => reached(direct));
+  });
+
   test("is scaled by the parameters of its Gateway", async () => {
     await cluster.apply(GATEWAY(2));
     await cluster.until("two pods are ready", async () => (await ready()).length === 2, START);
