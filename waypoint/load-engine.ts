@@ -6,8 +6,8 @@ export async function loadEngine(name: EngineName): Promise<Forwarder> {
     case "llhttp":
       return (await import("./http/h1/h1-codec.ts")).llhttpForwarder();
     case "http-proxy":
-      return (await import("./http/node-http/http-proxy-forwarder.ts")).httpProxyForwarder;
+      return (await import("./http/node-http/http-proxy-forwarder.ts")).httpProxyForwarder();
     case "undici":
-      return (await import("./http/node-http/undici-forwarder.ts")).undiciForwarder;
+      return (await import("./http/node-http/undici-forwarder.ts")).undiciForwarder();
   }
 }

@@ -6,7 +6,10 @@ import { RawConnection, RawUpstream } from "./raw-connection.ts";
 /**
  * What an engine may lack, and why: `request-trailers`, `response-trailers`, `informational`
  * (1xx other than 100), `upgrade`, `half-close` (of a client), `pipelining`, `write-timeout` (of
- * a client that reads nothing), `response-limits` (header bounds of its own for responses).
+ * a client that reads nothing), `response-limits` (header bounds of its own for responses),
+ * `expect` (100 comes from the upstream), `options-asterisk` (`OPTIONS *`), `early-head` (a head
+ * leaves before anything of its body is there), `reuse-after-bodyless` (of an upstream's
+ * connection after an answer to HEAD, or after a 304 that says a length).
  */
 export type Capability =
   | "request-trailers"
@@ -16,7 +19,11 @@ export type Capability =
   | "half-close"
   | "pipelining"
   | "write-timeout"
-  | "response-limits";
+  | "response-limits"
+  | "expect"
+  | "options-asterisk"
+  | "early-head"
+  | "reuse-after-bodyless";
 
 export interface Bench {
   readonly proxy: RelayProxy;

@@ -5,6 +5,7 @@
  */
 import { describe, test } from "node:test";
 import type { Forwarder } from "#waypoint/http/engine.ts";
+import { bodylessChecks } from "./bodyless.ts";
 import { type Capability, type Check, onBench } from "./check.ts";
 import { connectionChecks } from "./connections.ts";
 import { failureChecks } from "./failures.ts";
@@ -12,7 +13,7 @@ import { messageChecks } from "./messages.ts";
 import { upgradeChecks } from "./upgrades.ts";
 
 const CHECKS: Readonly<Record<string, readonly Check[]>> = {
-  messages: messageChecks,
+  messages: [...messageChecks, ...bodylessChecks],
   connections: connectionChecks,
   "upgrades and 1xx": upgradeChecks,
   "failures and limits": failureChecks,

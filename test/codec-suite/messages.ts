@@ -64,6 +64,11 @@ const headChecks: readonly Check[] = [
     assert.equal(fieldOf(await connection.head(), "x-name"), "\xe9\x80\xff");
     connection.write("HTTP/1.1 200 OK\r\nx-name: \xff\xe9\r\ncontent-length: 0\r\n\r\n");
     assert.equal(fieldOf(await client.head(), "x-name"), "\xff\xe9");
+    client.write(`POST / HTTP/1.1\r\nHost: a\r\nx: \xe9\r\nContent-Length: 2\r\n\r\nab`);
+    assert.equal(fieldOf(await connection.head(), "x"), "\xe9");
+    await connection.until("ab");
+    connection.write("HTTP/1.1 200 OK\r\nx: \xff\r\ncontent-length: 2\r\n\r\nok");
+    assert.equal(fieldOf(await client.head(), "x"), "\xff");
   }),
 
   check(
@@ -82,16 +87,24 @@ const headChecks: readonly Check[] = [
     },
   ),
 
-  check("OPTIONS * passes as it is; CONNECT is refused", async ({ upstream, open }) => {
+  check(
+    "OPTIONS * passes as it is",
+    async ({ upstream, open }) => {
+      const client = await open();
+      client.write("OPTIONS * HTTP/1.1\r\nHost: api\r\n\r\n");
+      const connection = await upstream.next();
+      assert.match(await connection.head(), /^OPTIONS \* HTTP\/1\.1\r\n/);
+      connection.write(OK);
+      await client.until("ok");
+    },
+    { needs: "options-asterisk" },
+  ),
+
+  check("CONNECT is refused", async ({ upstream, open }) => {
     const client = await open();
-    client.write("OPTIONS * HTTP/1.1\r\nHost: api\r\n\r\n");
-    const connection = await upstream.next();
-    assert.match(await connection.head(), /^OPTIONS \* HTTP\/1\.1\r\n/);
-    connection.write(OK);
-    await client.until("ok");
     client.write("CONNECT api:80 HTTP/1.1\r\nHost: api:80\r\n\r\n");
     assert.match(await client.rest(), /^HTTP\/1\.1 40[05] /);
-    assert.equal(upstream.connections.length, 1);
+    assert.equal(upstream.connections.length, 0);
   }),
 
   check("an answer with a field that would end its line is never sent", async ({ proxy, open }) => {
@@ -144,6 +157,19 @@ const bodyChecks: readonly Check[] = [
   ),
 
   check(
+    "the head of a request leaves before its body is there",
+    async ({ upstream, open }) => {
+      const client = await open();
+      client.write("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 5\r\n\r\n");
+      const connection = await upstream.next();
+      await connection.head();
+      client.write("hello");
+      await connection.until("hello");
+    },
+    { needs: "early-head" },
+  ),
+
+  check(
     "a response that ends with its connection reaches the client as a whole message",
     async ({ upstream, open }) => {
       const client = await open();
@@ -187,7 +213,7 @@ const bodyChecks: readonly Check[] = [
       assert.equal(fieldOf(await connection.head(), "te"), "trailers");
       connection.write(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" +
-          "grpc-status: 0\r\ncontent-length: 9\r\n\r\n",
+          "grpc-status: 0\r\nset-cookie: evil\r\n\r\n",
       );
       await client.head();
       await client.until("0\r\n");
@@ -195,54 +221,20 @@ const bodyChecks: readonly Check[] = [
     },
     { needs: "response-trailers" },
   ),
-];
 
-const BODYLESS: [request: string, status: string, fields: string][] = [
-  ["HEAD", "200 OK", "content-length: 10\r\n"],
-  ["HEAD", "200 OK", "transfer-encoding: chunked\r\n"],
-  ["GET", "204 No Content", ""],
-  ["GET", "304 Not Modified", "content-length: 10\r\netag: x\r\n"],
-];
-
-const bodylessChecks: readonly Check[] = [
-  ...BODYLESS.map(([method, status, fields]) =>
-    check(
-      `${method} answered ${status} ${fields.trim()} has none, and both sides go on`,
-      async ({ upstream, open }) => {
-        const client = await open();
-        client.write(`${method} / HTTP/1.1\r\nHost: api\r\n\r\n`);
-        const connection = await upstream.next();
-        await connection.head();
-        connection.write(`HTTP/1.1 ${status}\r\n${fields}\r\n`);
-        const head = await client.head();
-        assert.ok(head.startsWith(`HTTP/1.1 ${status.slice(0, 3)} `));
-        if (method === "HEAD" && fields.startsWith("content")) {
-          assert.equal(fieldOf(head, "content-length"), "10");
-        }
-        await exchangeOne(client, connection);
-      },
-    ),
-  ),
-
-  check(
-    "a body behind a 204 is nobody's, least of all the next request's answer",
-    async ({ upstream, open }) => {
-      const client = await open();
-      client.write(`${GET}\r\n`);
-      const first = await upstream.next();
-      await first.head();
-      first.write(
-        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
-      );
-      await client.head();
-      client.write(`${GET}\r\n`);
-      const second = await upstream.next();
-      await second.head();
-      second.write(OK);
-      await client.until("ok");
-      assert.doesNotMatch(client.received, /evil/);
-    },
-  ),
+  check("a length in trailers is dropped, or the response is", async ({ upstream, open }) => {
+    const client = await open();
+    client.write(`${GET}\r\n`);
+    const connection = await upstream.next();
+    await connection.head();
+    connection.write(
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" +
+        "x-last: 1\r\ncontent-length: 9\r\n\r\n",
+    );
+    const over = (): boolean => client.ended || client.closed;
+    await client.wait(() => over() || client.received.includes("0\r\n"), "the end");
+    assert.doesNotMatch(client.received, /content-length/i);
+  }),
 ];
 
 function unchunk(text: string): string {
@@ -257,4 +249,4 @@ function unchunk(text: string): string {
   }
 }
 
-export const messageChecks: readonly Check[] = [...headChecks, ...bodyChecks, ...bodylessChecks];
+export const messageChecks: readonly Check[] = [...headChecks, ...bodyChecks];

@@ -42,6 +42,11 @@ export class RawConnection {
     return new RawConnection(socket);
   }
 
+  /** What came since the last `until`. */
+  get unread(): string {
+    return this.received.slice(this.#read);
+  }
+
   write(text: string): void {
     this.socket.write(text, "latin1");
   }

@@ -11,7 +11,8 @@ const PROBE = "GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /**
  * `strict`: each case has the corpus' very outcome. Else an engine may be stricter than that, or
- * pass on as one request what is one; but nothing is ever smuggled.
+ * pass on as one request what is one, or as two what RFC 9112 has as two; but nothing is ever
+ * smuggled.
  */
 export function smugglingSuite(
   name: string,
@@ -23,7 +24,10 @@ export function smugglingSuite(
       test(`${each.outcome}: ${each.name}`, () =>
         onBench(
           make,
-          check(each.name, (bench) => tryOut(bench, each, strict)),
+          check(each.name, (bench) => tryOut(bench, each, strict), {
+            // A body that goes on for ever, where the engine does not refuse it.
+            limits: strict ? {} : { bodyTimeoutMs: 1_000 },
+          }),
         ));
     }
   });
@@ -33,7 +37,8 @@ async function tryOut(bench: Bench, each: SmugglingCase, strict: boolean): Promi
   bench.upstream.onConnection = (connection) => void answerAll(connection);
   const client = await bench.open();
   client.write(each.bytes);
-  if (each.outcome === "two") await client.until(/^HTTP.*\r\n\r\nyes.*\r\n\r\nyes/s);
+  if (!strict) await client.wait(() => client.ended || client.received !== "", "an answer");
+  else if (each.outcome === "two") await client.until(/^HTTP.*\r\n\r\nyes.*\r\n\r\nyes/s);
   else if (each.outcome === "one") await client.until(/\r\n\r\n(yes)?/);
   else await client.rest();
   client.write(PROBE);
@@ -43,6 +48,7 @@ async function tryOut(bench: Bench, each: SmugglingCase, strict: boolean): Promi
   );
   const readings = bench.upstream.connections.map(({ received }) => wholeRequests(received));
   const lines = readings.flatMap(({ whole }) => whole.map(({ line }) => line));
+  if (!strict && each.lawful) return;
   assert.ok(!lines.includes("GET /smuggled"), `smuggled: ${lines}`);
   const seen = outcomeOf(client, readings);
   // What is refused before anything passed on is all the better.

@@ -79,5 +79,5 @@ export interface ClientExchange {
    * Whether any byte of a response has come, where the codec knows. A connection that had served
    * before and closes without one is the usual race with its upstream's idle timeout.
    */
-  readonly answered?: boolean;
+  readonly answered?: boolean | undefined;
 }

@@ -4,6 +4,7 @@
  */
 import { once } from "node:events";
 import net from "node:net";
+import { EndDuplex } from "#common/transport/end-duplex.ts";
 import { FlushBatcher } from "#common/transport/flush-batcher.ts";
 import { SocketEnd } from "#common/transport/socket-end.ts";
 import type {
@@ -30,8 +31,10 @@ export const RELAY_LIMITS: CodecLimits = {
 
 const batcher = new FlushBatcher();
 
-function wireOf(socket: net.Socket): Wire {
-  return { asDuplex: () => socket, asEnd: () => new SocketEnd(socket, batcher) };
+/** As the waypoint has it: what wants a stream gets one over an end. */
+export function wireOf(socket: net.Socket): Wire {
+  const asEnd = () => new SocketEnd(socket, batcher);
+  return { asEnd, asDuplex: () => new EndDuplex(asEnd()) };
 }
 
 /** How the proxy saw one exchange end, on the client's side and the upstream's. */

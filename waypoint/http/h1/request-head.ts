@@ -49,14 +49,23 @@ export function readRequest(bytes: Buffer, headerCount: number): IncomingRequest
   const { method, target, fields } = parser.head;
   const minor = minorVersion(bytes, method.length + 1 + target.length);
   if (consumed !== bytes.length || minor < 0) return bad("no HTTP/1.1 request line");
+  return judgeRequest({ method, target, minor }, fields, headerCount);
+}
+
+/** Of a request that was parsed already; `fields` are names and values as they came. */
+export function judgeRequest(
+  line: RequestLine,
+  fields: readonly string[],
+  headerCount: number,
+): IncomingRequest | Refusal {
   if (fields.length > headerCount * 2) {
     return { status: 431, message: "the request has more header fields than allowed" };
   }
-  if (method === "CONNECT") return { status: 405, message: "CONNECT is not served here" };
+  if (line.method === "CONNECT") return { status: 405, message: "CONNECT is not served here" };
   const sorted = sortFields(fields);
-  const fault = sorted.fault ?? framingFault(sorted, minor);
+  const fault = sorted.fault ?? framingFault(sorted, line.minor);
   if (fault !== undefined) return bad(fault);
-  return assemble(sorted, { method, target, minor });
+  return assemble(sorted, line);
 }
 
 /** -1 where the line is not `method SP target SP HTTP/1.x CR LF`: llhttp takes more than that. */
@@ -76,9 +85,10 @@ function framingFault(sorted: SortedFields, minor: number): string | undefined {
   return AUTHORITY.test(sorted.host) ? undefined : "a Host that names no host";
 }
 
-interface RequestLine {
+export interface RequestLine {
   readonly method: string;
   readonly target: string;
+  /** Of HTTP/1. */
   readonly minor: number;
 }
 

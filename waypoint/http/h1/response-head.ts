@@ -39,6 +39,22 @@ export function readResponse(
   if (consumed !== bytes.length || !isStatusLine(bytes)) {
     return malformed("no HTTP/1.1 status line");
   }
+  return judgeResponse({ status, minor, fields }, headerCount, request);
+}
+
+/** A response's head as a parser left it; `fields` are names and values as they came. */
+export interface ParsedResponse {
+  readonly status: number;
+  /** Of HTTP/1. */
+  readonly minor: number;
+  readonly fields: readonly string[];
+}
+
+export function judgeResponse(
+  { status, minor, fields }: ParsedResponse,
+  headerCount: number,
+  request: AnsweredRequest,
+): IncomingResponse | ReadFault {
   if (status < 100 || status > 999) return malformed(`status ${status}`);
   if (fields.length > headerCount * 2) {
     return { code: "limit", status: 431, message: "the response has more fields than allowed" };

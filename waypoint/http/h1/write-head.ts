@@ -72,6 +72,21 @@ export function trailersText(trailers: HeaderList): string {
   return text;
 }
 
+/**
+ * Names and values that go beyond the next hop; undefined where HTTP/1.1 cannot carry them. For
+ * engines that write heads by a library.
+ */
+export function sendableFields({ flat }: HeaderList): string[] | undefined {
+  const fields: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] ?? "";
+    const value = flat[i + 1] ?? "";
+    if (!isSendable(name, value)) return undefined;
+    if (isPassedOn(name)) fields.push(name, value);
+  }
+  return fields;
+}
+
 function fieldsText(headers: HeaderList): string | undefined {
   const { flat } = headers;
   let text = "";
@@ -79,12 +94,16 @@ function fieldsText(headers: HeaderList): string | undefined {
     const name = flat[i] ?? "";
     const value = flat[i + 1] ?? "";
     if (!isSendable(name, value)) return undefined;
-    const { role } = fieldName(name);
-    // What frames the message or is for one hop is ours to say.
-    if (role !== "end-to-end" && role !== "te" && role !== "expect") continue;
+    if (!isPassedOn(name)) continue;
     text += `${name}: ${value}\r\n`;
   }
   return text;
+}
+
+/** What frames the message or is for one hop is ours to say. */
+function isPassedOn(name: string): boolean {
+  const { role } = fieldName(name);
+  return role === "end-to-end" || role === "te" || role === "expect";
 }
 
 function statusLine(status: number): string {

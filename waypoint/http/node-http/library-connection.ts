@@ -2,19 +2,23 @@
 import type { Duplex } from "node:stream";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { CodecLimits, UpstreamConnection, UpstreamHandlers } from "../engine.ts";
-import type { ClientExchange, ClientExchangeEvents } from "../exchange.ts";
+import { type ClientExchange, type ClientExchangeEvents, ExchangeError } from "../exchange.ts";
+import { Deadline, type Deadlined } from "../h1/deadlines.ts";
+import { UnsentExchange } from "../h1/unsent-exchange.ts";
+import { requestText } from "../h1/write-head.ts";
 import type { BodyLength, RequestHead } from "../message.ts";
 import { LibraryExchange } from "./library-exchange.ts";
 
 /** Sends one request and tells its exchange what comes of it. */
-export type Send = (head: RequestHead, length: BodyLength, exchange: LibraryExchange) => void;
+export type Send = (exchange: LibraryExchange) => void;
 
-export class LibraryConnection implements UpstreamConnection {
+export class LibraryConnection implements UpstreamConnection, Deadlined {
   readonly capacity = 1;
   readonly #duplex: Duplex;
   readonly #limits: CodecLimits;
   readonly #handlers: UpstreamHandlers;
   readonly #send: Send;
+  readonly #deadline: Deadline;
   #current: LibraryExchange | undefined;
   #requests = 0;
   #closing = false;
@@ -26,10 +30,14 @@ export class LibraryConnection implements UpstreamConnection {
     this.#limits = limits;
     this.#handlers = handlers;
     this.#send = send;
+    this.#deadline = new Deadline(this);
+    this.#deadline.set(limits.idleTimeoutMs);
     duplex.on("error", () => this.destroy());
     duplex.once("close", () => {
       this.#closing = true;
-      this.#current?.fail("reset", "the upstream closed its connection");
+      this.#deadline.close();
+      // The library may still tell why, and sooner than this.
+      setImmediate(() => this.#current?.fail("reset", "the upstream closed its connection"));
       handlers.onClosed();
     });
   }
@@ -43,16 +51,23 @@ export class LibraryConnection implements UpstreamConnection {
     return this.#closing || this.#duplex.destroyed || spent;
   }
 
-  request(head: RequestHead, body: BodyLength, events: ClientExchangeEvents): ClientExchange {
+  request(head: RequestHead, length: BodyLength, events: ClientExchangeEvents): ClientExchange {
     if (this.#current !== undefined) {
-      throw new MeshError("CONNECTION_BUSY", "a request is under way on this connection");
+      throw new MeshError("UPSTREAM_BUSY", "an HTTP/1.1 connection takes one request at a time", {
+        hint: "ask the connection for `active` and `capacity` before",
+      });
     }
+    if (this.exhausted) return new UnsentExchange(CLOSING, events);
+    if (head.upgrade !== undefined) return new UnsentExchange(NO_UPGRADE, events);
+    if (requestText(head, length) === undefined) return new UnsentExchange(UNWRITABLE, events);
     this.#requests++;
+    this.#deadline.clear();
     this.#duplex.off("data", this.#unsolicited);
     this.#duplex.off("end", this.#unsolicited);
-    const exchange = new LibraryExchange(body, events, (clean) => this.#over(clean));
+    const outgoing = { head, length, events, headerCount: this.#limits.headerCount };
+    const exchange = new LibraryExchange(outgoing, (clean) => this.#over(clean));
     this.#current = exchange;
-    this.#send(head, body, exchange);
+    this.#send(exchange);
     return exchange;
   }
 
@@ -66,6 +81,10 @@ export class LibraryConnection implements UpstreamConnection {
     this.#duplex.destroy();
   }
 
+  onDeadline(): void {
+    if (this.#current === undefined) this.destroy();
+  }
+
   /** A connection on which a message was left half done is no use to anybody. */
   #over(clean: boolean): void {
     this.#current = undefined;
@@ -73,8 +92,13 @@ export class LibraryConnection implements UpstreamConnection {
       this.destroy();
       return;
     }
+    this.#deadline.set(this.#limits.idleTimeoutMs);
     this.#duplex.on("data", this.#unsolicited);
     this.#duplex.on("end", this.#unsolicited);
     this.#handlers.onIdle();
   }
 }
+
+const CLOSING = new ExchangeError("not-sent", "connection closing");
+const NO_UPGRADE = new ExchangeError("protocol", "this engine is not used for upgrades");
+const UNWRITABLE = new ExchangeError("protocol", "the request has what HTTP/1.1 cannot carry");

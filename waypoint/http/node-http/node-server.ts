@@ -1,8 +1,19 @@
-/** HTTP/1.1 towards a client on node:http: what the engines of libraries serve with. */
-import http, { type IncomingMessage, ServerResponse } from "node:http";
+/**
+ * HTTP/1.1 towards a client on node:http: what the engines of libraries serve with. Heads are
+ * judged as the engine llhttp judges them, as far as node:http lets see them. It does not show:
+ * more than one space or an empty line around the request line, and how chunks were written
+ * (which the upstream never sees: they are written anew). An upgrade is served as if it had not
+ * been asked for, and ends the connection.
+ */
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { CodecLimits, ServerConnection, ServerHandlers, Wire } from "../engine.ts";
-import { lengthOf, requestHeadOf } from "./node-head.ts";
+import { ExchangeError, type ExchangeErrorCode } from "../exchange.ts";
+import { Deadline, type Deadlined } from "../h1/deadlines.ts";
+import { judgeRequest, type Refusal } from "../h1/request-head.ts";
+import { refusalText } from "../h1/write-head.ts";
+import { DRAIN_IDLE_MS, LINGER_MS } from "../limits.ts";
+import { PARSED_AHEAD } from "./limits.ts";
 import { NodeServerExchange } from "./node-server-exchange.ts";
 
 export function serveNodeHttp(
@@ -13,90 +24,217 @@ export function serveNodeHttp(
   return new NodeServerConnection(wire.asDuplex(), limits, handlers);
 }
 
-class NodeServerConnection implements ServerConnection {
-  readonly #duplex: Duplex;
-  readonly #handlers: ServerHandlers;
+interface Parsed {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** `lingering`: we have ended it, the client has not yet. */
+type Phase = "open" | "lingering" | "closed";
+
+export class NodeServerConnection implements ServerConnection, Deadlined {
+  readonly duplex: Duplex;
   readonly #limits: CodecLimits;
+  readonly #handlers: ServerHandlers;
+  readonly #deadline: Deadline;
+  readonly #waiting: Parsed[] = [];
+  #exchange: NodeServerExchange | undefined;
+  #phase: Phase = "open";
+  #inHead = false;
+  #inputEnded = false;
   #requests = 0;
-  #open = 0;
   #draining = false;
-  #error: Error | undefined;
+  /** What follows was not read as requests. */
+  #sealed = false;
+  #fault: Error | undefined;
+  #cut: ExchangeError | undefined;
 
   constructor(duplex: Duplex, limits: CodecLimits, handlers: ServerHandlers) {
-    this.#duplex = duplex;
-    this.#handlers = handlers;
+    this.duplex = duplex;
     this.#limits = limits;
-    const server = http.createServer({
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      keepAliveTimeout: limits.idleTimeoutMs,
-      requestTimeout: 0,
-      insecureHTTPParser: false,
+    this.#handlers = handlers;
+    this.#deadline = new Deadline(this);
+    this.#deadline.set(limits.idleTimeoutMs);
+    duplex.once("close", () => this.#closed());
+    duplex.on("error", (error) => {
+      this.#cut ??= new ExchangeError("reset", error.message);
     });
-    server.maxHeadersCount = limits.headerCount;
-    server.on("request", (request, response) => this.#take(request, response));
-    server.on("checkContinue", (request, response) => this.#take(request, response));
-    server.on("upgrade", (request, _socket, rest) => this.#upgrade(request, rest));
-    server.on("clientError", (error) => this.#clientError(error));
-    duplex.once("close", () => {
-      server.close();
-      handlers.onClosed(this.#error);
+    this.#createServer().emit("connection", duplex);
+    duplex.prependListener("data", () => this.#dataCame());
+    duplex.once("end", () => {
+      this.#inputEnded = true;
+      if (this.#exchange === undefined) this.#finish();
     });
-    server.emit("connection", duplex);
   }
 
   drain(): void {
     this.#draining = true;
-    if (this.#open === 0) this.#duplex.destroy();
+    this.#exchange?.announceLast();
+    const idle = this.#exchange === undefined && !this.#inHead && this.#phase === "open";
+    if (idle) this.#deadline.set(DRAIN_IDLE_MS);
   }
 
   destroy(): void {
-    this.#duplex.destroy();
+    this.cut(new ExchangeError("reset", "the connection was closed"));
   }
 
-  #take(request: IncomingMessage, response: ServerResponse, rest?: Uint8Array): void {
-    const head = requestHeadOf(request);
-    this.#requests++;
-    const last = this.#draining || this.#requests >= this.#limits.requestsPerConnection;
-    if (last) response.shouldKeepAlive = false;
-    if (head === undefined) {
-      response.writeHead(400, ["connection", "close"]).end("the target is not of this host\n");
+  /** Resets the connection; the exchange hears of `why`. */
+  cut(why: ExchangeError): void {
+    this.#cut ??= why;
+    this.duplex.destroy();
+  }
+
+  onDeadline(): void {
+    const exchange = this.#exchange;
+    if (this.#phase === "lingering") this.cut(new ExchangeError("timeout", "the client lingers"));
+    else if (exchange?.blocked) this.cut(new ExchangeError("timeout", "the client reads nothing"));
+    else if (exchange !== undefined) this.fail(BODY_OVERDUE, "timeout");
+    else if (this.#inHead) this.fail(HEAD_OVERDUE, "timeout");
+    else this.#finish();
+  }
+
+  /** Sets the deadline that the state of the exchange asks for. */
+  watch(): void {
+    if (this.#phase !== "open" || this.#exchange === undefined) return;
+    if (this.#exchange.waits) this.#deadline.set(this.#limits.bodyTimeoutMs);
+    else this.#deadline.clear();
+  }
+
+  /** Whether the response that begins now is the last on this connection. */
+  get last(): boolean {
+    const spent = this.#requests >= this.#limits.requestsPerConnection;
+    const none = this.#waiting.length === 0;
+    return this.#draining || spent || (none && (this.#inputEnded || this.#sealed));
+  }
+
+  /** Answers by itself where there is no answer yet, and closes. */
+  fail({ status, message }: Refusal, code: ExchangeErrorCode): void {
+    const exchange = this.#exchange;
+    const why = new ExchangeError(code, message);
+    this.#fault ??= why;
+    if (exchange?.responded || this.#phase !== "open") {
+      this.cut(why);
       return;
     }
-    this.#open++;
-    response.once("close", () => {
-      this.#open--;
-      if (this.#draining && this.#open === 0) this.#duplex.end();
-    });
-    const body = lengthOf(request, request.headers["transfer-encoding"] === undefined);
-    const { bodyTimeoutMs } = this.#limits;
-    const duplex = this.#duplex;
-    const incoming = { request, response, duplex, head, body, rest, bodyTimeoutMs };
-    this.#handlers.onExchange(new NodeServerExchange(incoming));
+    this.#exchange = undefined;
+    this.duplex.write(refusalText(status, message), "latin1");
+    this.#finish();
+    exchange?.closed(why);
   }
 
-  /** A refusal is an ordinary response; what the client sent behind its request goes unread. */
-  #upgrade(request: IncomingMessage, rest: Uint8Array): void {
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    // ServerResponse writes to whatever stream it is given.
-    response.assignSocket(this.#duplex as Parameters<ServerResponse["assignSocket"]>[0]);
-    response.once("finish", () => {
-      if (response.statusCode !== 101) this.#duplex.end();
+  /** The response is complete. `last`: so was the connection said to be. */
+  completed(exchange: NodeServerExchange, last: boolean): void {
+    if (this.#exchange !== exchange) return;
+    this.#exchange = undefined;
+    exchange.closed(undefined);
+    if (this.#phase !== "open") return;
+    if (last || !exchange.received) this.#finish();
+    else this.#next();
+  }
+
+  #createServer(): http.Server {
+    const server = http.createServer({
+      maxHeaderSize: this.#limits.headerBytes,
+      requireHostHeader: false,
+      keepAliveTimeout: 0,
+      requestTimeout: 0,
+      headersTimeout: 0,
+      insecureHTTPParser: false,
+      shouldUpgradeCallback: () => false,
     });
-    this.#take(request, response, rest);
+    // One more than allowed: what node:http left out of sight could frame the message.
+    server.maxHeadersCount = this.#limits.headerCount + 1;
+    // Not in Node's types: a client that has sent all may still read.
+    Object.assign(server, { httpAllowHalfOpen: true });
+    const take = (request: IncomingMessage, response: ServerResponse) =>
+      this.#take({ request, response });
+    server.on("request", take);
+    server.on("checkContinue", take);
+    server.on("checkExpectation", take);
+    server.on("connect", () => this.fail(NO_CONNECT, "protocol"));
+    server.on("clientError", (error) => this.#clientError(error));
+    return server;
+  }
+
+  #dataCame(): void {
+    if (this.#exchange !== undefined || this.#inHead || this.#phase !== "open") return;
+    this.#inHead = true;
+    this.#deadline.set(this.#limits.headersTimeoutMs);
+  }
+
+  #take(parsed: Parsed): void {
+    this.#inHead = false;
+    if (this.#phase !== "open" || this.#sealed) return;
+    // Node's parser stops behind an offer to upgrade, and loses what it had read by then.
+    if (parsed.request.headers.upgrade !== undefined) this.#sealed = true;
+    this.#waiting.push(parsed);
+    if (this.#waiting.length > PARSED_AHEAD) {
+      this.cut(new ExchangeError("limit", "too many requests at once"));
+    } else if (this.#exchange === undefined) this.#next();
+    else if (this.#waiting.length >= this.#limits.pipelinedRequests) this.duplex.pause();
+  }
+
+  #next(): void {
+    const parsed = this.#waiting.shift();
+    if (parsed !== undefined) this.#serve(parsed);
+    else if (this.#inputEnded) this.#finish();
+    else {
+      this.duplex.resume();
+      this.#deadline.set(this.#draining ? DRAIN_IDLE_MS : this.#limits.idleTimeoutMs);
+    }
+  }
+
+  #serve({ request, response }: Parsed): void {
+    const { method = "", url: target = "", httpVersionMinor: minor } = request;
+    const judged =
+      request.httpVersionMajor === 1 && minor <= 1
+        ? judgeRequest({ method, target, minor }, request.rawHeaders, this.#limits.headerCount)
+        : NO_VERSION;
+    if ("status" in judged) {
+      this.fail(judged, "protocol");
+      return;
+    }
+    this.#requests++;
+    this.#deadline.clear();
+    this.#exchange = new NodeServerExchange(this, { request, response, judged });
+    this.#handlers.onExchange(this.#exchange);
   }
 
   #clientError(error: Error & { code?: string }): void {
-    this.#error = error;
-    const status = STATUS_OF[error.code ?? ""] ?? "400 Bad Request";
-    if (this.#duplex.writable && this.#open === 0) {
-      this.#duplex.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-    } else this.#duplex.destroy();
+    this.#fault ??= error;
+    const refusal = REFUSALS[error.code ?? ""] ?? { status: 400, message: "this is not HTTP" };
+    // What came before it is answered, and is the last that is.
+    if (this.#exchange?.received === true) {
+      this.#draining = true;
+      this.#exchange.announceLast();
+    } else this.fail(refusal, refusal.status === 431 ? "limit" : "protocol");
+  }
+
+  /** Ends our direction, and waits a while for the client to end its own. */
+  #finish(): void {
+    if (this.#phase !== "open") return;
+    this.#phase = "lingering";
+    this.#deadline.set(LINGER_MS);
+    this.duplex.end();
+    this.duplex.resume();
+  }
+
+  #closed(): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    this.#deadline.close();
+    this.#waiting.length = 0;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.closed(this.#cut ?? new ExchangeError("reset", "the client left"));
+    this.#handlers.onClosed(this.#fault);
   }
 }
 
-const STATUS_OF: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
-  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+const HEAD_OVERDUE: Refusal = { status: 408, message: "the request's header took too long" };
+const BODY_OVERDUE: Refusal = { status: 408, message: "the request's body took too long" };
+const NO_CONNECT: Refusal = { status: 405, message: "CONNECT is not served here" };
+const NO_VERSION: Refusal = { status: 400, message: "no HTTP/1.1 request line" };
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, message: "the request's header is too large" },
 };

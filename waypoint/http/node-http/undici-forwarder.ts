@@ -1,6 +1,10 @@
 /**
- * The engine on undici. Its limits, which the correctness suite knows: no upgrades, no trailers of
- * requests, and a request that expects 100 (Continue) is continued by us.
+ * The engine on undici. What it lacks, which the correctness suite is told and docs/engines.md
+ * tells users: upgrades, trailers of requests, `Expect: 100-continue` (such a request is continued
+ * by us, before its upstream has said anything), `OPTIONS *`, heads of requests that leave before
+ * the first piece of their body, and upstreams' connections that go on after an answer to HEAD or
+ * a 304 with a length. Of responses it does not see how they were written, nor whether they are
+ * HTTP/1.0; and no deadline stands on a response's header but the route's.
  */
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -12,18 +16,15 @@ import type {
   UpstreamHandlers,
   Wire,
 } from "../engine.ts";
+import { sendableFields } from "../h1/write-head.ts";
 import { HeaderList } from "../header-list.ts";
-import type { BodyLength, RequestHead } from "../message.ts";
 import { LibraryConnection } from "./library-connection.ts";
 import type { LibraryExchange } from "./library-exchange.ts";
-import { endToEnd, toNode } from "./node-head.ts";
 import { serveNodeHttp } from "./node-server.ts";
 
-export const undiciForwarder: Forwarder = {
-  name: "undici",
-  serve: serveNodeHttp,
-  connect: connectUndici,
-};
+export function undiciForwarder(): Forwarder {
+  return { name: "undici", serve: serveNodeHttp, connect: connectUndici };
+}
 
 function connectUndici(
   wire: Wire,
@@ -32,13 +33,7 @@ function connectUndici(
 ): UpstreamConnection {
   const duplex = wire.asDuplex();
   const client = clientOf(duplex, limits);
-  return new LibraryConnection(duplex, limits, handlers, (head, length, exchange) => {
-    if (head.upgrade !== undefined) {
-      setImmediate(() => exchange.fail("protocol", "undici is not used for upgrades"));
-      return;
-    }
-    send(client, head, length, exchange);
-  });
+  return new LibraryConnection(duplex, limits, handlers, (exchange) => send(client, exchange));
 }
 
 function clientOf(duplex: Duplex, limits: CodecLimits): Client {
@@ -58,74 +53,56 @@ function clientOf(duplex: Duplex, limits: CodecLimits): Client {
       queueMicrotask(() => done(null, duplex as Socket));
     },
   });
-  duplex.once("close", () => void client.destroy());
+  // After it has told the request why.
+  duplex.once("close", () => setImmediate(() => void client.destroy()));
   return client;
 }
 
-function send(
-  client: Client,
-  head: RequestHead,
-  length: BodyLength,
-  exchange: LibraryExchange,
-): void {
-  const headers = toNode(head.headers, length);
-  const expect = headers.indexOf("expect");
-  if (expect >= 0) {
-    headers.splice(expect, 2);
-    setImmediate(() => exchange.informed({ status: 100, headers: new HeaderList() }));
+function send(client: Client, exchange: LibraryExchange): void {
+  const { request, length } = exchange;
+  const headers = ["host", request.authority];
+  const fields = sendableFields(request.headers) ?? [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i] !== "expect") headers.push(fields[i] ?? "", fields[i + 1] ?? "");
   }
-  headers.push("host", head.authority);
-  const body = length.kind === "none" ? null : exchange.body;
+  if (length.kind === "known") headers.push("content-length", String(length.bytes));
+  if (length.kind !== "none" && request.headers.get("expect")?.toLowerCase() === "100-continue") {
+    setImmediate(() => exchange.inform({ status: 100, headers: new HeaderList() }));
+  }
   const options: Dispatcher.DispatchOptions = {
-    method: head.method as Dispatcher.HttpMethod,
-    path: head.path,
+    method: request.method as Dispatcher.HttpMethod,
+    path: request.path,
     headers,
-    body,
+    body: length.kind === "none" ? null : exchange.body,
   };
-  client.dispatch(options, handlerOf(exchange, head.method));
+  client.dispatch(options, handlerOf(exchange));
 }
 
-function handlerOf(exchange: LibraryExchange, method: string): Dispatcher.DispatchHandler {
+/** Of what undici gives it as, bytes or text. */
+function flatText(raw: readonly (Buffer | string)[]): string[] {
+  return raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
+}
+
+function handlerOf(exchange: LibraryExchange): Dispatcher.DispatchHandler {
   return {
     onRequestStart(controller) {
       exchange.abort = () => controller.abort(new Error("cancelled"));
       exchange.unpause = () => controller.resume();
+      if (exchange.closed) exchange.abort();
     },
     onResponseStart(controller, status) {
       const raw = (controller.rawHeaders ?? []) as readonly (Buffer | string)[];
-      const flat = raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
-      const headers = endToEnd(flat);
-      const length = contentLength(flat);
-      if (status < 200) exchange.informed({ status, headers });
-      else exchange.responded({ status, headers }, responseLength(status, method, length));
+      exchange.answer({ status, minor: 1, fields: flatText(raw) });
     },
     onResponseData(controller, chunk) {
       if (!exchange.data(chunk)) controller.pause();
     },
-    onResponseEnd(_controller, trailers) {
-      const entries = Object.entries(trailers ?? {});
-      const flat = entries.flatMap(([name, value]) =>
-        [value].flat().flatMap((v) => [name, v ?? ""]),
-      );
-      exchange.complete(flat.length === 0 ? undefined : new HeaderList(flat));
+    onResponseEnd(controller) {
+      const raw = (controller.rawTrailers ?? []) as readonly (Buffer | string)[];
+      exchange.complete(flatText(raw));
     },
     onResponseError(_controller, error) {
-      exchange.fail("reset", error.message);
+      exchange.failed(error);
     },
   };
-}
-
-function contentLength(flat: readonly string[]): number | undefined {
-  for (let i = 0; i < flat.length; i += 2) {
-    if (flat[i]?.toLowerCase() === "content-length") return Number(flat[i + 1]);
-  }
-  return undefined;
-}
-
-function responseLength(status: number, method: string, length: number | undefined): BodyLength {
-  if (status === 204 || status === 304) return { kind: "none" };
-  if (length !== undefined && (length > 0 || method === "HEAD")) {
-    return { kind: "known", bytes: length };
-  }
-  return method === "HEAD" || length === 0 ? { kind: "none" } : { kind: "unknown" };
 }

@@ -10,8 +10,8 @@ import { RelayProxy } from "#waypoint/http/relay-fixture.ts";
 
 const ENGINES: Readonly<Record<EngineName, () => Forwarder>> = {
   llhttp: llhttpForwarder,
-  "http-proxy": () => httpProxyForwarder,
-  undici: () => undiciForwarder,
+  "http-proxy": () => httpProxyForwarder(),
+  undici: () => undiciForwarder(),
 };
 
 /** Listens until the process is ended. */
