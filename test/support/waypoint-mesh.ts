@@ -97,6 +97,8 @@ export interface Reply {
 
 export class WaypointMesh implements AsyncDisposable {
   readonly cluster: TestCluster;
+  /** The program that runs behind the waypoint: `node FILE NAME`. */
+  readonly appFile = APP;
 
   private constructor(cluster: TestCluster) {
     this.cluster = cluster;
