@@ -114,6 +114,8 @@ const CONDITION_KEYS: Readonly<Record<string, TextCheck>> = {
   "remote.ip": ipOrCidr,
   "source.namespace": wildcardAtEnd,
   "source.principal": principal,
+  "source.serviceAccount": serviceAccountName,
+  "source.trustDomain": anyText,
   "request.auth.principal": anyText,
   "request.auth.audiences": anyText,
   "request.auth.presenter": anyText,

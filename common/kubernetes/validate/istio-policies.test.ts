@@ -150,6 +150,11 @@ testWrong([
     when({ key: "source.principals", values: ["a"] }),
     [/key: "source\.principals" is an unknown attribute \(did you mean source\.principal\?\)/],
   ],
+  [
+    "a condition with a pattern for a service account",
+    when({ key: "source.serviceAccount", values: ["web*"] }),
+    [/values\[0\]: "web\*" is no service account/],
+  ],
   ["a condition without values", when({ key: "source.ip" }), [/neither values nor notValues/]],
   [
     "a condition with a bad address",

@@ -58,6 +58,7 @@ const CONDITIONS: Record<string, string> = {
   "source.ip": "ipBlocks",
   "source.namespace": "namespaces",
   "source.principal": "principals",
+  "source.serviceAccount": "serviceAccounts",
   "destination.ip": "ipBlocks",
   "destination.port": "ports",
   "request.headers[x]": "request.headers[x]",

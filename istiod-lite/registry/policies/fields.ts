@@ -38,6 +38,7 @@ export const CONDITION_KEYS: ReadonlyMap<string, readonly [MatchField, MatchFiel
   ["source.ip", ["sourceIps", "notSourceIps"]],
   ["source.namespace", ["namespaces", "notNamespaces"]],
   ["source.principal", ["principals", "notPrincipals"]],
+  ["source.serviceAccount", ["serviceAccounts", "notServiceAccounts"]],
   ["destination.ip", ["destinationIps", "notDestinationIps"]],
   ["destination.port", ["destinationPorts", "notDestinationPorts"]],
 ]);

@@ -75,6 +75,7 @@ const CONDITIONS: Record<string, string> = {
   "source.ip": "ipBlocks",
   "source.namespace": "namespaces",
   "source.principal": "principals",
+  "source.serviceAccount": "serviceAccounts",
   "destination.ip": "destinationIps",
   "destination.port": "ports",
 };

@@ -24,6 +24,7 @@ const OPERATION_FIELDS = [
   ...(["hosts", "notHosts", "ports", "notPorts"] as const),
   ...(["methods", "notMethods", "paths", "notPaths"] as const),
 ];
+const VALUE_FIELDS = ["values", "notValues"] as const;
 
 type Lists = Record<string, readonly string[]>;
 
@@ -76,27 +77,37 @@ class RuleReader {
 
   #source(source: unknown): Lists {
     const lists = this.#lists(source, SOURCE_FIELDS);
-    for (const field of ["principals", "notPrincipals"]) {
-      const given = lists[field];
-      if (given !== undefined) {
-        lists[field] = given.flatMap((principal) => expandPrincipal(principal, this.#domains));
-      }
-    }
-    for (const field of ["serviceAccounts", "notServiceAccounts"]) {
-      const given = lists[field];
-      if (given === undefined) continue;
-      lists[field] = given.map((name) =>
-        name.includes("/") ? name : `${this.#namespace}/${name}`,
-      );
-    }
+    this.#replace(lists, ["principals", "notPrincipals"], this.#principal);
+    this.#replace(lists, ["serviceAccounts", "notServiceAccounts"], this.#serviceAccount);
     return lists;
   }
 
   #condition(condition: unknown): L7Rule["when"][number] {
     const { key, ...rest } = this.#object(condition, ["key", "values", "notValues"]);
     if (typeof key !== "string") this.#whole = false;
-    const lists = this.#lists(rest, ["values", "notValues"]);
+    const lists = this.#lists(rest, VALUE_FIELDS);
+    if (key === "source.principal") this.#replace(lists, VALUE_FIELDS, this.#principal);
+    if (key === "source.serviceAccount") this.#replace(lists, VALUE_FIELDS, this.#serviceAccount);
     return { key: typeof key === "string" ? key : "", ...lists };
+  }
+
+  readonly #principal = (written: string): readonly string[] =>
+    expandPrincipal(written, this.#domains);
+
+  /** A name alone is one of the policy's namespace. */
+  readonly #serviceAccount = (written: string): readonly string[] => [
+    written.includes("/") ? written : `${this.#namespace}/${written}`,
+  ];
+
+  #replace(
+    lists: Lists,
+    fields: readonly string[],
+    meant: (written: string) => readonly string[],
+  ): void {
+    for (const field of fields) {
+      const given = lists[field];
+      if (given !== undefined) lists[field] = given.flatMap(meant);
+    }
   }
 
   #lists(value: unknown, fields: readonly string[]): Lists {
