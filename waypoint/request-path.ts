@@ -84,8 +84,8 @@ function stages(policySets: PolicySets, call: CallService): readonly Stage[] {
   const jwks = new JwksCache({ fetch: createJwksFetch(), now });
   return [
     createJwtStage({ jwks, now: Date.now }),
-    createExternalAuthorizationStage(policySets, { call, now: Date.now }),
     createAuthorizationStage(policySets),
+    createExternalAuthorizationStage(policySets, { call, now: Date.now }),
     createRateLimitStage({ call, now }),
   ];
 }

@@ -95,5 +95,7 @@ describe("a TCP connection", () => {
 
   test("that somebody would have to be asked about is refused", () => {
     assert.equal(decide([authorization("ask", "custom", [{}])]), "external-authorization-error");
+    const denied = [authorization("ask", "custom", [{}]), ...deny({})];
+    assert.equal(decide(denied), "denied-by-policy");
   });
 });

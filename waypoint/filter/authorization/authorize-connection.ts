@@ -43,12 +43,12 @@ export function authorizeConnection(
   if (sets.length === 0) return ALLOWED;
   const view = new RequestView(new DownstreamFacts(downstream, undefined));
   const notes = unenforcedNotes(view, sets, NOTES_PER_REQUEST);
-  const [custom] = customRules(view, sets);
-  if (custom !== undefined) {
-    const detail = `${describeRule(custom)} asks an external authorizer, which needs HTTP`;
-    return { denied: { reason: "external-authorization-error", detail }, notes };
-  }
   const verdict = authorize(view, sets);
-  if (verdict.allowed) return { notes };
-  return { denied: { reason: verdict.reason, detail: describeDenial(verdict) }, notes };
+  if (!verdict.allowed) {
+    return { denied: { reason: verdict.reason, detail: describeDenial(verdict) }, notes };
+  }
+  const [custom] = customRules(view, sets);
+  if (custom === undefined) return { notes };
+  const detail = `${describeRule(custom)} asks an external authorizer, which needs HTTP`;
+  return { denied: { reason: "external-authorization-error", detail }, notes };
 }

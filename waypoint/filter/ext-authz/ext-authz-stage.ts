@@ -1,6 +1,6 @@
 /**
- * AuthorizationPolicy with action CUSTOM: what a policy matches, its provider decides, before DENY
- * and ALLOW are looked at. Every provider that is asked has to allow. A provider that cannot be
+ * AuthorizationPolicy with action CUSTOM: what a policy matches, its provider decides, after DENY
+ * and ALLOW: who may not ask anyway costs no call. Every provider that is asked has to allow. A provider that cannot be
  * asked denies, unless it says otherwise; one that nobody knows always does.
  */
 import type { CompiledHttpRule } from "#common/authorization/http/compile.ts";
