@@ -1,8 +1,8 @@
 /** Bounds of the engines on libraries that no user sets, and what happens at each. */
 
 /**
- * Requests of one client that node:http has parsed before their turn. Reading pauses far below,
- * but a read is parsed whole: beyond it the connection is cut.
+ * Requests of one client that node:http has parsed before their turn. Reading stops at the
+ * first, but what was read is parsed whole: beyond it the connection is cut.
  */
 export const PARSED_AHEAD = 4_096;
 

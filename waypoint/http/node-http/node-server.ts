@@ -6,13 +6,14 @@
  * been asked for, and ends the connection.
  */
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import { EndDuplex } from "#common/transport/end-duplex.ts";
 import type { CodecLimits, ServerConnection, ServerHandlers, Wire } from "../engine.ts";
 import { ExchangeError, type ExchangeErrorCode } from "../exchange.ts";
 import { Deadline, type Deadlined } from "../h1/deadlines.ts";
 import { judgeRequest, type Refusal } from "../h1/request-head.ts";
 import { refusalText } from "../h1/write-head.ts";
 import { DRAIN_IDLE_MS, LINGER_MS } from "../limits.ts";
+import { GatedEnd } from "./gated-end.ts";
 import { PARSED_AHEAD } from "./limits.ts";
 import { NodeServerExchange } from "./node-server-exchange.ts";
 
@@ -21,7 +22,7 @@ export function serveNodeHttp(
   limits: CodecLimits,
   handlers: ServerHandlers,
 ): ServerConnection {
-  return new NodeServerConnection(wire.asDuplex(), limits, handlers);
+  return new NodeServerConnection(new GatedEnd(wire.asEnd()), limits, handlers);
 }
 
 interface Parsed {
@@ -33,7 +34,8 @@ interface Parsed {
 type Phase = "open" | "lingering" | "closed";
 
 export class NodeServerConnection implements ServerConnection, Deadlined {
-  readonly duplex: Duplex;
+  readonly duplex: EndDuplex;
+  readonly #gate: GatedEnd;
   readonly #limits: CodecLimits;
   readonly #handlers: ServerHandlers;
   readonly #deadline: Deadline;
@@ -49,8 +51,10 @@ export class NodeServerConnection implements ServerConnection, Deadlined {
   #fault: Error | undefined;
   #cut: ExchangeError | undefined;
 
-  constructor(duplex: Duplex, limits: CodecLimits, handlers: ServerHandlers) {
+  constructor(end: GatedEnd, limits: CodecLimits, handlers: ServerHandlers) {
+    const duplex = new EndDuplex(end);
     this.duplex = duplex;
+    this.#gate = end;
     this.#limits = limits;
     this.#handlers = handlers;
     this.#deadline = new Deadline(this);
@@ -171,17 +175,15 @@ export class NodeServerConnection implements ServerConnection, Deadlined {
     if (this.#waiting.length > PARSED_AHEAD) {
       this.cut(new ExchangeError("limit", "too many requests at once"));
     } else if (this.#exchange === undefined) this.#next();
-    else if (this.#waiting.length >= this.#limits.pipelinedRequests) this.duplex.pause();
+    else this.#gate.hold();
   }
 
   #next(): void {
     const parsed = this.#waiting.shift();
+    if (this.#waiting.length === 0) this.#gate.letGo();
     if (parsed !== undefined) this.#serve(parsed);
     else if (this.#inputEnded) this.#finish();
-    else {
-      this.duplex.resume();
-      this.#deadline.set(this.#draining ? DRAIN_IDLE_MS : this.#limits.idleTimeoutMs);
-    }
+    else this.#deadline.set(this.#draining ? DRAIN_IDLE_MS : this.#limits.idleTimeoutMs);
   }
 
   #serve({ request, response }: Parsed): void {
@@ -216,6 +218,7 @@ export class NodeServerConnection implements ServerConnection, Deadlined {
     this.#phase = "lingering";
     this.#deadline.set(LINGER_MS);
     this.duplex.end();
+    this.#gate.letGo();
     this.duplex.resume();
   }
 
