@@ -4,7 +4,7 @@ import os from "node:os";
 import { VERSION } from "#common/runtime/version.ts";
 import type { BenchOptions } from "./options.ts";
 
-export function describeMachine(options: BenchOptions): object {
+export function describeMachine(options: Pick<BenchOptions, "seconds" | "rounds">): object {
   const [cpu] = os.cpus();
   return {
     cpu: cpu?.model.trim() ?? "unknown",

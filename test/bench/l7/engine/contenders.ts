@@ -9,6 +9,8 @@ export interface Contender {
 }
 
 const HOST = "127.0.0.1";
+/** The contenders have the ports after it. */
+export const UPSTREAM_PORT = 18_400;
 
 const NGINX_COMMON = `daemon off; pid NAME.pid; error_log stderr crit; worker_processes 1;
 events { worker_connections 1024; }
@@ -56,4 +58,14 @@ export function engineProxy(engine: string, port: number, upstream: number): Con
   const main = join(import.meta.dirname, "main.ts");
   const command = [process.execPath, main, "--serve", engine, String(upstream), String(port)];
   return { name: engine, port, command };
+}
+
+/** Those of these names; every name but nginx and haproxy is one of our engines. */
+export function contendersOf(names: readonly string[], folder: string): readonly Contender[] {
+  return names.map((name, i) => {
+    const port = UPSTREAM_PORT + 1 + i;
+    if (name === "nginx") return nginxProxy(folder, port, UPSTREAM_PORT);
+    if (name === "haproxy") return haproxyProxy(folder, port, UPSTREAM_PORT);
+    return engineProxy(name, port, UPSTREAM_PORT);
+  });
 }

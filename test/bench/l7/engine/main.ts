@@ -1,32 +1,15 @@
 /**
- * `npm run bench:engines`: the HTTP/1.1 engines of the waypoint, nginx and haproxy as plain
- * reverse proxies (1 KiB, keep-alive, one process each). Prints JSON.
+ * The HTTP/1.1 engines of the waypoint, nginx and haproxy as plain
+ * reverse proxies (1 KiB, keep-alive, one process each). Prints JSON; `npm run bench:l7` runs it with everything else.
  * Options: `--rounds N --seconds N --connections N --contenders a,b`. Needs nginx, haproxy, wrk.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  type Contender,
-  engineProxy,
-  haproxyProxy,
-  nginxProxy,
-  upstreamServer,
-} from "./contenders.ts";
+import { contendersOf, UPSTREAM_PORT, upstreamServer } from "./contenders.ts";
 import { engineBench, summarise } from "./engine-bench.ts";
 import { runEngineProxy } from "./engine-proxy.ts";
-
-const FIRST_PORT = 18_400;
-
-function contendersOf(names: readonly string[], folder: string): readonly Contender[] {
-  return names.map((name, i) => {
-    const port = FIRST_PORT + 1 + i;
-    if (name === "nginx") return nginxProxy(folder, port, FIRST_PORT);
-    if (name === "haproxy") return haproxyProxy(folder, port, FIRST_PORT);
-    return engineProxy(name, port, FIRST_PORT);
-  });
-}
 
 async function bench(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -45,7 +28,7 @@ async function bench(args: readonly string[]): Promise<void> {
   };
   const folder = mkdtempSync(join(tmpdir(), "engine-bench-"));
   try {
-    const upstream = upstreamServer(folder, FIRST_PORT);
+    const upstream = upstreamServer(folder, UPSTREAM_PORT);
     const contenders = contendersOf(values.contenders.split(","), folder);
     const samples = await engineBench(upstream, contenders, plan);
     console.log(JSON.stringify({ plan, summary: summarise(samples), samples }, null, 2));
