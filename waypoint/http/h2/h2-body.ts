@@ -1,5 +1,5 @@
 /** What both ends do alike with an HTTP/2 stream: bodies, trailers, and how it ended. */
-import http2, { type Http2Stream } from "node:http2";
+import http2, { type Http2Session, type Http2Stream } from "node:http2";
 import { cutStream } from "#common/transport/cut-stream.ts";
 import type { Flushable, FlushBatcher } from "#common/transport/flush-batcher.ts";
 import { ExchangeError, type ExchangeErrorCode } from "../exchange.ts";
@@ -32,6 +32,8 @@ export interface BodyEvents {
 
 export class H2Body implements Flushable {
   readonly #stream: Http2Stream;
+  /** A closed stream no longer knows it. */
+  readonly #session: Http2Session | undefined;
   readonly #batcher: FlushBatcher;
   #events: BodyEvents | undefined;
   #trailers: HeaderList | undefined;
@@ -45,6 +47,7 @@ export class H2Body implements Flushable {
 
   constructor(stream: Http2Stream, batcher: FlushBatcher) {
     this.#stream = stream;
+    this.#session = stream.session;
     this.#batcher = batcher;
     stream.on("error", IGNORE_TOLD_BY_CLOSE);
     stream.on("close", () => this.#onClose());
@@ -145,9 +148,18 @@ export class H2Body implements Flushable {
     // A stream that never got a number never left.
     if (this.#stream.id === undefined) return new ExchangeError("not-sent", "connection closing");
     if (code === NGHTTP2_REFUSED_STREAM) return new ExchangeError("not-sent", "stream refused");
-    const complete = (this.#ended || this.#restUnwanted) && this.#stream.writableFinished;
+    const complete = (this.#ended || this.#restUnwanted) && this.#allSent();
     if (code === NGHTTP2_NO_ERROR && complete) return undefined;
     return new ExchangeError("reset", `HTTP/2 stream ended early, code ${code}`);
+  }
+
+  /**
+   * Node destroys a stream the moment that its last frame is handed to the connection, and with it
+   * the word that the writes before it are done.
+   */
+  #allSent(): boolean {
+    const { writableFinished, writableEnded } = this.#stream;
+    return writableFinished || (writableEnded && this.#session?.destroyed === false);
   }
 }
 

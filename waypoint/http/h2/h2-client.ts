@@ -6,7 +6,7 @@ import { type ClientExchange, type ClientExchangeEvents, ExchangeError } from ".
 import type { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead } from "../message.ts";
 import { H2Body } from "./h2-body.ts";
-import { bodyLength, requestToBlock, responseFromBlock } from "./h2-head.ts";
+import { bodyLength, mayHaveTrailers, requestToBlock, responseFromBlock } from "./h2-head.ts";
 import { CONNECTION_WINDOW_BYTES, h2SessionOptions } from "./h2-settings.ts";
 
 export function connectHttp2(
@@ -76,7 +76,7 @@ class H2UpstreamConnection implements UpstreamConnection {
     try {
       stream = this.#session.request(requestToBlock(head, body), {
         endStream: body.kind === "none",
-        waitForTrailers: body.kind === "unknown",
+        waitForTrailers: mayHaveTrailers(head.headers, body),
       });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);

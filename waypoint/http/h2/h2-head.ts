@@ -11,6 +11,8 @@ const NOT_CARRIED = new Set([
   ...["host", "content-length", "http2-settings"],
 ]);
 
+const GRPC = "application/grpc";
+
 /** Why a request that nghttp2 lets through is not served. */
 export interface MalformedRequest {
   readonly malformed: string;
@@ -53,6 +55,15 @@ export function bodyLength(flat: readonly string[], flags: number): BodyLength {
   if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) return { kind: "none" };
   const text = takeApart(flat).contentLength;
   return text === undefined ? { kind: "unknown" } : { kind: "known", bytes: Number(text) };
+}
+
+/**
+ * Whether trailers may follow, which Node has to know first. A message of known length rarely has
+ * any: unless it is gRPC's, whose trailers say how the call went, or it announces them.
+ */
+export function mayHaveTrailers(headers: HeaderList, body: BodyLength): boolean {
+  if (body.kind !== "known") return body.kind === "unknown";
+  return headers.has("trailer") || headers.get("content-type")?.startsWith(GRPC) === true;
 }
 
 export function requestToBlock(head: RequestHead, body: BodyLength): string[] {

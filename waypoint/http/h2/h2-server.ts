@@ -6,7 +6,7 @@ import type { ExchangeErrorCode, ServerExchange, ServerExchangeEvents } from "..
 import type { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../message.ts";
 import { H2Body } from "./h2-body.ts";
-import { bodyLength, requestFromBlock, responseToBlock } from "./h2-head.ts";
+import { bodyLength, mayHaveTrailers, requestFromBlock, responseToBlock } from "./h2-head.ts";
 import { h2SessionOptions } from "./h2-settings.ts";
 
 export function serveHttp2(
@@ -124,7 +124,7 @@ class H2ServerExchange implements ServerExchange {
     const endStream = length.kind === "none" || this.request.method === "HEAD";
     stream.respond(responseToBlock(head, length), {
       endStream,
-      waitForTrailers: !endStream && length.kind === "unknown",
+      waitForTrailers: !endStream && mayHaveTrailers(head.headers, length),
     });
     if (endStream) this.#refuseRest();
   }
