@@ -13,7 +13,7 @@ import {
 } from "@grpc/grpc-js";
 import { MeshError } from "#common/runtime/errors.ts";
 import { type DeltaDiscoveryRequest, deltaAggregatedResources } from "#common/xds/discovery-rpc.ts";
-import { TYPE_URLS } from "#common/xds/type-urls.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
 import { rssMb } from "../l4/process-usage.ts";
 import { type CountedResponse, countResponse } from "./count-response.ts";
 import type { IstiodProcess } from "./istiod-process.ts";
@@ -32,6 +32,9 @@ export interface HerdResult {
   readonly rssMbBefore: number;
   readonly rssMbPeak: number;
 }
+
+/** What a ztunnel subscribes to. */
+const ZTUNNEL_TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE, CAPTURED_POD_TYPE];
 
 const RSS_INTERVAL_MS = 50;
 const RETRY_MS = 100;
@@ -118,8 +121,8 @@ class Member {
     );
     this.bytes = 0;
     this.resources = 0;
-    const unanswered = new Set<string>(TYPE_URLS);
-    for (const typeUrl of TYPE_URLS) stream.write(this.#request(typeUrl, ""));
+    const unanswered = new Set<string>(ZTUNNEL_TYPES);
+    for (const typeUrl of ZTUNNEL_TYPES) stream.write(this.#request(typeUrl, ""));
     return new Promise((resolve) => {
       stream.on("data", ({ typeUrl, nonce, resources, bytes }: CountedResponse) => {
         this.bytes += bytes;
