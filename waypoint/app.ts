@@ -9,7 +9,6 @@ import type { ControlPlaneEndpoint } from "#common/config/proxy-environment.ts";
 import { CaClient } from "#common/identity/ca-client.ts";
 import { CertManager, SYSTEM_CLOCK } from "#common/identity/cert-manager.ts";
 import { TrustFiles } from "#common/identity/trust-files.ts";
-import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { makeIdentity } from "#common/model/identity.ts";
 import { formatSocketAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
@@ -24,12 +23,12 @@ import { writeClusters } from "./admin/clusters.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
 import type { WaypointConfig } from "./config.ts";
 import { DataPlane } from "./data-plane.ts";
+import type { CallService } from "./filter/service-caller.ts";
 import type { Forwarder } from "./http/engine.ts";
 import { loadEngine } from "./load-engine.ts";
-import { createRequestPath } from "./request-path.ts";
+import { createRequestPath, type RequestPathTelemetry } from "./request-path.ts";
 import { createRequestTelemetry, type RequestTelemetryParts } from "./request-telemetry-wiring.ts";
 import { waypointHandlers } from "./state/subscription.ts";
-import type { RequestTelemetry } from "./telemetry/request-telemetry.ts";
 import { createTelemetry, type Output, type Telemetry } from "./telemetry-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */
@@ -129,7 +128,6 @@ export class Waypoint {
     // What the mesh says still counts for what is under way.
     await this.#dataPlane.drain(drainDeadlineMs);
     this.#requests?.requests.flush();
-    await this.#requests?.spans.flush();
     this.#requests?.spans.close();
     this.#stopping.abort();
     await this.#running;
@@ -161,7 +159,7 @@ export class Waypoint {
             ownIdentity: this.#identity,
             ownUid,
             http1: this.#engine,
-            telemetry: this.#traceRequests(context.mesh),
+            telemetry: (call) => this.#traceRequests(call),
           }),
         record: this.#telemetry.record,
         onRefused: (why, { identity }, asked) => {
@@ -183,10 +181,17 @@ export class Waypoint {
     );
   }
 
-  #traceRequests(mesh: ProxyState): RequestTelemetry {
-    const parts = createRequestTelemetry(this.#config, this.#telemetry, this.#registry, mesh);
+  #traceRequests(call: CallService): RequestPathTelemetry {
+    const parts = createRequestTelemetry(this.#config, this.#telemetry, this.#registry, call);
     this.#requests = parts;
-    return parts.requests;
+    const { stage, sink } = parts.requests;
+    return { stage, sink, settle: () => this.#sendSpans() };
+  }
+
+  /** While there are connections to send them on. */
+  async #sendSpans(): Promise<void> {
+    this.#requests?.requests.flush();
+    await this.#requests?.spans.flush();
   }
 
   #createCertificates(): CertManager {

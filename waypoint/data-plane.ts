@@ -70,6 +70,8 @@ export interface Parts {
   readonly authorize: AuthorizeConnection;
   /** Compiles policies that are about to be in force. @default when the first request needs them */
   readonly prepare?: (policies: L7Policies) => Promise<void>;
+  /** Everybody has gone; what is still to be told to services can be told. Never rejects. */
+  readonly settle?: () => Promise<void>;
   /** Everything has ended. */
   readonly close: () => void;
 }
@@ -166,6 +168,7 @@ export class DataPlane {
       sleep(deadlineMs + DRAIN_CUT_MS, undefined, { ref: false }),
     ]);
     clearTimeout(late);
+    await this.#parts.settle?.();
     this.#hbone.destroy();
     this.#parts.close();
     this.#dialer.close();

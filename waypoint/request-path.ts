@@ -12,6 +12,7 @@ import { PolicySets } from "./filter/authorization/policy-sets.ts";
 import { createExternalAuthorizationStage } from "./filter/ext-authz/ext-authz-stage.ts";
 import { JwksCache } from "./filter/jwt/jwks-cache.ts";
 import { createJwksFetch } from "./filter/jwt/jwks-fetch.ts";
+import { createMeshJwksFetch, serviceByHost } from "./filter/jwt/jwks-over-mesh.ts";
 import { createJwtStage } from "./filter/jwt/jwt-stage.ts";
 import { normaliseRequest } from "./filter/normalise.ts";
 import { DEFAULT_PATH_NORMALISATION } from "./filter/normalise-path.ts";
@@ -35,33 +36,30 @@ export interface RequestPathOptions {
   readonly ownUid: string;
   /** What carries HTTP/1.1. */
   readonly http1: HttpCodec;
-  readonly telemetry: Pick<RequestTelemetry, "stage" | "sink">;
+  /** `call` is for what tells of requests to services of the mesh. */
+  readonly telemetry: (call: CallService) => RequestPathTelemetry;
+}
+
+export interface RequestPathTelemetry extends Pick<RequestTelemetry, "stage" | "sink"> {
+  /** Tells what is still to be told, before the connections to services close. Never rejects. */
+  readonly settle: () => Promise<void>;
 }
 
 export function createRequestPath(context: PartsContext, options: RequestPathOptions): Parts {
-  const { mesh, store, tables, dial } = context;
+  const { store, tables } = context;
   const requests = new PolicySets("http");
   const connections = new PolicySets("connection");
   const codecs = { http1: options.http1, http2: http2Codec };
-  const now = (): number => performance.now();
-  const upstreams = new MeshUpstreams({
-    mesh,
-    dial,
-    codecs,
-    codecLimits: HTTP_LIMITS,
-    resolve: createHostResolver(now),
-    backend: (namespace, hostname) => store.current.backend(namespace, hostname),
-    self: () => mesh.findWorkloadByUid(options.ownUid),
-    now,
-    random: Math.random,
-  });
+  const upstreams = createUpstreams(context, options, codecs);
+  const call = createServiceCaller({ upstreams, ownIdentity: options.ownIdentity, now });
+  const telemetry = options.telemetry(call);
   const { handle } = createRequestHandling({
     gateway: () => store.current.gateway,
     routeTable: (routes) => tables.tableOf(routes),
     normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
-    stages: [options.telemetry.stage, ...stages(requests, createServiceCaller({ upstreams, now }))],
+    stages: [telemetry.stage, ...stages(requests, call, context)],
     upstreams,
-    sink: options.telemetry.sink,
+    sink: telemetry.sink,
     ownIdentity: () => options.ownIdentity.uri,
     newId: newRequestId,
     sleep: (milliseconds, signal) => sleep(milliseconds, signal),
@@ -74,14 +72,41 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
     serveHttp: createHttpService({ codecs, limits: HTTP_LIMITS, handle }),
     authorize: connectionAuthorizer(context, connections),
     prepare: (policies) => requests.prepare(policies, SLICES),
+    settle: telemetry.settle,
     close: () => upstreams.close(),
   };
 }
 
+const now = (): number => performance.now();
+
+function createUpstreams(
+  { mesh, store, dial }: PartsContext,
+  { ownUid }: RequestPathOptions,
+  codecs: Readonly<Record<"http1" | "http2", HttpCodec>>,
+): MeshUpstreams {
+  return new MeshUpstreams({
+    mesh,
+    dial,
+    codecs,
+    codecLimits: HTTP_LIMITS,
+    resolve: createHostResolver(now),
+    backend: (namespace, hostname) => store.current.backend(namespace, hostname),
+    self: () => mesh.findWorkloadByUid(ownUid),
+    now,
+    random: Math.random,
+  });
+}
+
 /** In the order in which they are asked, between the trace and the route. */
-function stages(policySets: PolicySets, call: CallService): readonly Stage[] {
-  const now = (): number => performance.now();
-  const jwks = new JwksCache({ fetch: createJwksFetch(), now });
+function stages(
+  policySets: PolicySets,
+  call: CallService,
+  { mesh, store }: PartsContext,
+): readonly Stage[] {
+  const serviceOf = (hostname: string, port: number) =>
+    serviceByHost(mesh, { hostname, port }, store.current.gateway?.namespace ?? "");
+  const fetch = createMeshJwksFetch({ serviceOf, call, direct: createJwksFetch() });
+  const jwks = new JwksCache({ fetch, now });
   return [
     createJwtStage({ jwks, now: Date.now }),
     createAuthorizationStage(policySets),

@@ -1,14 +1,11 @@
 /** What the waypoint says of requests, put together: where logs, metrics and spans go. */
 import { randomBytes } from "node:crypto";
 import { Counter, type Registry } from "prom-client";
-import { selectEndpoint } from "#common/mesh-state/load-balancer.ts";
-import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
-import { serviceKey } from "#common/model/address.ts";
 import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import type { WaypointConfig } from "./config.ts";
-import type { CollectorAddress } from "./telemetry/collector-client.ts";
+import type { CallService } from "./filter/service-caller.ts";
 import { RequestTelemetry } from "./telemetry/request-telemetry.ts";
-import { type Collector, SpanExporter } from "./telemetry/span-exporter.ts";
+import { SpanExporter } from "./telemetry/span-exporter.ts";
 import type { Telemetry } from "./telemetry-wiring.ts";
 
 export interface RequestTelemetryParts {
@@ -20,7 +17,7 @@ export function createRequestTelemetry(
   config: WaypointConfig,
   { logger, output }: Pick<Telemetry, "logger" | "output">,
   registry: Registry,
-  mesh: ProxyState,
+  call: CallService,
 ): RequestTelemetryParts {
   const dropped = new Counter({
     name: "ambient_spans_dropped_total",
@@ -29,7 +26,7 @@ export function createRequestTelemetry(
   });
   const log = logger.scope("proxy");
   const spans = new SpanExporter({
-    resolve: (collector) => addressOf(collector, mesh),
+    call,
     onDropped: (count, why) => {
       dropped.inc(count);
       log.warn("spans are lost", { count, why });
@@ -52,13 +49,4 @@ export function createRequestTelemetry(
     random: Math.random,
   });
   return { requests, spans };
-}
-
-/** One of the collector's endpoints, which is called as it is: it has to take plaintext. */
-function addressOf(collector: Collector, mesh: ProxyState): CollectorAddress | undefined {
-  const service = mesh.findServiceByKey(serviceKey(collector));
-  if (service === undefined) return undefined;
-  const endpoint = selectEndpoint(mesh, service, collector.port, { random: Math.random });
-  const host = endpoint && (endpoint.ip ?? endpoint.workload.hostname);
-  return host ? { host, port: endpoint.targetPort } : undefined;
 }

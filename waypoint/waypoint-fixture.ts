@@ -27,6 +27,7 @@ import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { DEFAULT_TUNNEL_SETTINGS } from "#common/transport/tunnel-settings.ts";
 import { connectHbone, createTestCa, issueLeaf, request } from "#test/support/hbone-peer.ts";
 import { DataPlane, type Parts, type PartsContext } from "./data-plane.ts";
+import type { CallService } from "./filter/service-caller.ts";
 import { type HboneApp, startHboneApp } from "./hbone-app-fixture.ts";
 import { llhttpForwarder } from "./http/h1/h1-codec.ts";
 import { PROTOCOL_DETECTION_MS } from "./limits.ts";
@@ -100,6 +101,8 @@ export class WaypointFixture {
   readonly records: { readonly record: ConnectionRecord; readonly labels: ConnectionLabels }[] = [];
   readonly internalErrors: unknown[] = [];
   readonly requests: RequestRecord[] = [];
+  /** The waypoint's calls to services; of its own parts. */
+  call: CallService | undefined;
   readonly identity = makeIdentity("cluster.local", NAMESPACE, GATEWAY);
   readonly #cleanUps: (() => Promise<unknown> | unknown)[] = [];
   port = 0;
@@ -231,9 +234,10 @@ export class WaypointFixture {
       ownIdentity: this.identity,
       ownUid: OWN_UID,
       http1: llhttpForwarder(),
-      telemetry: {
-        stage: () => undefined,
-        sink: (record) => this.requests.push(record),
+      telemetry: (call) => {
+        this.call = call;
+        const settle = () => Promise.resolve();
+        return { stage: () => undefined, sink: (record) => this.requests.push(record), settle };
       },
     });
   }

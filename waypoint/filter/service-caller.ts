@@ -1,7 +1,8 @@
 /**
- * Calls of the waypoint's own to services of the mesh: external authorizers, rate limit services.
- * They go the way of requests, over the mesh, with the waypoint's identity, load balanced and over
- * pooled connections. Bounded in time and in what is read of the answer.
+ * Calls of the waypoint's own to services of the mesh: external authorizers, rate limit services,
+ * collectors of spans, servers of keys. They go the way of requests, over the mesh, with the
+ * waypoint's identity, load balanced and over pooled connections. Bounded in time and in what is
+ * read of the answer.
  */
 import type { MethodDefinition } from "@grpc/grpc-js";
 import type { BackendRef } from "#common/model/waypoint/http-route.ts";
@@ -18,8 +19,8 @@ export interface ServiceCall {
   readonly timeoutMs: number;
   /** Bytes of a body beyond which the answer counts as none. */
   readonly maxResponseBytes: number;
-  /** Whose request this is about: when its client leaves, the call ends. */
-  readonly context: RequestContext;
+  /** Whose request this is about: when its client leaves, the call ends. @default nobody's */
+  readonly context?: RequestContext;
 }
 
 export interface ServiceResponse {
@@ -45,7 +46,8 @@ export interface GrpcCall<Request, Response> {
   readonly message: Request;
   readonly timeoutMs: number;
   readonly maxResponseBytes: number;
-  readonly context: RequestContext;
+  /** @default nobody's */
+  readonly context?: RequestContext;
 }
 
 /** One unary call. Never rejects. */
@@ -62,7 +64,7 @@ export async function callGrpc<Request, Response>(
       body: frameOf(method.requestSerialize(call.message)),
       timeoutMs,
       maxResponseBytes: maxResponseBytes + FRAME_HEADER_BYTES,
-      context,
+      ...(context && { context }),
     });
     if ("failed" in answer) return answer;
     const refused = grpcProblem(answer);

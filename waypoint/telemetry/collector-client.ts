@@ -1,94 +1,65 @@
-/** One request to an OpenTelemetry collector: OTLP in protobuf, by gRPC or by HTTP. */
-import http from "node:http";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import { MeshError } from "#common/runtime/errors.ts";
+/**
+ * One request to an OpenTelemetry collector: OTLP in protobuf, by gRPC or by HTTP, over the mesh as
+ * the waypoint's other calls.
+ */
+import type { MethodDefinition } from "@grpc/grpc-js";
+import { type CallService, callGrpc } from "../filter/service-caller.ts";
+import { HeaderList } from "../http/header-list.ts";
 import { EXPORT_ANSWER_BYTES, EXPORT_TIMEOUT_MS } from "./limits.ts";
 
-export interface CollectorAddress {
-  readonly host: string;
+/** A service that takes OTLP. */
+export interface Collector {
+  readonly protocol: "grpc" | "http";
+  readonly namespace: string;
+  readonly hostname: string;
   readonly port: number;
 }
 
-export interface CollectorClient {
-  /** Rejects with MeshError EXPORT_FAILED where the collector did not take it. */
-  send(body: Uint8Array): Promise<void>;
-  close(): void;
+const BOUNDS = { timeoutMs: EXPORT_TIMEOUT_MS, maxResponseBytes: EXPORT_ANSWER_BYTES };
+
+/** Why the collector did not take `body`; undefined where it did. Never rejects. */
+export function sendSpans(
+  call: CallService,
+  collector: Collector,
+  body: Uint8Array,
+): Promise<string | undefined> {
+  const send = collector.protocol === "grpc" ? sendOverGrpc : sendOverHttp;
+  return send(call, collector, body);
 }
 
+const bytes = (value: Uint8Array): Buffer =>
+  Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+
 /** Source: opentelemetry-proto, collector/trace/v1/trace_service.proto. */
-const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const EXPORT: MethodDefinition<Uint8Array, Uint8Array> = {
+  path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: bytes,
+  requestDeserialize: bytes,
+  responseSerialize: bytes,
+  responseDeserialize: bytes,
+};
+
+async function sendOverGrpc(call: CallService, target: Collector, message: Uint8Array) {
+  const answer = await callGrpc(call, { target, method: EXPORT, message, ...BOUNDS });
+  return "failed" in answer ? answer.failed : undefined;
+}
+
 /** Source: OTLP specification, OTLP/HTTP request. */
 const TRACES_PATH = "/v1/traces";
 
-export function openCollector(
-  protocol: "grpc" | "http",
-  address: CollectorAddress,
-): CollectorClient {
-  return protocol === "grpc" ? grpcClient(address) : httpClient(address);
-}
-
-function grpcClient({ host, port }: CollectorAddress): CollectorClient {
-  const name = host.includes(":") ? `[${host}]` : host;
-  const client = new Client(`${name}:${port}`, credentials.createInsecure());
-  return {
-    send: (body) =>
-      new Promise((resolve, reject) => {
-        const deadline = Date.now() + EXPORT_TIMEOUT_MS;
-        const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-        const same = (value: Buffer): Buffer => value;
-        client.makeUnaryRequest(
-          EXPORT,
-          same,
-          same,
-          bytes,
-          new Metadata(),
-          { deadline },
-          (error) => {
-            if (error === null) resolve();
-            else reject(failed(error));
-          },
-        );
-      }),
-    close: () => client.close(),
-  };
-}
-
-function httpClient({ host, port }: CollectorAddress): CollectorClient {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  return {
-    send: (body) =>
-      new Promise((resolve, reject) => {
-        const headers = { "content-type": "application/x-protobuf", "content-length": body.length };
-        const signal = AbortSignal.timeout(EXPORT_TIMEOUT_MS);
-        const options = { host, port, path: TRACES_PATH, method: "POST", headers, agent, signal };
-        const request = http.request(options, (response) => {
-          answered(response).then(resolve, reject);
-        });
-        request.on("error", (error) => reject(failed(error)));
-        request.end(body);
-      }),
-    close: () => agent.destroy(),
-  };
-}
-
-/** The answer is read to its end, so that the connection can be used again. */
-async function answered(response: http.IncomingMessage): Promise<void> {
-  let bytes = 0;
-  try {
-    for await (const chunk of response) {
-      bytes += (chunk as Buffer).length;
-      if (bytes > EXPORT_ANSWER_BYTES) response.destroy();
-    }
-  } catch (error) {
-    throw failed(error);
-  }
-  const { statusCode = 0 } = response;
-  if (statusCode < 200 || statusCode > 299) throw failed(new Error(`status ${statusCode}`));
-}
-
-function failed(cause: unknown): MeshError {
-  return new MeshError("EXPORT_FAILED", "the collector did not take the spans", {
-    cause,
-    hint: "look whether the service that Telemetry names runs, and takes OTLP on that port",
-  });
+async function sendOverHttp(call: CallService, target: Collector, body: Uint8Array) {
+  const head = {
+    version: "1.1",
+    method: "POST",
+    scheme: "http",
+    authority: `${target.hostname}:${target.port}`,
+    path: TRACES_PATH,
+    headers: new HeaderList(["content-type", "application/x-protobuf"]),
+  } as const;
+  const answer = await call({ target, protocol: "http1", head, body, ...BOUNDS });
+  if ("failed" in answer) return answer.failed;
+  const { status } = answer.head;
+  return status >= 200 && status <= 299 ? undefined : `status ${status}`;
 }

@@ -7,10 +7,10 @@ import type { Telemetry } from "#common/model/waypoint/policy.ts";
 import type { RequestContext } from "../filter/stage.ts";
 import type { RequestRecord, RequestSink } from "../proxy/request-record.ts";
 import { formatRequest } from "./access-log.ts";
+import type { Collector } from "./collector-client.ts";
 import { RECORD_DELAY_MS, RECORD_QUEUE, RECORDS_PER_TURN } from "./limits.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import { makeResource, makeSpan, type Span, type TracedProxy } from "./span.ts";
-import type { Collector } from "./span-exporter.ts";
 import { joinTrace, type SpanIds, type TraceDependencies } from "./trace-context.ts";
 
 export interface RequestTelemetryDeps extends TraceDependencies {

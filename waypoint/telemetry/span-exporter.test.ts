@@ -4,10 +4,14 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { makeIdentity } from "#common/model/identity.ts";
+import { PlainUpstreams } from "../upstream/plain-upstreams-fixture.ts";
+import { createServiceCaller } from "../upstream/service-caller.ts";
+import type { Collector } from "./collector-client.ts";
 import { SPAN_QUEUE, SPANS_PER_EXPORT } from "./limits.ts";
 import { PROXY, record } from "./record-fixtures.ts";
 import { makeResource, makeSpan } from "./span.ts";
-import { type Collector, SpanExporter } from "./span-exporter.ts";
+import { SpanExporter } from "./span-exporter.ts";
 
 const IDS = {
   traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -18,11 +22,15 @@ const IDS = {
 const SPAN = makeSpan(record(), IDS, {}, PROXY, makeResource(PROXY));
 const where = { namespace: "o11y", hostname: "otel.o11y.svc.cluster.local" };
 
+/** Whose collector is at `port` of this machine. */
 function exporter(t: TestContext, port: number | undefined) {
   const dropped: string[] = [];
-  const host = "127.0.0.1";
+  const upstreams = new PlainUpstreams();
+  t.after(() => upstreams.close());
+  if (port !== undefined) upstreams.ports.set(where.hostname, port);
+  const ownIdentity = makeIdentity("cluster.local", "shop", "waypoint");
   const subject = new SpanExporter({
-    resolve: () => (port === undefined ? undefined : { host, port }),
+    call: createServiceCaller({ upstreams, ownIdentity, now: () => performance.now() }),
     onDropped: (spans, why) => void dropped.push(`${spans} ${why}`),
   });
   t.after(() => subject.close());
@@ -100,16 +108,18 @@ test("what a collector refuses, or nobody takes, is lost and counted, never kept
   const refused = exporter(t, port);
   refused.subject.add(overHttp, SPAN);
   await refused.subject.flush();
-  assert.deepEqual(refused.dropped, ["1 the collector did not take the spans: status 503"]);
+  assert.deepEqual(refused.dropped, [
+    "1 o11y/otel.o11y.svc.cluster.local:4318 did not take them: status 503",
+  ]);
 
   const unknown = exporter(t, undefined);
   for (let i = 0; i < SPAN_QUEUE + 3; i++) unknown.subject.add(overHttp, SPAN);
   await unknown.subject.flush();
-  assert.match(unknown.dropped[0] ?? "", /no service o11y\/otel\.o11y\.svc\.cluster\.local/);
+  assert.match(unknown.dropped[0] ?? "", /did not take them: no endpoint$/);
   assert.equal(unknown.dropped.at(-1), "3 too many spans waited for the collector");
 
   const nobody = exporter(t, 1);
   nobody.subject.add(overHttp, SPAN);
   await nobody.subject.flush();
-  assert.match(nobody.dropped[0] ?? "", /^1 the collector did not take the spans: .*ECONNREFUSED/);
+  assert.match(nobody.dropped[0] ?? "", /^1 .* did not take them: refused$/);
 });

@@ -3,21 +3,13 @@
  * collector did not take is lost, and counted.
  */
 import { describeError } from "#common/runtime/errors.ts";
-import { type CollectorAddress, type CollectorClient, openCollector } from "./collector-client.ts";
+import type { CallService } from "../filter/service-caller.ts";
+import { type Collector, sendSpans } from "./collector-client.ts";
 import { COLLECTORS, EXPORT_DELAY_MS, SPAN_QUEUE, SPANS_PER_EXPORT } from "./limits.ts";
 import type { Span } from "./span.ts";
 
-/** A service that takes OTLP. */
-export interface Collector {
-  readonly protocol: "grpc" | "http";
-  readonly namespace: string;
-  readonly hostname: string;
-  readonly port: number;
-}
-
 export interface SpanExporterDeps {
-  /** Where a collector is now; undefined where the mesh knows no such service. */
-  readonly resolve: (collector: Collector) => CollectorAddress | undefined;
+  readonly call: CallService;
   readonly onDropped: (spans: number, why: string) => void;
 }
 
@@ -67,7 +59,6 @@ class CollectorQueue {
   #overflowed = 0;
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
-  #client: (CollectorAddress & { readonly client: CollectorClient }) | undefined;
 
   constructor(collector: Collector, deps: SpanExporterDeps) {
     this.#collector = collector;
@@ -94,7 +85,6 @@ class CollectorQueue {
 
   close(): void {
     clearTimeout(this.#timer);
-    this.#client?.client.close();
     if (this.#spans.length > 0) this.#deps.onDropped(this.#spans.length, "the exporter closed");
     this.#spans = [];
   }
@@ -114,24 +104,16 @@ class CollectorQueue {
   }
 
   async #send(batch: Span[]): Promise<void> {
-    const address = this.#deps.resolve(this.#collector);
-    if (address === undefined) {
-      const { namespace, hostname } = this.#collector;
-      this.#deps.onDropped(batch.length, `no service ${namespace}/${hostname} in the mesh`);
-      return;
-    }
     // Loaded only where somebody traces: it takes as much memory as the proxy's own code.
     const { ProtobufTraceSerializer } = await import("@opentelemetry/otlp-transformer");
     const body = ProtobufTraceSerializer.serializeRequest(batch);
-    if (body !== undefined) await this.#clientFor(address).send(body);
-  }
-
-  #clientFor(address: CollectorAddress): CollectorClient {
-    const known = this.#client;
-    if (known?.host === address.host && known.port === address.port) return known.client;
-    known?.client.close();
-    const client = openCollector(this.#collector.protocol, address);
-    this.#client = { ...address, client };
-    return client;
+    if (body === undefined) return;
+    const why = await sendSpans(this.#deps.call, this.#collector, body);
+    if (why === undefined) return;
+    const { namespace, hostname, port } = this.#collector;
+    this.#deps.onDropped(
+      batch.length,
+      `${namespace}/${hostname}:${port} did not take them: ${why}`,
+    );
   }
 }

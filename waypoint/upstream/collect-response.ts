@@ -64,7 +64,7 @@ function outcomeOf(
   { context }: ServiceCall,
   milliseconds: number,
 ): AttemptOutcome {
-  if (context.signal.aborted) return { kind: "unused" };
+  if (context?.signal.aborted) return { kind: "unused" };
   if ("failed" in answer) return { kind: "local-failure", milliseconds };
   return { kind: "response", status: answer.head.status, milliseconds };
 }

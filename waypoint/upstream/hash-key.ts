@@ -1,16 +1,17 @@
 /** What a request is placed by where its backend hashes consistently. */
 import { randomBytes } from "node:crypto";
 import type { TrafficPolicy } from "#common/model/waypoint/backend.ts";
-import type { Downstream, RequestContext } from "../filter/stage.ts";
+import type { Downstream } from "../filter/stage.ts";
 import { hash32 } from "./hash.ts";
+import type { LeaseContext } from "./upstream.ts";
 
 type HashKey = NonNullable<NonNullable<TrafficPolicy["loadBalancer"]>["hash"]>;
 
 /** Of requests that were given a cookie: every try of them goes by the same. */
-const given = new WeakMap<RequestContext, number>();
+const given = new WeakMap<LeaseContext, number>();
 
 /** Undefined where the request has no such key: it goes anywhere. */
-export function hashOf(key: HashKey | undefined, context: RequestContext): number | undefined {
+export function hashOf(key: HashKey | undefined, context: LeaseContext): number | undefined {
   switch (key?.kind) {
     case undefined:
       return undefined;
@@ -39,7 +40,7 @@ function queryParameter(path: string, name: string): string | undefined {
   return new URLSearchParams(path.slice(question + 1)).get(name) ?? undefined;
 }
 
-function cookie({ head }: RequestContext, name: string): string | undefined {
+function cookie({ head }: LeaseContext, name: string): string | undefined {
   for (const line of head.headers.getAll("cookie")) {
     for (const pair of line.split(";")) {
       const equals = pair.indexOf("=");
@@ -50,7 +51,7 @@ function cookie({ head }: RequestContext, name: string): string | undefined {
 }
 
 /** Only where the backend says for how long. Source: Envoy, HashPolicy.Cookie.ttl. */
-function giveCookie(context: RequestContext, key: HashKey): number | undefined {
+function giveCookie(context: LeaseContext, key: HashKey): number | undefined {
   const { name, cookieTtlSeconds: ttl, cookiePath: path } = key;
   if (ttl === undefined) return undefined;
   const before = given.get(context);

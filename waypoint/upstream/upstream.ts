@@ -35,12 +35,18 @@ export interface Lease {
 /** Which HTTP is spoken with an upstream. */
 export type UpstreamProtocol = "http1" | "http2";
 
+/** What choosing an endpoint and a connection looks at, and where it leaves a cookie. */
+export type LeaseContext = Pick<
+  RequestContext,
+  "downstream" | "head" | "responseHeaders" | "signal"
+>;
+
 export interface LeaseRequest {
   readonly backend: BackendRef;
   /** Where the request is for this workload itself: instead of the backend's endpoints. */
   readonly workload?: Workload;
   /** Its signal ends the wait for a connection. */
-  readonly context: RequestContext;
+  readonly context: LeaseContext;
   /** What the client speaks; what the backend's port declares goes before it. */
   readonly protocol: UpstreamProtocol;
   /** Endpoints (workload UIDs) that earlier tries of this request used: taken only at need. */

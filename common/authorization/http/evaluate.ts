@@ -1,7 +1,7 @@
 /**
  * The L7 evaluator. Any DENY refuses; then, where there is an ALLOW, one has to match; then CUSTOM
- * is asked, by whoever can wait for an answer (`customRules`). The policies of the gateway and those
- * of the service count together.
+ * is asked, by whoever can wait for an answer (`customRules`). The policies of the gateway and
+ * those of the service count together.
  */
 import type { CompiledHttpRule } from "./compile.ts";
 import { compareHttpRules } from "./compile.ts";

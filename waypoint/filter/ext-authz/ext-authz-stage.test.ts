@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from "nod
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Server, ServerCredentials, type sendUnaryData } from "@grpc/grpc-js";
+import { makeIdentity } from "#common/model/identity.ts";
 import type { ExtAuthzProvider } from "#common/model/waypoint/policy.ts";
 import {
   AuthorizationService,
@@ -21,7 +22,11 @@ let stage: Stage;
 
 beforeEach(() => {
   upstreams = new PlainUpstreams();
-  const call = createServiceCaller({ upstreams, now: () => performance.now() });
+  const call = createServiceCaller({
+    upstreams,
+    ownIdentity: makeIdentity("cluster.local", "shop", "waypoint"),
+    now: () => performance.now(),
+  });
   stage = createExternalAuthorizationStage(new PolicySets("http"), { call, now: () => 5_000 });
 });
 

@@ -1,7 +1,8 @@
 /**
  * AuthorizationPolicy with action CUSTOM: what a policy matches, its provider decides, after DENY
- * and ALLOW: who may not ask anyway costs no call. Every provider that is asked has to allow. A provider that cannot be
- * asked denies, unless it says otherwise; one that nobody knows always does.
+ * and ALLOW: who may not ask anyway costs no call. Every provider that is asked has to allow. A
+ * provider that cannot be asked denies, unless it says otherwise; one that nobody knows always
+ * does.
  */
 import type { CompiledHttpRule } from "#common/authorization/http/compile.ts";
 import { customRules, describeRule } from "#common/authorization/http/evaluate.ts";

@@ -21,15 +21,15 @@ export function createJwksFetch({ mayConnect = isRemote }: JwksFetchOptions = {}
   return async (uri, timeoutMs) => {
     const url = URL.parse(uri);
     if (url === null || !["http:", "https:"].includes(url.protocol)) {
-      throw failure(uri, "it is no http or https address");
+      throw fetchFailure(uri, "it is no http or https address");
     }
     const host = url.hostname.replace(/^\[|\]$/g, "");
-    if (isIP(host) !== 0 && !mayConnect(host)) throw failure(uri, notAllowed(host));
+    if (isIP(host) !== 0 && !mayConnect(host)) throw fetchFailure(uri, notAllowed(host));
     const signal = AbortSignal.timeout(timeoutMs);
     try {
       return await get(url, signal, guardedLookup(mayConnect));
     } catch (error) {
-      throw failure(uri, signal.aborted ? `it took more than ${timeoutMs} ms` : error);
+      throw fetchFailure(uri, signal.aborted ? `it took more than ${timeoutMs} ms` : error);
     }
   };
 }
@@ -56,10 +56,9 @@ function receive(
     failed(new Error(why));
     request.destroy();
   };
-  const { statusCode = 0 } = response;
-  const moved = statusCode >= 300 && statusCode < 400;
-  if (statusCode !== 200) {
-    refuse(moved ? "redirects are not followed" : `the answer was ${statusCode}`);
+  const refused = refusedStatus(response.statusCode ?? 0);
+  if (refused !== undefined) {
+    refuse(refused);
     return;
   }
   const chunks: Buffer[] = [];
@@ -71,6 +70,13 @@ function receive(
   });
   response.on("error", failed);
   response.on("end", () => done(Buffer.concat(chunks).toString("utf8")));
+}
+
+/** Why an answer of this status is no key set; undefined where it may be one. */
+export function refusedStatus(status: number): string | undefined {
+  if (status === 200) return undefined;
+  const moved = status >= 300 && status < 400;
+  return moved ? "redirects are not followed" : `the answer was ${status}`;
 }
 
 /** Every address of the name has to be allowed: which one is taken is not ours to say. */
@@ -121,7 +127,8 @@ function notAllowed(address: string): string {
   return `${address} is local to a machine or link`;
 }
 
-function failure(uri: string, cause: unknown): MeshError {
+/** JWKS_FETCH_FAILED. */
+export function fetchFailure(uri: string, cause: unknown): MeshError {
   const options = { cause: cause instanceof Error ? cause : new Error(String(cause)) };
   const hint = "see that jwksUri answers 200 with a key set, without a redirect";
   return new MeshError("JWKS_FETCH_FAILED", `cannot fetch the key set ${uri}`, {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Server, ServerCredentials, type sendUnaryData } from "@grpc/grpc-js";
+import { makeIdentity } from "#common/model/identity.ts";
 import type { RateLimit } from "#common/model/waypoint/policy.ts";
 import {
   type RateLimitRequest,
@@ -21,7 +22,11 @@ let stage: Stage;
 beforeEach(() => {
   nowMs = 1_000;
   upstreams = new PlainUpstreams();
-  const call = createServiceCaller({ upstreams, now: () => performance.now() });
+  const call = createServiceCaller({
+    upstreams,
+    ownIdentity: makeIdentity("cluster.local", "shop", "waypoint"),
+    now: () => performance.now(),
+  });
   stage = createRateLimitStage({ call, now: () => nowMs });
 });
 afterEach(() => upstreams.close());
