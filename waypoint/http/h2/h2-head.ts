@@ -18,32 +18,32 @@ export interface MalformedRequest {
   readonly malformed: string;
 }
 
-/** A header block, taken apart. */
+/** A header block, taken apart; empty for a pseudo-header that is not there, undefined for `named`. */
 interface Block {
-  readonly pseudo: ReadonlyMap<string, string>;
-  readonly host: string | undefined;
-  readonly contentLength: string | undefined;
-  readonly headers: HeaderList;
+  method: string;
+  scheme: string;
+  path: string;
+  status: string;
+  /** `:authority`. */
+  named: string | undefined;
+  host: string | undefined;
+  headers: HeaderList;
 }
 
 export function requestFromBlock(flat: readonly string[]): RequestHead | MalformedRequest {
-  const { pseudo, host, headers } = takeApart(flat);
-  const method = pseudo.get(":method") ?? "";
-  const path = pseudo.get(":path") ?? "";
-  const named = pseudo.get(":authority");
+  const { method, path, named, host, scheme, headers } = takeApart(flat);
   if (method === "CONNECT") return { malformed: "CONNECT inside a tunnel is not served" };
   if (path === "") return { malformed: ":path is missing" };
   if (named !== undefined && host !== undefined && named !== host) {
     return { malformed: "host and :authority differ" };
   }
   const authority = named ?? host ?? "";
-  const scheme = pseudo.get(":scheme") ?? "http";
-  return { version: "2", method, scheme, authority, path, headers };
+  return { version: "2", method, scheme: scheme || "http", authority, path, headers };
 }
 
 export function responseFromBlock(flat: readonly string[]): ResponseHead {
-  const { pseudo, headers } = takeApart(flat);
-  return { status: Number(pseudo.get(":status") ?? 0), headers };
+  const { status, headers } = takeApart(flat);
+  return { status: Number(status), headers };
 }
 
 export function trailersFromBlock(flat: readonly string[]): HeaderList {
@@ -53,8 +53,10 @@ export function trailersFromBlock(flat: readonly string[]): HeaderList {
 /** `flags`: of the frame that ended the block. */
 export function bodyLength(flat: readonly string[], flags: number): BodyLength {
   if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) return { kind: "none" };
-  const text = takeApart(flat).contentLength;
-  return text === undefined ? { kind: "unknown" } : { kind: "known", bytes: Number(text) };
+  for (let i = flat.length - 2; i >= 0; i -= 2) {
+    if (flat[i] === "content-length") return { kind: "known", bytes: Number(flat[i + 1]) };
+  }
+  return { kind: "unknown" };
 }
 
 /**
@@ -88,24 +90,36 @@ function withHeaders(flat: string[], headers: HeaderList, body: BodyLength): str
 }
 
 function takeApart(flat: readonly string[]): Block {
-  const pseudo = new Map<string, string>();
   const kept: string[] = [];
-  let host: string | undefined;
-  let contentLength: string | undefined;
+  const headers = new HeaderList(kept);
+  const block: Block = {
+    ...{ method: "", scheme: "", path: "", status: "" },
+    ...{ named: undefined, host: undefined, headers },
+  };
+  let crumbs = 0;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? "";
     const value = flat[i + 1] ?? "";
-    if (name.startsWith(":")) pseudo.set(name, value);
-    else if (name === "host") host ??= value;
-    else if (name === "content-length") contentLength = value;
-    else if (!NOT_CARRIED.has(name)) kept.push(name, value);
+    if (name.startsWith(":")) takePseudo(block, name, value);
+    else if (name === "host") block.host ??= value;
+    else if (!NOT_CARRIED.has(name)) {
+      if (name === "cookie") crumbs++;
+      kept.push(name, value);
+    }
   }
-  return { pseudo, host, contentLength, headers: joinCookies(new HeaderList(kept)) };
+  if (crumbs > 1) joinCookies(headers);
+  return block;
+}
+
+function takePseudo(block: Block, name: string, value: string): void {
+  if (name === ":method") block.method = value;
+  else if (name === ":path") block.path = value;
+  else if (name === ":authority") block.named = value;
+  else if (name === ":scheme") block.scheme = value;
+  else if (name === ":status") block.status = value;
 }
 
 /** HTTP/2 may split a cookie header into its crumbs (RFC 9113 8.2.3). */
-function joinCookies(headers: HeaderList): HeaderList {
-  const crumbs = headers.getAll("cookie");
-  if (crumbs.length > 1) headers.set("cookie", crumbs.join("; "));
-  return headers;
+function joinCookies(headers: HeaderList): void {
+  headers.set("cookie", headers.getAll("cookie").join("; "));
 }
