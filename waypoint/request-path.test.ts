@@ -1,11 +1,11 @@
-/** The order of the stages, by who is asked about a request and who no longer is. */
+/** What a request goes through: in which spelling, and in what order it is asked about. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
 import type net from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 import type { ExtAuthzProvider, L7Authorization } from "#common/model/waypoint/policy.ts";
-import { plainService, WaypointFixture } from "./waypoint-fixture.ts";
+import { PLAIN_GATEWAY, plainService, WaypointFixture } from "./waypoint-fixture.ts";
 
 const WEB = plainService("web", "10.96.0.1");
 const AUTHORIZER = plainService("authorizer", "10.96.0.2");
@@ -36,7 +36,11 @@ function policy(action: L7Authorization["action"], paths?: string[]): L7Authoriz
 
 let fixture: WaypointFixture;
 let asked: string[] = [];
-const app = http.createServer((_, response) => response.end("web"));
+let paths: string[] = [];
+const app = http.createServer(({ url = "" }, response) => {
+  paths.push(url);
+  response.end("web");
+});
 const authorizer = http.createServer(({ url = "" }, response) => {
   asked.push(url);
   response.writeHead(url === "/no" ? 401 : 200).end();
@@ -52,6 +56,7 @@ before(async () => {
 after(() => fixture.stop());
 beforeEach(() => {
   asked = [];
+  paths = [];
 });
 
 async function status(path: string): Promise<number> {
@@ -88,4 +93,19 @@ test("an authorizer is asked about what DENY and ALLOW let pass, and counts nobo
   assert.equal(await status("/yes"), 200);
   assert.equal(await status("/yes"), 429);
   assert.deepEqual(asked, ["/no", "/no", "/yes", "/yes", "/yes"]);
+});
+
+test("paths are spelled as the mesh configuration says, from the next request on", async () => {
+  await fixture.set(WEB);
+  const written = "/a//b%2fc/../%64";
+  for (const [pathNormalization, spelled] of [
+    [undefined, "/a//d"],
+    ["none", written],
+    ["merge-slashes", "/a/d"],
+    ["decode-and-merge-slashes", "/a/b/d"],
+  ] as const) {
+    await fixture.set({ ...PLAIN_GATEWAY, ...(pathNormalization && { pathNormalization }) });
+    assert.equal(await status(written), 200);
+    assert.deepEqual(paths.splice(0), [spelled], pathNormalization ?? "default");
+  }
 });

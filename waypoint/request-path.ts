@@ -56,7 +56,10 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
   const { handle } = createRequestHandling({
     gateway: () => store.current.gateway,
     routeTable: (routes) => tables.tableOf(routes),
-    normalise: (head) => normaliseRequest(head, DEFAULT_PATH_NORMALISATION),
+    normalise: (head) => {
+      const mode = store.current.gateway?.pathNormalization ?? DEFAULT_PATH_NORMALISATION;
+      return normaliseRequest(head, mode);
+    },
     stages: [telemetry.stage, ...stages(requests, call, context)],
     upstreams,
     sink: telemetry.sink,

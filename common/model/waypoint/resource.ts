@@ -20,6 +20,8 @@ export const gatewayConfig = object({
   outboundTraffic: oneOf("allow-any", "registry-only"),
   /** Whether upstreams are told of the client in x-forwarded-client-cert. */
   forwardClientCert: boolean,
+  /** MeshConfig.pathNormalization. @default "base" */
+  pathNormalization: optional(oneOf("none", "base", "merge-slashes", "decode-and-merge-slashes")),
 });
 export type GatewayConfig = Of<typeof gatewayConfig>;
 

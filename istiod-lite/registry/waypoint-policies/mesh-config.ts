@@ -7,6 +7,7 @@ import { parseIstioDurationMs } from "#common/kubernetes/istio-duration.ts";
 import type { ConfigMap } from "#common/kubernetes/objects.ts";
 import type { ExtAuthzProvider, Telemetry } from "#common/model/waypoint/policy.ts";
 import { isObject } from "../policies/rule-entry.ts";
+import type { MeshSettings } from "../waypoints/contributions.ts";
 
 export const MESH_CONFIG_MAP = "istio";
 
@@ -24,7 +25,8 @@ export interface MeshConfig {
   /** Undefined where `accessLogFile` is not given. */
   readonly accessLog: boolean | undefined;
   readonly accessLogFormat: "text" | "json";
-  readonly outboundTraffic: "allow-any" | "registry-only";
+  /** Of all waypoints; what is not given is absent. */
+  readonly settings: MeshSettings;
   /** Why a part, or all of it, is not in force. */
   readonly problems: readonly string[];
 }
@@ -35,7 +37,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   defaultTracer: undefined,
   accessLog: undefined,
   accessLogFormat: "text",
-  outboundTraffic: "allow-any",
+  settings: {},
   problems: [],
 };
 
@@ -78,17 +80,42 @@ function fromConfig(config: Json): MeshConfig {
     else if (tracer !== undefined) tracers.set(name, tracer);
     else problems.push(`extensionProviders[${i}] (${name}) is of no kind that waypoints know`);
   }
-  const { accessLogFile, accessLogEncoding, outboundTrafficPolicy, defaultProviders } = config;
+  const { accessLogFile, accessLogEncoding, defaultProviders } = config;
   const [defaultTracer] = isObject(defaultProviders) ? listOf(defaultProviders.tracing) : [];
-  const mode = isObject(outboundTrafficPolicy) ? outboundTrafficPolicy.mode : undefined;
   return {
     authorizers,
     tracers,
     defaultTracer: typeof defaultTracer === "string" ? defaultTracer : undefined,
     accessLog: typeof accessLogFile === "string" ? accessLogFile !== "" : undefined,
     accessLogFormat: accessLogEncoding === "JSON" ? "json" : "text",
-    outboundTraffic: mode === "REGISTRY_ONLY" ? "registry-only" : "allow-any",
+    settings: settingsOf(config, problems),
     problems,
+  };
+}
+
+const OUTBOUND = { ALLOW_ANY: "allow-any", REGISTRY_ONLY: "registry-only" } as const;
+const NORMALIZATIONS = {
+  DEFAULT: "base",
+  NONE: "none",
+  BASE: "base",
+  MERGE_SLASHES: "merge-slashes",
+  DECODE_AND_MERGE_SLASHES: "decode-and-merge-slashes",
+} as const;
+
+function settingsOf(config: Json, problems: string[]): MeshSettings {
+  const chosen = <V extends string>(field: string, key: string, known: Record<string, V>) => {
+    const given = config[field];
+    const value = isObject(given) ? given[key] : undefined;
+    if (value === undefined) return undefined;
+    if (typeof value === "string" && Object.hasOwn(known, value)) return known[value];
+    problems.push(`${field}.${key} is none of ${Object.keys(known).join(", ")}`);
+    return undefined;
+  };
+  const outboundTraffic = chosen("outboundTrafficPolicy", "mode", OUTBOUND);
+  const pathNormalization = chosen("pathNormalization", "normalization", NORMALIZATIONS);
+  return {
+    ...(outboundTraffic && { outboundTraffic }),
+    ...(pathNormalization && { pathNormalization }),
   };
 }
 

@@ -264,6 +264,6 @@ metadata: { name: istio, namespace: istio-system }
 data: { mesh: "a: [" }
 `);
     assert.equal(policies.telemetryOf([]).accessLog.enabled, true);
-    assert.equal(policies.outboundTraffic, "allow-any");
+    assert.deepEqual(policies.meshSettings, {});
   });
 });

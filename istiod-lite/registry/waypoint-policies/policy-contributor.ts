@@ -18,7 +18,12 @@ import type { L7Policies, Telemetry } from "#common/model/waypoint/policy.ts";
 import type { PolicyOptions } from "../policies/types.ts";
 import type { RegistryOptions } from "../registry-options.ts";
 import type { ObjectStatus } from "../registry-update.ts";
-import type { Affected, Mesh, PolicyContributor } from "../waypoints/contributions.ts";
+import type {
+  Affected,
+  Mesh,
+  MeshSettings,
+  PolicyContributor,
+} from "../waypoints/contributions.ts";
 import { attachment } from "./attachment.ts";
 import { l7Authorization } from "./l7-authorization.ts";
 import { DEFAULT_MESH_CONFIG, MESH_CONFIG_MAP, readMeshConfig } from "./mesh-config.ts";
@@ -93,9 +98,8 @@ export class WaypointPolicies implements PolicyContributor {
     return resolveTelemetry([...layers, ...this.#telemetries.of(targets)], this.#mesh);
   }
 
-  /** What of the mesh configuration holds for all of a waypoint. */
-  get outboundTraffic(): "allow-any" | "registry-only" {
-    return this.#mesh.outboundTraffic;
+  get meshSettings(): MeshSettings {
+    return this.#mesh.settings;
   }
 
   takeStatuses(mesh: Mesh): readonly ObjectStatus[] {

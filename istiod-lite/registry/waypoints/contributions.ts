@@ -6,7 +6,7 @@
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import type { BackendConfig } from "#common/model/waypoint/backend.ts";
 import type { L7Policies, Telemetry } from "#common/model/waypoint/policy.ts";
-import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { GatewayConfig, PortConfig } from "#common/model/waypoint/resource.ts";
 import type { ObjectStatus } from "../registry-update.ts";
 
 /** What the other parts of the registry need to know of a service that has a waypoint. */
@@ -76,8 +76,12 @@ export interface BackendContributor extends Contributor {
   ): Partial<Pick<BackendConfig, "policy" | "portPolicies" | "subsets">> | undefined;
 }
 
+export type MeshSettings = Partial<Pick<GatewayConfig, "outboundTraffic" | "pathNormalization">>;
+
 /** Targets are keyed `<Kind>/<namespace>/<name>`. */
 export interface PolicyContributor extends Contributor {
+  /** What the mesh configuration says of all waypoints; absent: what istiod was started with. */
+  readonly meshSettings: MeshSettings;
   policiesOf(targets: readonly string[]): L7Policies;
   telemetryOf(targets: readonly string[]): Telemetry;
 }

@@ -66,6 +66,10 @@ export class ToldServices {
     return this.#services.get(waypoint)?.keys() ?? [];
   }
 
+  tells(waypoint: string, key: string): boolean {
+    return this.#services.get(waypoint)?.has(key) === true;
+  }
+
   /** Derives the service for the waypoint, or withdraws it where it is not there. */
   tell(waypoint: string, key: string): void {
     const config = this.#serviceConfig(waypoint, key);

@@ -12,6 +12,7 @@ import type { RegistryOptions } from "../registry-options.ts";
 import type { ObjectStatus, OwnedObjects, RegistryProblem } from "../registry-update.ts";
 import type { ResourceTable } from "../resource-table.ts";
 import type { Stores } from "../stores.ts";
+import { affectedServices } from "./affected-services.ts";
 import type { Affected, ServiceFacts } from "./contributions.ts";
 import { type Contributors, NO_CONTRIBUTORS } from "./contributors.ts";
 import { GatewayController } from "./gateway-controller.ts";
@@ -146,6 +147,7 @@ export class WaypointPublisher {
       policies: this.#policies(this.#gatewayTargets(key)),
       telemetry: this.#telemetry(this.#gatewayTargets(key)),
       outboundTraffic: this.#options.outboundTraffic,
+      ...this.#contributors.policies?.meshSettings,
       forwardClientCert: gateway.metadata.annotations?.[XFCC_ANNOTATION] === "true",
     };
     publishResource(table, key, config);
@@ -154,18 +156,10 @@ export class WaypointPublisher {
   #tellServices({ marks }: WaypointBatch, affected: AllAffected, guard: Guard): void {
     for (const key of marks.services) this.#tellObject("Service", key, guard);
     for (const key of marks.serviceEntries) this.#tellObject("ServiceEntry", key, guard);
-    const { routes, targets } = affected;
-    if (routes === "none" && targets === "none") return;
-    for (const waypoint of [...this.#told.waypoints()]) {
-      const all = routes === "all" || meets(targets, this.#telemetryTargets(waypoint));
-      for (const key of [...this.#told.of(waypoint)]) {
-        const facts = this.#mesh.service(...split(key));
-        const isAffected =
-          all ||
-          (routes !== "none" && routes.has(key)) ||
-          (facts !== undefined && meets(targets, placesOf(facts)));
-        if (isAffected) guard(`Service/${key}`, () => this.#told.tell(waypoint, key));
-      }
+    const whole = (waypoint: string): boolean =>
+      meets(affected.targets, this.#telemetryTargets(waypoint));
+    for (const { waypoint, key } of affectedServices(this.#told, this.#mesh, affected, whole)) {
+      guard(`Service/${key}`, () => this.#told.tell(waypoint, key));
     }
   }
 
@@ -233,10 +227,6 @@ interface AllAffected {
 
 function targetOf({ kind, namespace, name }: ServiceFacts): string {
   return `${kind}/${namespace}/${name}`;
-}
-
-function placesOf(service: ServiceFacts): readonly string[] {
-  return [targetOf(service), `Namespace//${service.namespace}`];
 }
 
 function both(a: Affected, b: Affected): Affected {
