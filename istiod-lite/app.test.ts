@@ -87,7 +87,7 @@ before(async () => {
       caDir: join(dir, "ca"),
       tokenJwks: join(dir, "jwks.json"),
     },
-    () => undefined,
+    { write: () => undefined, unreadBytes: () => 0 },
   );
   const root = await readFile(join(dir, "ca/root-cert.pem"));
   client = new Client(`127.0.0.1:${istiod.ports.xds}`, credentials.createSsl(root), {

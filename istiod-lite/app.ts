@@ -2,7 +2,7 @@
 import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
-import { createLogger, type Logger } from "#common/telemetry/logger.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
 import { JwksFile } from "./ca/jwks-file.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
 import { type Caller, JwksTokenReviewer, type TokenReviewer } from "./ca/token-review.ts";
@@ -18,6 +18,7 @@ import { EndpointMetrics } from "./endpoint-metrics.ts";
 import { GrpcEndpoint } from "./grpc-endpoint.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
+import { createProcessLog, type Output } from "./process-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
 import { countUnavailableWaypoints } from "./waypoint-metrics.ts";
@@ -35,7 +36,7 @@ export class Istiod {
   readonly #source: ConfigSource;
   readonly #writer: StatusWriter;
   readonly #registry: Registry;
-  readonly #metrics = new MetricsRegistry();
+  readonly #metrics: MetricsRegistry;
   readonly #statuses: PolicyStatusController;
   readonly #owned: OwnedObjectsController;
   readonly #absent: AbsentZtunnels;
@@ -45,8 +46,14 @@ export class Istiod {
   #xdsPort = 0;
   #ready = false;
 
-  private constructor(options: IstiodOptions, logger: Logger, authority: LiveAuthority) {
+  private constructor(
+    options: IstiodOptions,
+    logger: Logger,
+    metrics: MetricsRegistry,
+    authority: LiveAuthority,
+  ) {
     this.#options = options;
+    this.#metrics = metrics;
     this.#rootLogger = logger;
     this.#logger = logger.scope("istiod");
     const { source, overlay } = options;
@@ -79,12 +86,13 @@ export class Istiod {
   /**
    * Loads the CA, reads all configuration, then serves. Rejects where one of them cannot be done.
    */
-  static async start(options: IstiodOptions, write: (line: string) => void): Promise<Istiod> {
-    const { logLevel, logFormat, caDir, trustDomain } = options;
-    const logger = createLogger({ level: logLevel, format: logFormat, write });
+  static async start(options: IstiodOptions, output: Output): Promise<Istiod> {
+    const { caDir, trustDomain } = options;
+    const metrics = new MetricsRegistry();
+    const logger = createProcessLog(options, output, metrics);
     const caLogger = logger.scope("ca");
     const authority = await LiveAuthority.load({ dir: caDir, trustDomain, logger: caLogger });
-    const istiod = new Istiod(options, logger, authority);
+    const istiod = new Istiod(options, logger, metrics, authority);
     try {
       await istiod.#start();
       return istiod;

@@ -5,7 +5,10 @@ import { parseOptions } from "./options.ts";
 
 try {
   const options = parseOptions(process.argv.slice(2), process.env);
-  const istiod = await Istiod.start(options, (line) => void process.stdout.write(line));
+  const istiod = await Istiod.start(options, {
+    write: (line) => void process.stdout.write(line),
+    unreadBytes: () => process.stdout.writableLength,
+  });
   const stop = (): void => void istiod.close().then(() => process.exit(0));
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);

@@ -1,4 +1,4 @@
-/** ambient_limit_reached_total: what met a bound of this proxy, by bound. */
+/** ambient_limit_reached_total: what met a bound of this program, by bound. */
 import { Counter, type Registry } from "prom-client";
 import type { LimitName } from "./connection-record.ts";
 

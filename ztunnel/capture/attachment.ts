@@ -7,8 +7,9 @@ import type { NamespaceMonitor } from "#ztunnel/sys/netlink-monitor.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { CAPTURE_EVENT_PAUSE_MS } from "./limits.ts";
 import { migrateWaitingConnections } from "./listener-handover.ts";
-import type { ListenerSink } from "./listener-sink.ts";
-import { openPodListeners, socketInodes } from "./pod-listeners.ts";
+import type { ListenerSink, ProbeAdmission } from "./listener-sink.ts";
+import { openPodListeners, socketInodes, ztunnelListeners } from "./pod-listeners.ts";
+import type { PodNetnsFinder } from "./pod-netns.ts";
 import type { InstalledRules } from "./pod-rules.ts";
 import type { PodRuleOptions } from "./rules.ts";
 
@@ -17,7 +18,14 @@ export interface AttachmentDeps {
   readonly netlink: Netlink;
   readonly sink: ListenerSink;
   readonly log: Logger;
+  /** Each gets listeners of its own; 0 where somebody else listens. */
   readonly workers: number;
+}
+
+/** What the capture of a pod needs besides. */
+export interface PodCaptureDependencies extends AttachmentDeps {
+  readonly finder: PodNetnsFinder;
+  readonly probes: ProbeAdmission;
 }
 
 /** Where, and for which pod. */
@@ -30,6 +38,8 @@ export interface Place {
 export interface Attachment extends Place {
   /** Of our listeners; empty where somebody else listens. */
   readonly inodes: ReadonlySet<number>;
+  /** Of the listeners that other ztunnels had when this one came. */
+  readonly older: ReadonlySet<number>;
   /** Undefined where it could not be had: then only looking tells what changes. */
   readonly monitor: NamespaceMonitor | undefined;
   /** Undefined until they are in place. */
@@ -44,8 +54,9 @@ export async function attach(
   place: Place,
   onChange: () => void,
 ): Promise<Attachment> {
-  const { sys, sink, workers, log } = deps;
+  const { sys, netlink, sink, workers, log } = deps;
   const { pod, netns, ipv6 } = place;
+  const older = workers === 0 ? new Set<number>() : ztunnelListeners(sys, netlink, netns);
   migrateWaitingConnections(sys, netns, log);
   const listeners = openPodListeners(sys, netns, ipv6, workers);
   const inodes = socketInodes(listeners);
@@ -55,7 +66,8 @@ export async function attach(
     await sink.remove(pod.uid);
     throw error;
   }
-  return { ...place, inodes, monitor: listen(deps, place, onChange), rules: undefined };
+  const monitor = listen(deps, place, onChange);
+  return { ...place, inodes, older, monitor, rules: undefined };
 }
 
 /**

@@ -116,9 +116,9 @@ export class CaptureFixture {
     fs.writeFileSync(path.join(this.directory, uid), `${pid}\n`);
   }
 
-  async capture(): Promise<void> {
-    this.sandbox(POD.uid, this.bed.pod.pid);
-    this.manager.apply([POD], []);
+  async capture(pod = POD): Promise<void> {
+    this.sandbox(pod.uid, this.bed.pod.pid);
+    this.manager.apply([pod], []);
     await this.reportedState("enabled");
   }
 

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import fs from "node:fs";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IpAddress } from "#common/model/ip.ts";
 import { APP_PORT, CaptureFixture, POD } from "./capture-fixture.ts";
+import { RETIREMENT_MS } from "./limits.ts";
 import { NamespaceTestbed, POD_IPV4 } from "./namespace-testbed.ts";
 
 const CHECK_INTERVAL_MS = 50;
@@ -45,12 +47,45 @@ describe("the capture of a node's pods", () => {
     await fixture.capture();
     fixture.manager.apply([], [POD.uid]);
     await fixture.reportedState("disabled");
-    assert.equal(await fixture.rulesOfPod(), "");
     assert.equal(await fixture.outbound(), "outside");
+    await fixture.until(async () => (await fixture.rulesOfPod()) === "", "waited for no rules");
     assert.deepEqual(fixture.sink.events, ["add 6", "remove"]);
+    assert.equal(fixture.reported.length, 2);
     const refused = bed.connect(bed.pod, { ip: "127.0.0.1", port: 15001 });
     await assert.rejects(refused, { code: "ECONNREFUSED" });
     assert.deepEqual(fixture.manager.reports(), []);
+  });
+
+  it("serves one for a while whose senders have not heard of that", async () => {
+    fixture.sink.hold = (socket) => socket.write("captured");
+    await fixture.capture();
+    fixture.manager.apply([], [POD.uid]);
+    await fixture.reportedState("disabled");
+    const tunnel = await bed.connect(bed.client, { ip: POD_IPV4, port: 15008 });
+    const [word] = await once(tunnel, "data");
+    assert.equal(String(word), "captured");
+    await once(tunnel, "close");
+    await fixture.until(() => fixture.sink.events.at(-1) === "remove", "waited for its end");
+  });
+
+  it("goes on with one that is wanted again meanwhile, which is no repair", async () => {
+    await fixture.capture();
+    fixture.manager.apply([], [POD.uid]);
+    await fixture.reportedState("disabled");
+    await fixture.capture();
+    assert.equal(await fixture.outbound(), "15001");
+    assert.equal(fixture.manager.counters().repairs.size, 0);
+    await delay(RETIREMENT_MS + CHECK_INTERVAL_MS * 2);
+    assert.equal(await fixture.outbound(), "15001");
+    assert.deepEqual(fixture.sink.events, ["add 6"]);
+  });
+
+  it("leaves nothing in a pod that is leaving the mesh when the process ends", async () => {
+    await fixture.capture();
+    fixture.manager.apply([], [POD.uid]);
+    await fixture.reportedState("disabled");
+    await fixture.manager.stop();
+    assert.equal(await fixture.rulesOfPod(), "");
   });
 
   it("captures a pod as soon as its sandbox appears", async () => {

@@ -3,24 +3,19 @@
  * plane, works on a few pods at a time, looks at captured ones when something happens to them and
  * every few seconds, and says what became of each.
  */
-import type {
-  CapturedPod,
-  CaptureState,
-  PodRepairs,
-  PodReport,
-} from "#common/model/captured-pod.ts";
-import { Backoff } from "#common/runtime/backoff.ts";
+import type { CapturedPod, CaptureState, PodReport } from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import type { PodCaptureDependencies } from "./attachment.ts";
+import { type Entry, nameOf, newEntry } from "./capture-entry.ts";
+import type { CaptureOutcome } from "./capture-outcome.ts";
 import type { HostProbes } from "./host-probes.ts";
 import {
-  CAPTURE_BACKOFF_INITIAL_MS,
-  CAPTURE_BACKOFF_MAX_MS,
   CAPTURE_CHECK_INTERVAL_MS,
   CAPTURE_CONCURRENCY,
   CAPTURE_FAILED_AFTER,
   REPAIR_INTERVAL_MS,
 } from "./limits.ts";
-import { type CaptureOutcome, PodCapture, type PodCaptureDependencies } from "./pod-capture.ts";
+import { PodCapture } from "./pod-capture.ts";
 import { PodReports } from "./pod-reports.ts";
 import type { Problem } from "./pod-rules.ts";
 import { type CaptureCounters, RepairCounters } from "./repair-counters.ts";
@@ -33,24 +28,6 @@ export interface CaptureManagerOptions extends Omit<PodCaptureDependencies, "pro
   /** Default 4 s. */
   readonly checkIntervalMs?: number;
 }
-
-interface Entry {
-  readonly capture: PodCapture;
-  readonly backoff: Backoff;
-  /** The last pod record; needed to report after the pod is no longer wanted. */
-  pod: CapturedPod;
-  /** In a row. */
-  failures: number;
-  repairs: PodRepairs | undefined;
-  /** Why it is reported as unstable; "" if it is not. */
-  unstable: string;
-  /**
-   * The next attempt has its time: what is heard of the pod, our own doing maybe, changes nothing.
-   */
-  isHeldBack: boolean;
-}
-
-const BACKOFF = { initialMs: CAPTURE_BACKOFF_INITIAL_MS, maxMs: CAPTURE_BACKOFF_MAX_MS };
 
 /** The key of the node's probe rules in the work queue; no pod uid has a slash. */
 const PROBES_KEY = "node/probes";
@@ -131,12 +108,15 @@ export class CaptureManager {
 
   /**
    * Changes nothing any more. Rules stay in place, so that a restart opens nothing; the sink still
-   * has its listeners, and the namespaces that its connections need.
+   * has its listeners, and the namespaces that its connections need. Only a pod that is leaving the
+   * mesh is let go of at once: the next process would know nothing of it.
    */
   async stop(): Promise<void> {
     this.#sandboxes?.close();
     await this.#queue.close();
     this.#reports.close();
+    const retired = [...this.#entries.values()].filter(({ isRetired }) => isRetired);
+    await Promise.all(retired.map((entry) => this.#releaseNow(entry)));
   }
 
   /** Stops, and lets the pods' namespaces go. */
@@ -206,23 +186,39 @@ export class CaptureManager {
   async #release(uid: string): Promise<void> {
     const entry = this.#entries.get(uid);
     if (entry === undefined) return;
-    await entry.capture.release();
-    this.#entries.delete(uid);
-    this.#report(entry, "disabled", "");
+    const isNews = !entry.isRetired;
+    const restMs = await entry.capture.retire();
+    if (restMs > 0) {
+      entry.isRetired = true;
+      entry.isHeldBack = true;
+      this.#queue.addAfter(uid, restMs);
+    } else {
+      await entry.capture.release();
+      this.#entries.delete(uid);
+    }
+    if (isNews) this.#report(entry, "disabled", "");
+  }
+
+  async #releaseNow({ pod, capture }: Entry): Promise<void> {
+    try {
+      await capture.release();
+    } catch (error) {
+      const fields = { pod: nameOf(pod), error: describeError(error) };
+      this.#options.log.warn("a pod that left the mesh keeps the mesh's rules", fields);
+    }
   }
 
   #entryOf(pod: CapturedPod): Entry {
     const known = this.#entries.get(pod.uid);
     if (known !== undefined) {
       known.pod = pod;
+      known.isRetired = false;
       return known;
     }
-    const backoff = new Backoff(BACKOFF);
     const capture = new PodCapture(this.#options, () => {
       if (!entry.isHeldBack) this.#queue.add(pod.uid);
     });
-    const standing = { failures: 0, repairs: undefined, unstable: "", isHeldBack: false };
-    const entry: Entry = { capture, backoff, pod, ...standing };
+    const entry = newEntry(pod, capture);
     this.#entries.set(pod.uid, entry);
     return entry;
   }
@@ -287,8 +283,4 @@ export class CaptureManager {
     const intervalMs = this.#options.checkIntervalMs ?? CAPTURE_CHECK_INTERVAL_MS;
     return intervalMs * (1 - Math.random() / 4);
   }
-}
-
-function nameOf(pod: CapturedPod): string {
-  return `${pod.namespace}/${pod.name}`;
 }

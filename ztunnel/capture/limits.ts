@@ -38,6 +38,18 @@ export const CAPTURE_EVENT_PAUSE_MS = 100;
 export const REPAIR_BURST = 5;
 export const REPAIR_INTERVAL_MS = 3_000;
 
+/**
+ * A pod that leaves the mesh is still served so long on connections that come through the mesh: by
+ * then those who send have heard of it. What stands after that is reset.
+ */
+export const RETIREMENT_MS = 2_000;
+
+/**
+ * A later ztunnel that listens in a pod is left alone with its rules for so long. One that has not
+ * replaced this one by then will not, and two of different versions would undo each other's rules.
+ */
+export const SUCCESSION_MS = 60_000;
+
 /** Attempts in a row that fail until a pod counts as failed and no longer as pending. */
 export const CAPTURE_FAILED_AFTER = 3;
 

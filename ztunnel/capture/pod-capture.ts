@@ -8,7 +8,8 @@
  *       |            +--------------------------+  listeners, addresses or IPv6 changed: listens
  *       anew +---------------------------------------+  another namespace, or none: searched anew
  *
- * Listeners come before rules and go after them, so that no connection is redirected to nobody.
+ * Listeners come before rules, so that no connection is redirected to nobody, and go a while after
+ * them, for those who have not heard yet that the pod has left the mesh.
  */
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -16,20 +17,25 @@ import type { Netns } from "#ztunnel/sys/syscalls.ts";
 import type { TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
 import {
   type Attachment,
-  type AttachmentDeps,
   areRulesInPlace,
   attach,
   detach,
   hasSameRules,
   isSamePlace,
   type Place,
+  type PodCaptureDependencies,
   renew,
 } from "./attachment.ts";
-import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY } from "./limits.ts";
-import type { ProbeAdmission } from "./listener-sink.ts";
+import { CAPTURED, type CaptureOutcome } from "./capture-outcome.ts";
+import { CAPTURE_BACKOFF_INITIAL_MS, CAPTURE_FULL_CHECK_EVERY, RETIREMENT_MS } from "./limits.ts";
 import { hasIpv6 } from "./netns-ipv6.ts";
-import { evictListeners, findListenerProblems } from "./pod-listeners.ts";
-import type { NetnsSearch, PodNetnsFinder } from "./pod-netns.ts";
+import {
+  ALL_LISTEN,
+  evictListeners,
+  findListenerProblems,
+  type ListenerProblems,
+} from "./pod-listeners.ts";
+import type { NetnsSearch } from "./pod-netns.ts";
 import {
   checkRules,
   findRemains,
@@ -39,34 +45,14 @@ import {
   removeRules,
 } from "./pod-rules.ts";
 import { RepairBudget } from "./repair-budget.ts";
+import { Succession } from "./succession.ts";
 import { UncapturedConnections } from "./uncaptured-connections.ts";
-
-/** `workers`: each gets listeners of its own; 0 where somebody else listens. */
-export interface PodCaptureDependencies extends AttachmentDeps {
-  readonly finder: PodNetnsFinder;
-  readonly probes: ProbeAdmission;
-}
-
-/**
- * What `ensure` came to. `absent`: there is nothing to capture (yet). `captured`: all is in place,
- * after these problems were found and mended, and so many connections ended that were opened
- * meanwhile. `unstable`: somebody works against it, so it is left broken for a while.
- */
-export type CaptureOutcome =
-  | { readonly kind: "absent"; readonly message: string }
-  | { readonly kind: "captured"; readonly mended: readonly Problem[]; readonly ended: number }
-  | {
-      readonly kind: "unstable";
-      readonly problems: readonly Problem[];
-      readonly retryInMs: number;
-    };
-
-const CAPTURED: CaptureOutcome = { kind: "captured", mended: [], ended: 0 };
 
 export class PodCapture {
   readonly #deps: PodCaptureDependencies;
   readonly #onChange: () => void;
   readonly #budget = new RepairBudget();
+  readonly #succession = new Succession();
   #attachment: Attachment | undefined;
   /** Of the namespace that was attached to last, whether it still is or not. */
   #connections: UncapturedConnections | undefined;
@@ -75,6 +61,8 @@ export class PodCapture {
   #looks = 0;
   /** Something happened in the namespace: the next look is at everything. */
   #stirred = true;
+  /** When its redirects went, of a pod that is to be released. */
+  #retiredAt: number | undefined;
 
   /** `onChange` is called when `ensure` should be, soon. */
   constructor(dependencies: PodCaptureDependencies, onChange: () => void) {
@@ -87,6 +75,7 @@ export class PodCapture {
     const turn = this.#looks++ % CAPTURE_FULL_CHECK_EVERY === 0;
     const full = this.#stirred || turn || this.#attachment?.monitor === undefined;
     this.#stirred = false;
+    this.#retiredAt = undefined;
     try {
       return await this.#ensure(pod, full);
     } catch (error) {
@@ -108,16 +97,29 @@ export class PodCapture {
   }
 
   /**
+   * New connections of a pod that runs on pass ztunnel by; those that come by HBONE are served
+   * until `release`. Returns in how many milliseconds that is due: 0 for now.
+   */
+  async retire(): Promise<number> {
+    const attachment = this.#attachment;
+    if (attachment === undefined) return 0;
+    if (this.#retiredAt === undefined) {
+      if (!(await this.#runsOn(attachment))) return 0;
+      await removeRedirects(this.#deps, attachment.netns);
+      attachment.rules = undefined;
+      this.#retiredAt = performance.now();
+    }
+    return Math.max(0, this.#retiredAt + RETIREMENT_MS - performance.now());
+  }
+
+  /**
    * Ends the capture. A pod that runs on gets its own network back; the rules of one that has ended
    * are left alone, or its last connections would leave unprotected.
    */
   async release(): Promise<void> {
     const attachment = this.#attachment;
     if (attachment === undefined) return;
-    const { sys, finder, probes } = this.#deps;
-    const search = await finder.find(attachment.pod);
-    if (search.kind === "found") sys.closeNetns(search.netns);
-    if (this.#isAttachedTo(search)) {
+    if (await this.#runsOn(attachment)) {
       await removeRedirects(this.#deps, attachment.netns);
       // Connections are reset while the resets still reach their clients.
       await this.#deps.sink.remove(attachment.pod.uid);
@@ -126,7 +128,7 @@ export class PodCapture {
     } else {
       await this.#detach();
     }
-    await probes.withdraw(attachment.pod.uid);
+    await this.#deps.probes.withdraw(attachment.pod.uid);
   }
 
   /** Forgets the pod when the process ends: the rules stay, for the next process to take over. */
@@ -143,8 +145,9 @@ export class PodCapture {
       if (!this.#isAttachedTo(search)) await this.#detach();
       return { kind: "absent", message: search.message };
     }
-    const { attachment, foreign } = await this.#attach(pod, search.netns, full);
+    const { attachment, foreign, isSucceeded } = await this.#attach(pod, search.netns, full);
     await probes.admit(pod.uid, pod.ips);
+    if (isSucceeded) return CAPTURED;
     this.#checkRules(attachment, full);
     if (areRulesInPlace(attachment) && this.#problems.length === 0) return CAPTURED;
     const retryInMs = this.#problems.length === 0 ? 0 : this.#budget.take();
@@ -162,6 +165,12 @@ export class PodCapture {
     }
   }
 
+  async #runsOn({ pod }: Attachment): Promise<boolean> {
+    const search = await this.#deps.finder.find(pod);
+    if (search.kind === "found") this.#deps.sys.closeNetns(search.netns);
+    return this.#isAttachedTo(search);
+  }
+
   #isAttachedTo(search: NetnsSearch): boolean {
     if (search.kind === "missing") return false;
     const id = search.kind === "found" ? search.netns.id : search.netnsId;
@@ -169,33 +178,33 @@ export class PodCapture {
   }
 
   /**
-   * Takes over `netns`: it is kept open or closed. Returns what is attached now, and whose
-   * listeners are in its way.
+   * Takes over `netns`: it is kept open or closed. Returns what is attached now, whose listeners
+   * are in its way, and whether a later ztunnel looks after the rules.
    */
   async #attach(
     pod: CapturedPod,
     netns: Netns,
     full: boolean,
-  ): Promise<{ attachment: Attachment; foreign: readonly TcpSocketInfo[] }> {
+  ): Promise<{ attachment: Attachment; foreign: readonly TcpSocketInfo[]; isSucceeded: boolean }> {
     const { sys, log } = this.#deps;
     const current = this.#attachment;
     try {
       const ipv6 = full || current === undefined ? hasIpv6(sys, netns) : current.ipv6;
       const place = { pod, netns, ipv6 };
       const same = current !== undefined && isSamePlace(current, place);
-      const { lost, foreign } = this.#checkListeners(same ? current : undefined);
+      const { lost, foreign, hasSuccessor } = this.#checkListeners(same ? current : undefined);
       if (same) {
-        const isAsBefore = !lost && hasSameRules(current.pod, pod);
+        const isAsBefore = hasSuccessor || (!lost && hasSameRules(current.pod, pod));
         const attachment = isAsBefore ? current : await this.#renew(current, pod);
         sys.closeNetns(netns);
-        return { attachment, foreign };
+        return { attachment, foreign, isSucceeded: hasSuccessor };
       }
       this.#noticeMove(place);
       await this.#detach();
       const attachment = await attach(this.#deps, place, () => this.#stir());
       this.#attachment = attachment;
       log.debug("listeners are in place", { pod: `${pod.namespace}/${pod.name}`, netns: netns.id });
-      return { attachment, foreign };
+      return { attachment, foreign, isSucceeded: false };
     } catch (error) {
       sys.closeNetns(netns);
       throw error;
@@ -230,25 +239,15 @@ export class PodCapture {
     this.#notice({ reason: "namespace-replaced", found });
   }
 
-  #checkListeners(attachment: Attachment | undefined): {
-    readonly lost: boolean;
-    readonly foreign: readonly TcpSocketInfo[];
-  } {
+  /** `hasSuccessor` only where the pod is left to it. */
+  #checkListeners(attachment: Attachment | undefined): ListenerProblems {
     const { sys, netlink } = this.#deps;
-    if (attachment === undefined || attachment.inodes.size === 0) {
-      return { lost: false, foreign: [] };
-    }
-    const { netns, inodes } = attachment;
-    const { lost, foreign } = findListenerProblems(sys, netlink, netns, inodes);
-    if (lost > 0) {
-      const found = `${lost} of ${inodes.size} listeners no longer listen`;
-      this.#notice({ reason: "listener-lost", found });
-    }
-    if (foreign.length > 0) {
-      const ports = [...new Set(foreign.map(({ local }) => local.port))].join(", ");
-      this.#notice({ reason: "listener-taken", found: `another process listens on port ${ports}` });
-    }
-    return { lost: lost > 0, foreign };
+    if (attachment === undefined || attachment.inodes.size === 0) return ALL_LISTEN;
+    const look = findListenerProblems(sys, netlink, attachment.netns, attachment);
+    const isSucceeded = this.#succession.yields(look.hasSuccessor);
+    if (isSucceeded && attachment.rules !== undefined) return { ...ALL_LISTEN, hasSuccessor: true };
+    for (const problem of look.problems) this.#notice(problem);
+    return { ...look, hasSuccessor: false };
   }
 
   #checkRules(attachment: Attachment, full: boolean): void {

@@ -12,6 +12,7 @@ import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 import { asCalledFrom, TCP_LISTENING, type TcpSocketInfo } from "#ztunnel/sys/tcp-diag.ts";
 import { LISTENER_EVICTION_ATTEMPTS } from "./limits.ts";
 import type { PodListeners } from "./listener-sink.ts";
+import type { Problem } from "./pod-rules.ts";
 import { isZtunnelMark, ZTUNNEL_MARK } from "./rules.ts";
 
 const PORTS = {
@@ -22,10 +23,27 @@ const PORTS = {
 
 /** What is wrong with a pod's listeners. */
 export interface ListenerProblems {
-  /** How many of ours no longer listen. */
-  readonly lost: number;
+  readonly problems: readonly Problem[];
+  /** Whether some of ours no longer listen. */
+  readonly lost: boolean;
   /** Sockets on our ports that are no ztunnel's: SO_REUSEPORT gives them a share of what comes. */
   readonly foreign: readonly TcpSocketInfo[];
+  /** Whether a ztunnel listens there that came after this one. */
+  readonly hasSuccessor: boolean;
+}
+
+/** Nothing is wrong, and nobody else is there. */
+export const ALL_LISTEN: ListenerProblems = {
+  problems: [],
+  lost: false,
+  foreign: [],
+  hasSuccessor: false,
+};
+
+/** Listeners of this process, and of ztunnels that were there before it. */
+export interface KnownListeners {
+  readonly inodes: ReadonlySet<number>;
+  readonly older: ReadonlySet<number>;
 }
 
 /** N listeners per port share it by SO_REUSEPORT; "::" takes IPv4 too. All or none are opened. */
@@ -61,22 +79,42 @@ export function socketInodes({ outbound, inboundPlaintext, hbone }: PodListeners
   return new Set([...outbound, ...inboundPlaintext, ...hbone].map((fd) => fs.fstatSync(fd).ino));
 }
 
+/** The inodes of the listeners that ztunnels have in the namespace now. */
+export function ztunnelListeners(sys: Syscalls, netlink: Netlink, netns: Netns): Set<number> {
+  const ours = listenersOnOurPorts(sys, netlink, netns).filter(({ mark }) => isZtunnelMark(mark));
+  return new Set(ours.map(({ inode }) => inode));
+}
+
 /** Another ztunnel's listeners (an older one that drains, say) are not foreign: they are marked. */
 export function findListenerProblems(
   sys: Syscalls,
   netlink: Netlink,
   netns: Netns,
-  inodes: ReadonlySet<number>,
+  { inodes, older }: KnownListeners,
 ): ListenerProblems {
+  const listening = listenersOnOurPorts(sys, netlink, netns);
+  const found = new Set(listening.map(({ inode }) => inode));
+  const lost = [...inodes].filter((inode) => !found.has(inode)).length;
+  const others = listening.filter(({ inode }) => !inodes.has(inode));
+  const foreign = others.filter(({ mark }) => !isZtunnelMark(mark));
+  const problems: Problem[] = [];
+  if (lost > 0) {
+    const found = `${lost} of ${inodes.size} listeners no longer listen`;
+    problems.push({ reason: "listener-lost", found });
+  }
+  if (foreign.length > 0) {
+    const ports = [...new Set(foreign.map(({ local }) => local.port))].join(", ");
+    problems.push({ reason: "listener-taken", found: `another process listens on port ${ports}` });
+  }
+  const hasSuccessor = others.some(({ inode, mark }) => isZtunnelMark(mark) && !older.has(inode));
+  return { problems, lost: lost > 0, foreign, hasSuccessor };
+}
+
+function listenersOnOurPorts(sys: Syscalls, netlink: Netlink, netns: Netns): TcpSocketInfo[] {
   const ports: ReadonlySet<number> = new Set(Object.values(PORTS));
-  const listening = sys
+  return sys
     .inNetns(netns, () => [...netlink.tcpSockets(TCP_LISTENING)].flat())
     .filter(({ local }) => ports.has(local.port));
-  const found = new Set(listening.map(({ inode }) => inode));
-  return {
-    lost: [...inodes].filter((inode) => !found.has(inode)).length,
-    foreign: listening.filter(({ inode, mark }) => !inodes.has(inode) && !isZtunnelMark(mark)),
-  };
 }
 
 /** Ends listeners that others have on our ports. Throws LISTENER_TAKEN where that does not work. */

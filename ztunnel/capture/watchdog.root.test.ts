@@ -107,7 +107,8 @@ describe("a captured pod that somebody works on", () => {
       assert.match(rules, /table ip nat/);
       fixture.manager.apply([], [POD.uid]);
       await fixture.reportedState("disabled");
-      assert.doesNotMatch(await fixture.rulesOfPod(), /istio/);
+      const isGone = async () => !/istio/.test(await fixture.rulesOfPod());
+      await fixture.until(isGone, "waited for no rules of ours");
       assert.match(await fixture.rulesOfPod(), /table inet own/);
     });
   });
@@ -181,6 +182,26 @@ describe("a captured pod that somebody works on", () => {
       await old.manager.close();
       await old.sink.remove(POD.uid);
     });
+  });
+
+  it("is left to a later ztunnel with other rules, for as long as that is there", async () => {
+    fixture = new CaptureFixture(bed, OFTEN_MS);
+    await fixture.capture();
+    const old = fixture.replace();
+    // Rules of another version, as the old one sees them.
+    await fixture.capture({ ...POD, bypassInboundCapture: true });
+    const rules = await fixture.rulesOfPod();
+    await delay(OFTEN_MS * 6);
+    assert.equal(await fixture.rulesOfPod(), rules);
+    assert.equal(old.manager.counters().repairs.size, 0);
+    assert.equal(fixture.manager.counters().repairs.size, 0);
+    await fixture.manager.close();
+    await fixture.sink.remove(POD.uid);
+    const repaired = () => old.manager.counters().repairs.get("rules-missing") === 1;
+    await fixture.until(repaired, "waited for the old one to take the pod back");
+    assert.notEqual(await fixture.rulesOfPod(), rules);
+    await old.manager.close();
+    await old.sink.remove(POD.uid);
   });
 
   it("is not fought over without end: the one who flushes is named on the pod", async () => {
