@@ -1,6 +1,7 @@
 /** Connections are used again where both sides may, and never where a byte could be another's. */
 import assert from "node:assert/strict";
 import { type Check, check, exchangeOne, fieldOf } from "./check.ts";
+import { departureChecks } from "./departures.ts";
 import { eventually } from "./raw-connection.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: api\r\n\r\n";
@@ -143,20 +144,6 @@ const clientChecks: readonly Check[] = [
   ),
 
   check(
-    "a client that sends no more still gets its answer",
-    async ({ upstream, open }) => {
-      const client = await open();
-      client.write("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 3\r\n\r\nabc");
-      client.socket.end();
-      const connection = await upstream.next();
-      await connection.until("abc");
-      connection.write(OK);
-      assert.match(await client.rest(), /ok$/);
-    },
-    { needs: "half-close" },
-  ),
-
-  check(
     "after as many requests as a connection may have, it is closed with the last",
     async ({ upstream, open }) => {
       const client = await open();
@@ -280,6 +267,7 @@ const drainChecks: readonly Check[] = [
 export const connectionChecks: readonly Check[] = [
   ...reuseChecks,
   ...clientChecks,
+  ...departureChecks,
   ...flowChecks,
   ...drainChecks,
 ];

@@ -229,6 +229,7 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
     const exchange = this.#exchange;
     if (exchange === undefined) this.#finish();
     else if (this.reader.inBody) this.fail(TRUNCATED, "reset");
+    else if (exchange.abandoned) this.cut(new ExchangeError("reset", "the client left"));
     else exchange.inputEnded();
   }
 

@@ -57,6 +57,14 @@ export class H1ServerExchange implements ServerExchange {
     return this.#written && this.#received;
   }
 
+  /**
+   * Whether a client that sends no more has left: whoever wanted the answer would have kept its
+   * side open, as it said, or have said close. Tunnels may be half-closed.
+   */
+  get abandoned(): boolean {
+    return !this.#raw && this.#received && this.#incoming.keepAlive;
+  }
+
   start(events: ServerExchangeEvents): void {
     if (this.#started) return;
     this.#started = true;

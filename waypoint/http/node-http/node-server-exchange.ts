@@ -56,6 +56,11 @@ export class NodeServerExchange implements ServerExchange {
     return this.blocked || (this.#events !== undefined && !this.received && !this.#paused);
   }
 
+  /** Whether a client that sends no more has left: it had not said that it would. */
+  get abandoned(): boolean {
+    return this.received && this.#incoming.judged.keepAlive;
+  }
+
   start(events: ServerExchangeEvents): void {
     if (this.#events !== undefined) return;
     this.#events = events;
@@ -179,6 +184,7 @@ export class NodeServerExchange implements ServerExchange {
     this.received = true;
     this.#connection.watch();
     if (!this.#closed) this.#events?.onEnd(trailerList(this.#incoming.request.rawTrailers));
+    this.#connection.checkInputEnd();
   }
 
   #end(): void {

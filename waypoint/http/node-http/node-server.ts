@@ -67,8 +67,15 @@ export class NodeServerConnection implements ServerConnection, Deadlined {
     duplex.prependListener("data", () => this.#dataCame());
     duplex.once("end", () => {
       this.#inputEnded = true;
-      if (this.#exchange === undefined) this.#finish();
+      this.checkInputEnd();
     });
+  }
+
+  /** What follows from the client's end, if it has come. */
+  checkInputEnd(): void {
+    if (!this.#inputEnded) return;
+    if (this.#exchange === undefined) this.#finish();
+    else if (this.#exchange.abandoned) this.cut(new ExchangeError("reset", "the client left"));
   }
 
   drain(): void {
