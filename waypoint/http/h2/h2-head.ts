@@ -13,6 +13,9 @@ const NOT_CARRIED = new Set([
 
 const GRPC = "application/grpc";
 
+/** What a client may call its scheme, if anything. */
+const SCHEMES = new Set(["", "http", "https"]);
+
 /** Why a request that nghttp2 lets through is not served. */
 export interface MalformedRequest {
   readonly malformed: string;
@@ -37,8 +40,9 @@ export function requestFromBlock(flat: readonly string[]): RequestHead | Malform
   if (named !== undefined && host !== undefined && named !== host) {
     return { malformed: "host and :authority differ" };
   }
-  const authority = named ?? host ?? "";
-  return { version: "2", method, scheme: scheme || "http", authority, path, headers };
+  if (!SCHEMES.has(scheme)) return { malformed: ":scheme is none of HTTP" };
+  // Whatever it says: nobody shall take for TLS what came in clear text.
+  return { version: "2", method, scheme: "http", authority: named ?? host ?? "", path, headers };
 }
 
 export function responseFromBlock(flat: readonly string[]): ResponseHead {

@@ -88,6 +88,9 @@ class H2ServerExchange implements ServerExchange {
   readonly body: BodyLength;
   readonly #stream: ServerHttp2Stream;
   readonly #body: H2Body;
+  readonly #bodyTimeoutMs: number;
+  /** A client that reads nothing is being waited for. */
+  #watched = false;
 
   constructor(stream: ServerHttp2Stream, request: RequestHead, incoming: Incoming) {
     const { body, length, bodyTimeoutMs } = incoming;
@@ -95,13 +98,26 @@ class H2ServerExchange implements ServerExchange {
     this.body = length;
     this.#stream = stream;
     this.#body = body;
-    if (length.kind === "none") {
-      stream.resume();
-      return;
+    this.#bodyTimeoutMs = bodyTimeoutMs;
+    stream.on("timeout", () => this.#overdue());
+    if (length.kind === "none") stream.resume();
+    else stream.setTimeout(bodyTimeoutMs);
+  }
+
+  /** Neither side's bytes went on for so long; what waits for the upstream may. */
+  #overdue(): void {
+    const stream = this.#stream;
+    const unread = stream.writableNeedDrain || (stream.writableEnded && !stream.writableFinished);
+    if (unread) this.#body.cut("timeout", "the client reads nothing");
+    else if (this.body.kind !== "none" && !stream.readableEnded) {
+      this.#body.cut("timeout", "no body for too long");
     }
-    stream.setTimeout(bodyTimeoutMs, () => {
-      if (!stream.readableEnded) body.cut("timeout", "no body for too long");
-    });
+  }
+
+  #watchReader(): void {
+    if (this.#watched || this.#stream.destroyed) return;
+    this.#watched = true;
+    this.#stream.setTimeout(this.#bodyTimeoutMs);
   }
 
   start(events: ServerExchangeEvents): void {
@@ -130,11 +146,14 @@ class H2ServerExchange implements ServerExchange {
   }
 
   write(chunk: Uint8Array): boolean {
-    return this.#body.write(chunk);
+    const more = this.#body.write(chunk);
+    if (!more) this.#watchReader();
+    return more;
   }
 
   end(trailers?: HeaderList): void {
     this.#body.end(trailers);
+    if (this.#stream.writableLength > 0) this.#watchReader();
     this.#refuseRest();
   }
 
