@@ -26,7 +26,9 @@ export const PORTS: Readonly<Record<Protocol, number>> = { http1: 80, http2: 81,
 const PORT_SHIFT = 8_000;
 /** A gRPC message of 1 KiB behind its prefix: not compressed, its length. */
 export const MESSAGE_FILE = "/tmp/message";
-export const WRITE_MESSAGE = `{ printf '\\000\\000\\000\\004\\000'; head -c 1024 /dev/zero | tr '\\000' x; }`;
+const MESSAGE_PREFIX = "\\000\\000\\000\\004\\000";
+const MESSAGE_TEXT = "head -c 1024 /dev/zero | tr '\\000' x";
+const WRITE_MESSAGE = `{ printf '${MESSAGE_PREFIX}'; ${MESSAGE_TEXT}; }`;
 
 /** 1 KiB to every request. The headers say who asked, as the server sees it. */
 const NGINX = `

@@ -1,4 +1,4 @@
-/** How an exchange over HTTP/2 ends that Node's own client began: trailers, and who is told what. */
+/** How an exchange over HTTP/2 ends that Node's own client began: trailers, who is told what. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";

@@ -21,7 +21,7 @@ export interface MalformedRequest {
   readonly malformed: string;
 }
 
-/** A header block, taken apart; empty for a pseudo-header that is not there, undefined for `named`. */
+/** A header block, taken apart. What is not there is empty, or undefined where that differs. */
 interface Block {
   method: string;
   scheme: string;

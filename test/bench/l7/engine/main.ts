@@ -1,6 +1,6 @@
 /**
- * The HTTP/1.1 engines of the waypoint, nginx and haproxy as plain
- * reverse proxies (1 KiB, keep-alive, one process each). Prints JSON; `npm run bench:l7` runs it with everything else.
+ * The HTTP/1.1 engines of the waypoint, nginx and haproxy as plain reverse proxies (1 KiB,
+ * keep-alive, one process each). Prints JSON; `npm run bench:l7` measures them with the rest.
  * Options: `--rounds N --seconds N --connections N --contenders a,b`. Needs nginx, haproxy, wrk.
  */
 import { mkdtempSync, rmSync } from "node:fs";
