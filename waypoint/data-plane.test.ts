@@ -20,6 +20,9 @@ const app = http.createServer(async (request, response) => {
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify({ method, url, headers, body }));
 });
+// A connection that is idle while this machine is busy is not for the application to close: a POST
+// sent just then is lost, and is rightly not sent again.
+app.keepAliveTimeout = 0;
 const app2 = http2.createServer(async (request, response) => {
   response.end(`${request.httpVersion} ${request.method} ${request.url} ${await text(request)}`);
 });
