@@ -174,7 +174,10 @@ describe("what ztunnel cannot enforce", () => {
     await mesh.assertAllowed(always);
     const { type, status, reason, message = "" } = await conditionOf(mesh);
     assert.deepEqual([type, status, reason], ["WaypointAccepted", "False", "AncestorNotBound"]);
-    assert.match(message, /^Service db: not bound to a waypoint, so nothing enforces this policy$/);
+    assert.match(
+      message,
+      /^Service shop\/db: not bound to a waypoint, so nothing enforces this policy$/,
+    );
     const policy = await mesh.cluster.find("AuthorizationPolicy", "shop/policy");
     assert.equal(policy?.status?.conditions?.length, 1);
   });

@@ -82,6 +82,7 @@ export class RouteFixture {
         .find((facts) => facts.namespace === namespace && facts.hostname === hostname),
     serviceByRef: (kind, namespace, name) =>
       this.services.get(`${kind}/${namespace}/${name}`) ?? [],
+    hasWaypoint: () => true,
     workloads: () => [],
     workloadsWith: () => [],
     namespaceLabels: () => ({}),

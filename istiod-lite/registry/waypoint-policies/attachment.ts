@@ -11,6 +11,8 @@ import { statusFilter } from "./telemetry.ts";
 interface Standing {
   /** Targets that do not exist. */
   readonly missing: readonly string[];
+  /** Those that no waypoint serves, the missing ones among them. */
+  readonly unserved: readonly string[];
   readonly authorizerKnown: (provider: string) => boolean;
 }
 
@@ -25,19 +27,21 @@ export function attachment(
 }
 
 function outcomeOf(policy: AuthorizationPolicy | L7PolicyObject, standing: Standing): Outcome {
-  const { missing, authorizerKnown } = standing;
+  const { missing, unserved, authorizerKnown } = standing;
   const targets = targetKeys(policy);
-  const found = targets.filter((target) => !missing.includes(target));
+  const found = targets.filter((target) => !unserved.includes(target));
   if (targets.length > 0 && found.length === 0) {
-    const message = `${missing.map(readable).join(", ")}: no such object, nothing enforces this`;
+    const why = targets.map((target) => whyNot(target, missing)).join(", ");
+    const message = `${why}, so nothing enforces this policy`;
     return { accepted: false, reason: "AncestorNotBound", message };
   }
   const problem = problemOf(policy, authorizerKnown);
   if (problem !== undefined)
     return { accepted: true, reason: "PartiallyInvalid", message: problem };
   const where = found.length === 0 ? "its namespace" : found.map(readable).join(", ");
-  if (missing.length > 0) {
-    const message = `attached to ${where}; there is no ${missing.map(readable).join(", ")}`;
+  if (unserved.length > 0) {
+    const rest = unserved.map((target) => whyNot(target, missing)).join(", ");
+    const message = `attached to ${where}; ${rest}`;
     return { accepted: true, reason: "PartiallyInvalid", message };
   }
   return { accepted: true, reason: "Accepted", message: `attached to ${where}` };
@@ -60,6 +64,11 @@ function problemOf(
     return `${ignored}, so every request is logged: write response.code >= 400`;
   }
   return undefined;
+}
+
+function whyNot(target: string, missing: readonly string[]): string {
+  const why = missing.includes(target) ? "no such object" : "not bound to a waypoint";
+  return `${readable(target)}: ${why}`;
 }
 
 /** `Service/shop/api` as people say it. */

@@ -19,11 +19,13 @@ const API: ServiceFacts = {
 };
 
 let services: ServiceFacts[];
+let bound: boolean;
 let policies: WaypointPolicies;
 const mesh: Mesh = {
   service: () => undefined,
   serviceByRef: (kind, namespace, name) =>
     services.filter((s) => s.kind === kind && s.namespace === namespace && s.name === name),
+  hasWaypoint: () => bound,
   workloads: () => [],
   workloadsWith: () => [],
   namespaceLabels: () => ({}),
@@ -31,6 +33,7 @@ const mesh: Mesh = {
 
 beforeEach(() => {
   services = [API];
+  bound = true;
   policies = new WaypointPolicies(DEFAULT_REGISTRY_OPTIONS);
 });
 
@@ -89,6 +92,7 @@ describe("a policy with targetRefs", () => {
 
   test("says whether its target exists, and says so again when that changes", () => {
     services = [];
+    bound = false;
     set(DENY);
     const [missing] = policies.takeStatuses(mesh);
     assert.equal(missing?.conditions[0]?.type, "WaypointAccepted");
@@ -96,6 +100,7 @@ describe("a policy with targetRefs", () => {
     assert.equal(missing?.conditions[0]?.reason, "AncestorNotBound");
     assert.deepEqual(policies.takeStatuses(mesh), []);
     services = [API];
+    bound = true;
     const service = object(`
 apiVersion: v1
 kind: Service
@@ -106,6 +111,18 @@ spec: { ports: [{ port: 80 }] }
     const [found] = policies.takeStatuses(mesh);
     assert.equal(found?.conditions[0]?.status, "True");
     assert.match(found?.conditions[0]?.message ?? "", /attached to Service shop\/api/);
+  });
+
+  test("says when its target has no waypoint, and when it gets one", () => {
+    bound = false;
+    set(DENY);
+    const told = () => policies.takeStatuses(mesh)[0]?.conditions[0];
+    const lost = told();
+    assert.deepEqual([lost?.status, lost?.reason], ["False", "AncestorNotBound"]);
+    assert.match(lost?.message ?? "", /not bound to a waypoint, so nothing enforces this policy/);
+    bound = true;
+    policies.rebound([SERVICE]);
+    assert.equal(told()?.status, "True");
   });
 
   test("of action CUSTOM gets its provider from the mesh configuration", () => {

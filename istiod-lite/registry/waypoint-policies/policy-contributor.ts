@@ -102,6 +102,10 @@ export class WaypointPolicies implements PolicyContributor {
     return this.#mesh.settings;
   }
 
+  rebound(targets: Iterable<string>): void {
+    for (const target of targets) this.#retell(target);
+  }
+
   takeStatuses(mesh: Mesh): readonly ObjectStatus[] {
     const statuses = [...this.#told].sort().flatMap((key) => this.#statusOf(key, mesh) ?? []);
     this.#told.clear();
@@ -122,8 +126,12 @@ export class WaypointPolicies implements PolicyContributor {
       if (exists) this.#gateways.add(key);
       else this.#gateways.delete(key);
     }
-    for (const [policyKind, index] of this.#indexes()) {
-      for (const name of index.attachedTo(key)) this.#told.add(`${policyKind}/${name}`);
+    this.#retell(key);
+  }
+
+  #retell(target: string): void {
+    for (const [kind, index] of this.#indexes()) {
+      for (const name of index.attachedTo(target)) this.#told.add(`${kind}/${name}`);
     }
   }
 
@@ -145,6 +153,7 @@ export class WaypointPolicies implements PolicyContributor {
     const conditions: readonly Condition[] = [
       attachment(policy, {
         missing: attachedTo(policy).filter((target) => !this.#exists(target, mesh)),
+        unserved: attachedTo(policy).filter((target) => !isServed(target, mesh)),
         authorizerKnown: (provider) => this.#mesh.authorizers.has(provider),
       }),
     ];
@@ -158,6 +167,13 @@ export class WaypointPolicies implements PolicyContributor {
     }
     return kind === "Namespace" || this.#gateways.has(target);
   }
+}
+
+/** Gateways are waypoints themselves; a service may have none. */
+function isServed(target: string, mesh: Mesh): boolean {
+  const [kind, namespace = "", name = ""] = target.split("/");
+  if (kind !== "Service" && kind !== "ServiceEntry") return true;
+  return mesh.hasWaypoint(kind, namespace, name);
 }
 
 /** A Telemetry without a target is its namespace's: the only kind for which waypoints take that. */

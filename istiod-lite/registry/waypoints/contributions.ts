@@ -42,6 +42,8 @@ export interface Mesh {
    * from it says so by `sourceWorkloads`: it is derived again when a workload changes.
    */
   workloadsWith(labels: Readonly<Record<string, string>>, namespace?: string): readonly string[];
+  /** Whether a waypoint serves the object. */
+  hasWaypoint(kind: "Service" | "ServiceEntry", namespace: string, name: string): boolean;
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
 }
 
@@ -84,4 +86,6 @@ export interface PolicyContributor extends Contributor {
   readonly meshSettings: MeshSettings;
   policiesOf(targets: readonly string[]): L7Policies;
   telemetryOf(targets: readonly string[]): Telemetry;
+  /** These targets may be served by a waypoint now that they were not by, or the reverse. */
+  rebound(targets: Iterable<string>): void;
 }

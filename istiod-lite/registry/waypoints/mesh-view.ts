@@ -85,6 +85,10 @@ export class MeshView implements Mesh {
     return namespaces.flatMap((each) => this.#selected(each, labels, {}));
   }
 
+  hasWaypoint(kind: "Service" | "ServiceEntry", namespace: string, name: string): boolean {
+    return this.#stores.bindings.of(`${kind}/${namespace}/${name}`).serving.length > 0;
+  }
+
   readonly namespaceLabels = (namespace: string): Labels =>
     this.#stores.namespaces.get(namespace)?.metadata.labels ?? {};
 

@@ -88,7 +88,11 @@ export class WaypointPublisher {
     this.#tellGateways(waypoints, affected.targets, guard);
     this.#tellServices(batch, affected, guard);
     this.#told.backendsAffected(affected.backends);
-    const { pods, workloadEntries } = batch.marks;
+    const { pods, workloadEntries, services, serviceEntries } = batch.marks;
+    this.#contributors.policies?.rebound([
+      ...[...services].map((key) => `Service/${key}`),
+      ...[...serviceEntries].map((key) => `ServiceEntry/${key}`),
+    ]);
     this.#told.workloadsChanged(namespacesOf(pods, workloadEntries), guard);
     this.#told.settle(guard);
     const { statuses, owned } = this.#controller.apply(batch.changes, waypoints);
