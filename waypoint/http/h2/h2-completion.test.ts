@@ -4,7 +4,7 @@ import { once } from "node:events";
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import net from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
-import type { CodecLimits } from "../engine.ts";
+import type { CodecLimits, ServerConnection } from "../engine.ts";
 import type { ExchangeError, ServerExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength } from "../message.ts";
@@ -25,6 +25,7 @@ const BODY = Buffer.from("abc");
 
 let server: net.Server;
 let session: ClientHttp2Session;
+let connection: ServerConnection;
 let onExchange: (exchange: ServerExchange) => void;
 
 beforeEach(async () => {
@@ -34,7 +35,7 @@ beforeEach(async () => {
       onExchange: (exchange: ServerExchange) => onExchange(exchange),
       onClosed: () => undefined,
     };
-    http2Codec.serve(wire, LIMITS, handlers);
+    connection = http2Codec.serve(wire, LIMITS, handlers);
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   session = http2.connect(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`);
@@ -94,7 +95,7 @@ test("an answer is not complete whose connection is gone before it has left", as
   onExchange = (served) => {
     served.start({
       onData: () => true,
-      onEnd: () => undefined,
+      onEnd: () => connection.destroy(),
       onDrain: () => undefined,
       onClosed: closed.resolve,
     });
@@ -102,8 +103,8 @@ test("an answer is not complete whose connection is gone before it has left", as
     served.respond({ status: 200, headers: new HeaderList() }, { kind: "known", bytes });
     served.write(Buffer.alloc(bytes));
     served.end();
-    session.destroy();
   };
+  session.on("error", () => undefined);
   session.request({ ":path": "/" }).on("error", () => undefined);
   assert.equal((await closed.promise)?.code, "reset");
 });
