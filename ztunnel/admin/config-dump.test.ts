@@ -128,6 +128,24 @@ test("a service is dumped with its endpoints and their ports", async () => {
   ]);
 });
 
+test("a service of a stock istiod that only publishes unready endpoints is Standard", async () => {
+  // What istiod 1.31 sends for publishNotReadyAddresses, and what Istio's ztunnel makes of it.
+  const routing = {
+    routingPreference: [],
+    mode: "unspecified",
+    healthPolicy: "allow-all",
+  } as const;
+  const state = new ProxyState({ network: "" });
+  state.apply(update({ services: [service("headless", [], { loadBalancing: routing })] }));
+  const { services } = await dump({ state });
+  const dumped = services as readonly { readonly loadBalancer: object }[];
+  const asIstio = { routingPreferences: [], mode: "Standard", healthPolicy: "AllowAll" };
+  assert.deepEqual(
+    dumped.map(({ loadBalancer }) => loadBalancer),
+    [asIstio],
+  );
+});
+
 test("a policy is dumped as rules of clauses of matches, empty fields left out", async () => {
   const state = new ProxyState({ network: "" });
   const block = parseCidr("10.0.0.0/8");

@@ -186,7 +186,8 @@ function portMap(ports: Service["ports"]): object {
 function dumpLoadBalancing({ routingPreference, mode, healthPolicy }: LoadBalancing): object {
   return {
     routingPreferences: routingPreference.map(pascalCase),
-    mode: pascalCase(mode),
+    // Istio's ztunnel has a name of its own for it.
+    mode: mode === "unspecified" ? "Standard" : pascalCase(mode),
     healthPolicy: pascalCase(healthPolicy),
   };
 }
