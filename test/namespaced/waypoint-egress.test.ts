@@ -1,6 +1,7 @@
 /** Servers outside of the mesh, reached through the waypoint of an egress namespace. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { run } from "#test/support/run.ts";
 import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
 
 const SERVER = `
@@ -13,12 +14,18 @@ kind: Pod
 metadata: {name: server, namespace: outside, labels: {app: server}}
 spec:
   nodeName: node2
-  containers: [{name: app, image: node:26, command: [node, FILE, external]}]
+  containers:
+  - name: app
+    image: node:26
+    command: [node, FILE, external]
+    env: [{name: TLS_KEY, value: KEY}, {name: TLS_CERT, value: CERT}]
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: server, namespace: outside}
-spec: {selector: {app: server}, ports: [{port: 80, targetPort: 8080}]}
+spec:
+  selector: {app: server}
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 8443, targetPort: 8443}]
 `;
 
 /** Its waypoint is the way out for whoever calls the ServiceEntries in it. */
@@ -48,7 +55,9 @@ spec:
   hosts: [${HOSTS[resolution]}]
   location: MESH_EXTERNAL
   resolution: ${resolution}
-  ports: [{number: 80, name: http, protocol: HTTP}]
+  ports:
+  - {number: 80, name: http, protocol: HTTP}
+  - {number: 8443, name: http-to-tls, protocol: HTTP}
   endpoints: [{address: ${endpoint}}]
 `;
 }
@@ -63,12 +72,40 @@ spec:
   rules: [{to: [{operation: {methods: [DELETE]}}]}]
 `;
 
+/** The applications speak HTTP, the waypoint TLS with the server. */
+function originateTls(more: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: static, namespace: egress}
+spec:
+  host: ${HOSTS.STATIC}
+  trafficPolicy:
+    portLevelSettings: [{port: {number: 8443}, tls: {mode: SIMPLE${more}}}]
+`;
+}
+
+/** A key and a certificate that nobody signed. */
+async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
+  const subject = ["-subj", "/CN=static.example.com", "-days", "1"];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const argv = ["openssl", "req", "-x509", ...curve, ...subject, "-keyout", "-", "-out", "-"];
+  const { stdout } = await run(argv);
+  const [key = "", cert = ""] = stdout.split(/(?=-----BEGIN CERTIFICATE)/);
+  return { key, cert };
+}
+
 describe("the waypoint of an egress namespace", () => {
   let mesh: WaypointMesh;
 
   before(async () => {
     mesh = await WaypointMesh.start([EGRESS]);
-    await mesh.cluster.apply(SERVER.replace("FILE", mesh.appFile));
+    const { key, cert } = await selfSigned();
+    await mesh.cluster.apply(
+      SERVER.replace("FILE", mesh.appFile)
+        .replace("KEY}", () => `${JSON.stringify(key)}}`)
+        .replace("CERT}", () => `${JSON.stringify(cert)}}`),
+    );
     // An address of a pod would be the pod's, whatever a ServiceEntry says.
     const address = (await mesh.cluster.find("Service", "outside/server"))?.spec.clusterIP ?? "";
     await mesh.cluster.apply(entry("STATIC", address));
@@ -94,5 +131,14 @@ describe("the waypoint of an egress namespace", () => {
     await mesh.until("the policy is in force", url, (r) => r.status === 403, { options });
     assert.equal((await mesh.curl(url)).status, 200);
     assert.equal((await mesh.curl(`http://${HOSTS.DNS}/`, { options })).status, 200);
+  });
+
+  test("speaks TLS with a server where a DestinationRule says so, if it can trust it", async () => {
+    const url = `http://${HOSTS.STATIC}:8443/secret`;
+    await mesh.cluster.apply(originateTls(""));
+    await mesh.until("an unknown signer is not trusted", url, (r) => r.status === 503);
+    await mesh.cluster.apply(originateTls(", insecureSkipVerify: true"));
+    const { body } = await mesh.until("it is not asked who signed", url, (r) => r.status === 200);
+    assert.equal(JSON.parse(body).url, "/secret");
   });
 });

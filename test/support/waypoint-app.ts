@@ -7,10 +7,12 @@
  * | 8080 | HTTP/1.1, WebSocket: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/POD |
  * | 8082 | HTTP/2 with prior knowledge: says what it was asked |
  * | 8083 | gRPC, service test.Echo: Once and Stream send back what they get |
+ * | 8443 | HTTPS, where TLS_KEY and TLS_CERT are in the environment: says what it was asked |
  * | 9000 | TCP: greets first, then sends back what it gets |
  */
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 import net from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { WebSocketServer } from "ws";
@@ -70,6 +72,11 @@ const h2 = http2.createServer((request, response) => {
   response.end(JSON.stringify({ name, method, url, headers, httpVersion: "2.0" }));
 });
 h2.listen(8082, "::");
+
+const { TLS_KEY: key, TLS_CERT: cert } = process.env;
+if (key !== undefined && cert !== undefined) {
+  https.createServer({ key, cert }, answer).listen(8443, "::");
+}
 
 const rpc = new grpc.Server();
 rpc.addService(ECHO_SERVICE, {
