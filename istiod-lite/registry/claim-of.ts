@@ -4,7 +4,7 @@ import type { IpAddress } from "#common/model/ip.ts";
 import type { EntryAddresses } from "./entry-addresses.ts";
 import { createdMs, namespacedName } from "./pod-facts.ts";
 import type { ServiceClaim } from "./service-claims.ts";
-import { givenAddresses, isServed } from "./service-entry.ts";
+import { givenAddresses } from "./service-entry.ts";
 import { clusterIps, isMeshService, serviceHostname } from "./service-resource.ts";
 import { entryExport, serviceExport } from "./visibility.ts";
 
@@ -32,7 +32,7 @@ export function entryClaim(
   entry: ServiceEntry | undefined,
   given: EntryAddresses,
 ): ServiceClaim | undefined {
-  if (entry === undefined || !isServed(entry)) return undefined;
+  if (entry === undefined) return undefined;
   const { visibility } = entryExport(entry);
   if (visibility === "none") return undefined;
   const addresses = new Map<IpAddress, "given" | "automatic">();

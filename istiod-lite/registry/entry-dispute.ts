@@ -5,7 +5,7 @@ import { type IpAddress, ipFromBytes, parseCidr, parseIp } from "#common/model/i
 import type { NetworkMode } from "#common/model/workload.ts";
 import type { EntryIssue } from "./entry-status.ts";
 import { namespacedName } from "./pod-facts.ts";
-import { givenAddresses, isServed } from "./service-entry.ts";
+import { givenAddresses, needsWaypoint } from "./service-entry.ts";
 import type { Stores } from "./stores.ts";
 import { entryExport } from "./visibility.ts";
 
@@ -71,12 +71,25 @@ export class EntryDispute {
 
   serviceEntryIssues(entry: ServiceEntry): readonly EntryIssue[] {
     return [
-      ...resolutionIssues(entry),
+      ...this.#resolutionIssues(entry),
       ...exportIssues(entry),
       ...this.#hostIssues(entry),
       ...this.#addressIssues(entry),
       ...this.#endpointIssues(entry),
     ];
+  }
+
+  /** Whether a waypoint is there for an entry that takes one; true of all others. */
+  hasWhatItNeeds(entry: ServiceEntry): boolean {
+    if (!needsWaypoint(entry)) return true;
+    const { waypoint } = this.#stores.bindings.of(`ServiceEntry/${namespacedName(entry)}`);
+    return waypoint !== undefined;
+  }
+
+  #resolutionIssues(entry: ServiceEntry): readonly EntryIssue[] {
+    if (this.hasWhatItNeeds(entry)) return [];
+    const message = "DYNAMIC_DNS needs a waypoint, and this service has none";
+    return [{ field: "spec.resolution", message, cause: "unsupported" }];
   }
 
   #hostIssues(entry: ServiceEntry): readonly EntryIssue[] {
@@ -134,12 +147,6 @@ export class EntryDispute {
     const key = `ServiceEntry/${namespacedName(entry)}`;
     return this.#stores.claims.obstacle(key, host, ip)?.key;
   }
-}
-
-function resolutionIssues(entry: ServiceEntry): readonly EntryIssue[] {
-  if (isServed(entry)) return [];
-  const message = "DYNAMIC_DNS needs a waypoint, and this service has none";
-  return [{ field: "spec.resolution", message, cause: "unsupported" }];
 }
 
 function exportIssues(entry: ServiceEntry): readonly EntryIssue[] {

@@ -93,7 +93,7 @@ export class EntryPublisher {
   #services(entry: ServiceEntry): readonly Service[] {
     const { namespace = "default" } = entry.metadata;
     const { visibility } = entryExport(entry);
-    if (visibility === "none") return [];
+    if (visibility === "none" || !this.#dispute.hasWhatItNeeds(entry)) return [];
     const claim = `ServiceEntry/${namespace}/${entry.metadata.name}`;
     return this.#dispute.hostsWon(entry).map((host) =>
       hostService(entry, host, {

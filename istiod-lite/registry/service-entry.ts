@@ -18,8 +18,8 @@ export function resolutionOf(entry: ServiceEntry): Resolution {
 }
 
 /** DYNAMIC_DNS takes a waypoint, which reads the name out of the request. */
-export function isServed(entry: ServiceEntry): boolean {
-  return resolutionOf(entry) !== "DYNAMIC_DNS";
+export function needsWaypoint(entry: ServiceEntry): boolean {
+  return resolutionOf(entry) === "DYNAMIC_DNS";
 }
 
 /** Whether names of this entry are looked up by the proxies. */
@@ -53,10 +53,10 @@ export function givenAddresses(entry: ServiceEntry): {
 export function hostsWithoutAddress(entry: ServiceEntry): readonly string[] {
   const { addresses = [], hosts } = entry.spec;
   const label = entry.metadata.labels?.[AUTOMATIC_ADDRESS_LABEL]?.toLowerCase();
-  const isFixed = resolutionOf(entry) === "NONE" || !isServed(entry);
+  const isFixed = resolutionOf(entry) === "NONE";
   const isSeen = entryExport(entry).visibility !== "none";
   if (addresses.length > 0 || isFixed || !isSeen || label === "false") return [];
-  return [...new Set(hosts)].filter((host) => !host.startsWith("*"));
+  return [...new Set(hosts)].filter((host) => !host.startsWith("*") || needsWaypoint(entry));
 }
 
 /** Ports as the entry describes them. UDP passes the mesh by. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { run } from "#test/support/run.ts";
-import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
+import { type Reply, WaypointMesh } from "#test/support/waypoint-mesh.ts";
 
 const SERVER = `
 apiVersion: v1
@@ -85,6 +85,17 @@ spec:
 `;
 }
 
+const WILDCARD = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wildcard, namespace: egress}
+spec:
+  hosts: ["*.outside.svc.cluster.local"]
+  location: MESH_EXTERNAL
+  resolution: DYNAMIC_DNS
+  ports: [{number: 80, name: http, protocol: HTTP}]
+`;
+
 /** A key and a certificate that nobody signed. */
 async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
   const subject = ["-subj", "/CN=static.example.com", "-days", "1"];
@@ -140,5 +151,23 @@ describe("the waypoint of an egress namespace", () => {
     await mesh.cluster.apply(originateTls(", insecureSkipVerify: true"));
     const { body } = await mesh.until("it is not asked who signed", url, (r) => r.status === 200);
     assert.equal(JSON.parse(body).url, "/secret");
+  });
+
+  test("finds the server of a wildcard by the name in the request", async () => {
+    await mesh.cluster.apply(`
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: outside}
+spec: {type: ExternalName, externalName: server.outside.svc.cluster.local}
+`);
+    await mesh.cluster.apply(WILDCARD);
+    const url = "http://alias.outside.svc.cluster.local/wild";
+    const wanted = ({ status, body }: Reply) => status === 200 && body.includes("x-request-id");
+    const { body } = await mesh.until("it is reached through the waypoint", url, wanted);
+    const { name, headers } = JSON.parse(body);
+    assert.equal(name, "external");
+    assert.equal(headers.host, "alias.outside.svc.cluster.local");
+    const nowhere = await mesh.curl(url, { options: ["-H", "host: elsewhere.example.com"] });
+    assert.ok(nowhere.status >= 400, `${nowhere.status}: a name that the entry does not have`);
   });
 });
