@@ -7,6 +7,7 @@ import type { BackendConfig } from "#common/model/waypoint/backend.ts";
 import type { BackendRef } from "#common/model/waypoint/http-route.ts";
 import type { L7Policies, Telemetry } from "#common/model/waypoint/policy.ts";
 import {
+  type GatewayConfig,
   type PortConfig,
   type ServiceConfig,
   type WaypointResource,
@@ -18,6 +19,7 @@ import { ADDRESS_TYPE, WAYPOINT_TYPE } from "#common/xds/type-urls.ts";
 import { addToSet, deleteFromSet } from "../multi-map.ts";
 import type { ResourceTable } from "../resource-table.ts";
 import { backendRefsOf } from "./backend-refs.ts";
+import { calledServices } from "./called-services.ts";
 import type { Affected, Mesh, ServiceFacts } from "./contributions.ts";
 import type { Contributors } from "./contributors.ts";
 import { mergeBackends } from "./merge-backends.ts";
@@ -38,6 +40,7 @@ interface ToldDeps {
   readonly mesh: Mesh;
   readonly contributors: Contributors;
   readonly attachments: ServiceAttachments;
+  readonly clusterDomain: string;
 }
 
 /** Waypoints are `<namespace>/<name>`, services `<namespace>/<hostname>`. */
@@ -45,6 +48,8 @@ export class ToldServices {
   readonly #deps: ToldDeps;
   /** By waypoint and service: the backends that its resource mentions. */
   readonly #services = new Map<string, Map<string, ReadonlySet<string>>>();
+  /** By waypoint, under its own name: the services that its own policies have it call. */
+  readonly #gateways = new Map<string, Map<string, ReadonlySet<string>>>();
   /** By waypoint and backend: the services that mention it. */
   readonly #mentions = new Map<string, Map<string, Set<string>>>();
   /** `<waypoint>\0<backend>` whose subsets name workloads. */
@@ -81,12 +86,24 @@ export class ToldServices {
     if (namesSources(config)) this.#withSources.set(`${waypoint}\0${key}`, { waypoint, key });
     else this.#withSources.delete(`${waypoint}\0${key}`);
     const own = { namespace: config.namespace, hostname: config.hostname, port: 0 };
-    this.#mention(waypoint, key, [own, ...config.ports.flatMap(backendRefsOf)]);
+    const { clusterDomain } = this.#deps;
+    const called = calledServices(config.policies, config.telemetry, clusterDomain);
+    const refs = [own, ...config.ports.flatMap(backendRefsOf), ...called];
+    this.#mention(this.#services, { waypoint, key }, refs);
+  }
+
+  /** What holds for all of the waypoint; undefined where there is none any more. */
+  tellGateway(waypoint: string, config: GatewayConfig | undefined): void {
+    const { clusterDomain } = this.#deps;
+    const called =
+      config === undefined ? [] : calledServices(config.policies, config.telemetry, clusterDomain);
+    this.#mention(this.#gateways, { waypoint, key: waypoint }, called);
+    if (config === undefined) this.#gateways.delete(waypoint);
   }
 
   forget(waypoint: string, key: string): void {
     if (this.#services.get(waypoint)?.has(key) !== true) return;
-    this.#mention(waypoint, key, []);
+    this.#mention(this.#services, { waypoint, key }, []);
     this.#withSources.delete(`${waypoint}\0${key}`);
     const told = this.#services.get(waypoint);
     told?.delete(key);
@@ -127,9 +144,13 @@ export class ToldServices {
     this.#dirtyBackends.clear();
   }
 
-  #mention(waypoint: string, key: string, refs: readonly Omit<BackendRef, "subset">[]): void {
+  #mention(
+    by: Map<string, Map<string, ReadonlySet<string>>>,
+    { waypoint, key }: { readonly waypoint: string; readonly key: string },
+    refs: readonly Omit<BackendRef, "subset">[],
+  ): void {
     const now = new Set(refs.map(({ namespace, hostname }) => `${namespace}/${hostname}`));
-    const told = mapIn(this.#services, waypoint);
+    const told = mapIn(by, waypoint);
     const before = told.get(key) ?? new Set();
     told.set(key, now);
     const mentions = mapIn(this.#mentions, waypoint);

@@ -65,6 +65,7 @@ export class WaypointPublisher {
       table: deps.table,
       mesh: this.#mesh,
       contributors,
+      clusterDomain: options.clusterDomain,
       attachments: {
         policies: (service) => this.#policies([targetOf(service)]),
         telemetry: (service, waypoint) => this.#serviceTelemetry(service, waypoint),
@@ -141,6 +142,7 @@ export class WaypointPublisher {
     const gateway = stores.gateways.gateway(key);
     if (waypoint === undefined || gateway === undefined) {
       table.delete(WAYPOINT_TYPE, `${key}/gateway`);
+      this.#told.tellGateway(key, undefined);
       return;
     }
     const { namespace, name } = waypoint;
@@ -155,6 +157,7 @@ export class WaypointPublisher {
       forwardClientCert: gateway.metadata.annotations?.[XFCC_ANNOTATION] === "true",
     };
     publishResource(table, key, config);
+    this.#told.tellGateway(key, config);
   }
 
   #tellServices({ marks }: WaypointBatch, affected: AllAffected, guard: Guard): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { decodeAuthorization } from "#common/xds/decode-authorization.ts";
 import { AUTHORIZATION_TYPE, WAYPOINT_TYPE } from "#common/xds/type-urls.ts";
 import {
@@ -23,6 +24,18 @@ const web = makeService(
 );
 const webPod = makePod({ labels: { app: "web" } });
 const [waypointService, waypointPod] = waypointBackend();
+const otelProvider: KubernetesObject = {
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "istio", namespace: "istio-system" },
+  data: {
+    mesh: `
+extensionProviders:
+- name: otel
+  opentelemetry: { service: otel.observe.svc.cluster.local, port: 4317 }
+`,
+  },
+};
 const all = [makeNamespace("shop"), web, webPod, makeGateway(), waypointService, waypointPod];
 
 const named = <T extends { readonly name: string }>(list: readonly T[], name: string) =>
@@ -119,6 +132,30 @@ describe("a waypoint", () => {
       "192.0.2.0/24",
     ]);
     assert.equal(told.has("backend/shop/b.example"), true);
+  });
+
+  it("is told of what its own telemetry calls, for as long as it does", () => {
+    const collector = makeService(
+      "otel",
+      { clusterIP: "10.96.0.7", ports: [{ name: "grpc-otlp", port: 4317 }] },
+      { namespace: "observe" },
+    );
+    const traces: KubernetesObject = {
+      apiVersion: "telemetry.istio.io/v1",
+      kind: "Telemetry",
+      metadata: { name: "traces", namespace: "istio-system" },
+      spec: { tracing: [{ providers: [{ name: "otel" }], randomSamplingPercentage: 100 }] },
+    };
+    const registry = registryWith(...all, collector, otelProvider, traces);
+    const backend = "backend/observe/otel.observe.svc.cluster.local";
+    const isTold = () => toldTo(registry.resources, "shop/waypoint").has(backend);
+    assert.equal(isTold(), true);
+    registry.apply(absent(traces));
+    assert.equal(isTold(), false);
+    registry.apply(present(traces));
+    assert.equal(isTold(), true);
+    registry.apply(absent(makeGateway()));
+    assert.equal(registry.resources.count(WAYPOINT_TYPE), 0);
   });
 
   it("hears nothing where an endpoint comes or goes", () => {
