@@ -30,7 +30,7 @@ export const POD_IPV4 = "10.77.0.2" as IpAddress;
 export const POD_IPV6 = "fd77::2" as IpAddress;
 export const CLIENT_IPV4 = "10.78.0.2" as IpAddress;
 export const CLIENT_IPV6 = "fd78::2" as IpAddress;
-const CONNECT_TIMEOUT_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 2_000;
 
 export class NamespaceTestbed {
   readonly sys: Syscalls = createLinuxSyscalls();
@@ -141,11 +141,10 @@ export class NamespaceTestbed {
     );
     const socket = new net.Socket({ fd });
     this.#closers.push(() => socket.destroy());
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
-      socket.destroy(Object.assign(new Error(`no answer from ${ip}`), { code: "ETIMEDOUT" }));
-    });
+    expectAnswer(socket, ip);
     socket.connect({ host: ip, port });
     await once(socket, "connect");
+    socket.setTimeout(0);
     socket.on("error", () => socket.destroy());
     return socket;
   }
@@ -153,6 +152,7 @@ export class NamespaceTestbed {
   /** What the server sends before it ends the connection. */
   async ask(namespace: TestNamespace, options: ConnectOptions): Promise<string> {
     const socket = await this.connect(namespace, options);
+    expectAnswer(socket, options.ip);
     let text = "";
     for await (const chunk of socket.setEncoding("utf8")) text += chunk;
     return text;
@@ -198,4 +198,11 @@ async function openNamespace(sys: Syscalls, closers: (() => unknown)[]): Promise
 function end(child: ChildProcess): void {
   child.kill("SIGKILL");
   child.unref();
+}
+
+/** Ends a socket on which nothing comes, with the error of a dial that found nobody. */
+function expectAnswer(socket: net.Socket, ip: string): void {
+  socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+    socket.destroy(Object.assign(new Error(`no answer from ${ip}`), { code: "ETIMEDOUT" }));
+  });
 }
