@@ -1,0 +1,15 @@
+/** The tour that the README promises, from its beginning to its end. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { it } from "node:test";
+import { promisify } from "node:util";
+
+const MAIN = join(import.meta.dirname, "../../meshctl/demo/main.ts");
+const CLAIMS = 16;
+
+it("npm run demo shows every claim that it makes, to its end", async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN], { maxBuffer: 2 ** 24 });
+  assert.match(stdout, new RegExp(`\\n${CLAIMS} claims shown in \\d+ s\\.\\n`));
+  assert.match(stdout, /\nThe cluster is gone: /);
+});
