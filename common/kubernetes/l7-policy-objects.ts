@@ -1,7 +1,7 @@
 /**
  * Policies that waypoints enforce, in the API's own JSON shape; `objects.ts` exports them too.
  * Sources: istio/api security/v1beta1/request_authentication.proto and jwt.proto,
- * telemetry/v1alpha1/telemetry.proto. RateLimitPolicy is ours (docs/rate-limits.md).
+ * telemetry/v1alpha1/telemetry.proto. RateLimitPolicy is ours (docs/l7-policies.md).
  */
 import type { Base, Condition, LabelSelector } from "#common/kubernetes/objects.ts";
 import type { PolicyTargetRef } from "#common/kubernetes/policy-objects.ts";

@@ -4,6 +4,7 @@
  */
 import type { Identity } from "#common/model/identity.ts";
 import type { SocketAddress } from "#common/model/ip.ts";
+import type { Origin } from "#common/model/waypoint/http-route.ts";
 import type { GatewayConfig, PortConfig, ServiceConfig } from "#common/model/waypoint/resource.ts";
 import type { Workload } from "#common/model/workload.ts";
 import type { HeaderList } from "../http/header-list.ts";
@@ -63,6 +64,11 @@ export interface RequestContext {
    * that needs one then refuses. Rejects when the client has gone.
    */
   readonly peekBody?: (maxBytes: number) => Promise<PeekedBody>;
+  /**
+   * The rule that would take the request as it is now; undefined where none does. Absent where
+   * requests are not routed.
+   */
+  readonly routeOrigin?: () => Origin | undefined;
 }
 
 /**

@@ -1,8 +1,10 @@
 /** The context of one request, as the stages see it. */
+import type { Origin } from "#common/model/waypoint/http-route.ts";
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
 import type { Downstream, PeekedBody, RequestContext, VerifiedToken } from "../filter/stage.ts";
 import { HeaderList } from "../http/header-list.ts";
 import type { RequestHead } from "../http/message.ts";
+import type { Router } from "./route-plan.ts";
 
 export class LiveContext implements RequestContext {
   readonly downstream: Downstream;
@@ -14,6 +16,8 @@ export class LiveContext implements RequestContext {
   readonly notes: string[] = [];
   /** Where `peekBody` has it from; a mirror's context has none. */
   body: { peek(maxBytes: number): Promise<PeekedBody> } | undefined;
+  /** Where `routeOrigin` has it from. */
+  router: Router | undefined;
   #controller: AbortController | undefined;
   #aborted = false;
 
@@ -35,6 +39,10 @@ export class LiveContext implements RequestContext {
 
   peekBody(maxBytes: number): Promise<PeekedBody> {
     return this.body?.peek(maxBytes) ?? Promise.reject(new Error("there is no body to read"));
+  }
+
+  routeOrigin(): Origin | undefined {
+    return this.router?.ruleOf(this);
   }
 
   abort(): void {

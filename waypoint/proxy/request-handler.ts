@@ -8,6 +8,7 @@ import type { ProxyDependencies } from "./dependencies.ts";
 import { ACTIVE_REQUESTS } from "./limits.ts";
 import { Mirrors } from "./mirror.ts";
 import { type IncomingRequest, RequestRun, type RunDependencies } from "./request-run.ts";
+import { createRouter } from "./route-plan.ts";
 
 /**
  * `downstream` is read once per request, so that a change of configuration holds from the next
@@ -22,7 +23,11 @@ export interface RequestHandling {
 }
 
 export function createRequestHandling(deps: ProxyDependencies): RequestHandling {
-  const shared: RunDependencies = { ...deps, mirrors: new Mirrors(deps) };
+  const shared: RunDependencies = {
+    ...deps,
+    mirrors: new Mirrors(deps),
+    router: createRouter(deps),
+  };
   let active = 0;
   const over = (): void => {
     active--;

@@ -23,10 +23,11 @@ import type { Mirrors } from "./mirror.ts";
 import { RequestBody } from "./request-body.ts";
 import type { RequestRecord, ResponseFlag } from "./request-record.ts";
 import { flagOf } from "./response-flags.ts";
-import { planDirect, planRoute, routeOf, routeReply } from "./route-plan.ts";
+import { planDirect, planRoute, type Router, routeOf, routeReply } from "./route-plan.ts";
 
 export interface RunDependencies extends ProxyDependencies {
   readonly mirrors: Mirrors;
+  readonly router: Router;
 }
 
 export interface IncomingRequest {
@@ -61,6 +62,7 @@ export class RequestRun implements ServerExchangeEvents {
     this.#context = new LiveContext(gateway, downstream, head, id);
     this.#body = new RequestBody(exchange);
     this.#context.body = this.#body;
+    this.#context.router = deps.router;
     this.#response = new ClientResponse(exchange, this.#context.responseHeaders);
     this.#onOver = onOver;
     this.#startedAt = deps.now();

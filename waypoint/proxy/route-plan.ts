@@ -1,4 +1,6 @@
 /** From a request that passed the stages to what is to become of it. */
+
+import type { Origin } from "#common/model/waypoint/http-route.ts";
 import { preflightReply, setCorsHeaders } from "../filter/cors.ts";
 import { directReply } from "../filter/direct-response.ts";
 import { modifyHeaders } from "../filter/header-modifier.ts";
@@ -28,6 +30,20 @@ export function routeOf(
     workload: downstream.sourceWorkload?.uid,
   };
   return table.match(head, caller) ?? NO_ROUTE;
+}
+
+/** Says which rule would take a request. */
+export interface Router {
+  readonly ruleOf: (context: RequestContext) => Origin | undefined;
+}
+
+export function createRouter(deps: Dependencies): Router {
+  return {
+    ruleOf: (context) => {
+      const found = routeOf(context, deps);
+      return found === undefined || "reason" in found ? undefined : found.rule.origin;
+    },
+  };
 }
 
 /** What the route answers itself. */

@@ -129,6 +129,10 @@ const descriptor = object({
 export const rateLimit = object({
   /** `<namespace>/<name>` of the RateLimitPolicy, with the index of the limit: `shop/api[0]`. */
   key: text,
+  /** Only requests that a rule of one of these routes takes; absent: all. */
+  routes: optional(
+    list(object({ kind: oneOf("HTTPRoute", "GRPCRoute"), namespace: text, name: text })),
+  ),
   /** Only requests that one of these fits; empty: all. Header names in lower case. */
   matches: list(
     object({

@@ -11,6 +11,7 @@ import type {
 import type {
   AuthorizationPolicy,
   Condition,
+  GatewayRoute,
   KubernetesKind,
   ObjectChange,
 } from "#common/kubernetes/objects.ts";
@@ -30,6 +31,7 @@ import { DEFAULT_MESH_CONFIG, MESH_CONFIG_MAP, readMeshConfig } from "./mesh-con
 import { rateLimits } from "./rate-limits.ts";
 import { requestAuthentication } from "./request-authentication.ts";
 import { TargetIndex } from "./target-index.ts";
+import { isRouteKey, TargetRoutes } from "./target-routes.ts";
 import { targetKeys, targetNamespace } from "./targets.ts";
 import { resolveTelemetry } from "./telemetry.ts";
 
@@ -45,6 +47,7 @@ export class WaypointPolicies implements PolicyContributor {
   readonly #authentications = new TargetIndex<RequestAuthentication>();
   readonly #limits = new TargetIndex<RateLimitPolicy>();
   readonly #telemetries = new TargetIndex<TelemetryObject>();
+  readonly #routes = new TargetRoutes();
   /** Gateways and classes that exist, by key. */
   readonly #gateways = new Set<string>();
   /** Policies (`<kind>/<namespace>/<name>`) of which something is to be said. */
@@ -73,6 +76,12 @@ export class WaypointPolicies implements PolicyContributor {
       case "Telemetry":
         this.#set(this.#telemetries, name, ofKind(object, kind));
         return "all";
+      case "HTTPRoute":
+      case "GRPCRoute": {
+        // An object is of the kind that its change says.
+        const parents = this.#routes.set(key, object as GatewayRoute | undefined);
+        return this.#limits.attachedTo(key).length === 0 ? NO_TARGETS : parents;
+      }
       default:
         return NO_TARGETS;
     }
@@ -86,7 +95,11 @@ export class WaypointPolicies implements PolicyContributor {
       authorizations: this.#authorizations
         .of(targets)
         .map((policy) => l7Authorization(policy, this.#options, authorizer)),
-      rateLimits: this.#limits.of(targets).flatMap((policy) => rateLimits(policy, clusterDomain)),
+      rateLimits: this.#limits
+        .of([...targets, ...this.#routes.under(targets)])
+        .flatMap((policy) =>
+          rateLimits(policy, clusterDomain, this.#routes.limitedBy(policy, targets)),
+        ),
     };
   }
 
@@ -115,7 +128,7 @@ export class WaypointPolicies implements PolicyContributor {
   #set<P extends Policy>(index: TargetIndex<P>, name: string, policy: P | undefined): Affected {
     const targets = policy === undefined ? [] : attachedTo(policy);
     const kind = policy?.kind;
-    const affected = index.set(name, policy, targets);
+    const affected = this.#routes.served(index.set(name, policy, targets));
     if (kind !== undefined && targets.length > 0) this.#told.add(`${kind}/${name}`);
     return affected.size === 0 ? NO_TARGETS : affected;
   }
@@ -132,6 +145,9 @@ export class WaypointPolicies implements PolicyContributor {
   #retell(target: string): void {
     for (const [kind, index] of this.#indexes()) {
       for (const name of index.attachedTo(target)) this.#told.add(`${kind}/${name}`);
+    }
+    for (const route of this.#routes.under([target])) {
+      for (const name of this.#limits.attachedTo(route)) this.#told.add(`RateLimitPolicy/${name}`);
     }
   }
 
@@ -153,7 +169,7 @@ export class WaypointPolicies implements PolicyContributor {
     const conditions: readonly Condition[] = [
       attachment(policy, {
         missing: attachedTo(policy).filter((target) => !this.#exists(target, mesh)),
-        unserved: attachedTo(policy).filter((target) => !isServed(target, mesh)),
+        unserved: attachedTo(policy).filter((target) => !this.#isServed(target, mesh)),
         authorizerKnown: (provider) => this.#mesh.authorizers.has(provider),
       }),
     ];
@@ -165,15 +181,21 @@ export class WaypointPolicies implements PolicyContributor {
     if (kind === "Service" || kind === "ServiceEntry") {
       return mesh.serviceByRef(kind, namespace, name).length > 0;
     }
+    if (isRouteKey(target)) return this.#routes.parentsOf(target) !== undefined;
     return kind === "Namespace" || this.#gateways.has(target);
   }
-}
 
-/** Gateways are waypoints themselves; a service may have none. */
-function isServed(target: string, mesh: Mesh): boolean {
-  const [kind, namespace = "", name = ""] = target.split("/");
-  if (kind !== "Service" && kind !== "ServiceEntry") return true;
-  return mesh.hasWaypoint(kind, namespace, name);
+  /** Gateways are waypoints themselves; a service may have none, and so may a route's parents. */
+  #isServed(target: string, mesh: Mesh): boolean {
+    if (isRouteKey(target)) {
+      return (
+        this.#routes.parentsOf(target)?.some((parent) => this.#isServed(parent, mesh)) ?? false
+      );
+    }
+    const [kind, namespace = "", name = ""] = target.split("/");
+    if (kind !== "Service" && kind !== "ServiceEntry") return true;
+    return mesh.hasWaypoint(kind, namespace, name);
+  }
 }
 
 /** A Telemetry without a target is its namespace's: the only kind for which waypoints take that. */

@@ -21,10 +21,16 @@ const KINDS: Readonly<Record<RateLimitKey["type"], RateLimit["descriptors"][numb
   Constant: "constant",
 };
 
-export function rateLimits(policy: RateLimitPolicy, clusterDomain: string): readonly RateLimit[] {
+/** `routes`: those that the limits are of; absent where they are of everything. */
+export function rateLimits(
+  policy: RateLimitPolicy,
+  clusterDomain: string,
+  routes: RateLimit["routes"],
+): readonly RateLimit[] {
   const { namespace = "" } = policy.metadata;
   return policy.spec.limits.map((limit, index) => ({
     key: `${policyName(policy)}[${index}]`,
+    ...(routes && { routes }),
     matches: (limit.matches ?? []).map(({ pathPrefix, methods = [], headers = [] }) => ({
       ...(pathPrefix !== undefined && { pathPrefix }),
       methods,

@@ -1,7 +1,7 @@
 /** What a policy of waypoints is attached to, as keys: `<Kind>/<namespace>/<name>`. */
 import type { ObjectMeta, PolicyTargetRef } from "#common/kubernetes/objects.ts";
 
-interface Targeted {
+export interface Targeted {
   readonly metadata: ObjectMeta;
   readonly spec?: {
     readonly targetRef?: PolicyTargetRef;

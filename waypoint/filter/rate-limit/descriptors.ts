@@ -2,6 +2,7 @@
 import { claimTexts } from "#common/authorization/http/claims.ts";
 import { pathOf } from "#common/authorization/http/request-view.ts";
 import { wireBytes } from "#common/authorization/http/text-match.ts";
+import type { Origin } from "#common/model/waypoint/http-route.ts";
 import type { RateLimit } from "#common/model/waypoint/policy.ts";
 import type { RequestContext } from "../stage.ts";
 import { DESCRIPTOR_LENGTH } from "./limits.ts";
@@ -17,6 +18,17 @@ export function isLimited({ matches }: RateLimit, { head }: RequestContext): boo
       (pathPrefix === undefined || isUnder(path, pathPrefix)) &&
       (methods.length === 0 || methods.includes(head.method)) &&
       headers.every(({ name, value }) => head.headers.getAll(name).includes(wireBytes(value))),
+  );
+}
+
+/** Whether the rule that takes the request is of one of the routes. */
+export function isOfRoute(
+  routes: NonNullable<RateLimit["routes"]>,
+  rule: Origin | undefined,
+): boolean {
+  return routes.some(
+    ({ kind, namespace, name }) =>
+      rule?.kind === kind && rule.namespace === namespace && rule.name === name,
   );
 }
 

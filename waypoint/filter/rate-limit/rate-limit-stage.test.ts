@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { Server, ServerCredentials, type sendUnaryData } from "@grpc/grpc-js";
 import { makeIdentity } from "#common/model/identity.ts";
+import type { Origin } from "#common/model/waypoint/http-route.ts";
 import type { RateLimit } from "#common/model/waypoint/policy.ts";
 import {
   type RateLimitRequest,
@@ -10,7 +11,7 @@ import {
 } from "#common/xds/rate-limit-rpc.ts";
 import { PlainUpstreams } from "../../upstream/plain-upstreams-fixture.ts";
 import { createServiceCaller } from "../../upstream/service-caller.ts";
-import { type RequestOptions, rateLimit, request } from "../request-fixture.ts";
+import { gatewayWith, type RequestOptions, rateLimit, request } from "../request-fixture.ts";
 import type { RequestContext, Stage } from "../stage.ts";
 import { createRateLimitStage } from "./rate-limit-stage.ts";
 import { TokenBuckets } from "./token-buckets.ts";
@@ -217,4 +218,26 @@ describe("a limit that a service counts", () => {
       assert.match(open.notes.join(), /failed open/);
     });
   }
+});
+
+test("a limit of a route counts what the route takes, and nothing else", async () => {
+  const route = { kind: "HTTPRoute", namespace: "shop", name: "r" } as const;
+  const limit = rateLimit({ local: TWO_A_SECOND, routes: [route] });
+  const taken = async (rule: Partial<Origin> | undefined): Promise<number> => {
+    const origin = rule && { ...route, rule: 0, ...rule };
+    const context = { ...limited([limit]), routeOrigin: () => origin };
+    return (await stage(context))?.status ?? 200;
+  };
+  const seen: number[] = [];
+  for (const rule of [{}, { rule: 7 }, {}]) seen.push(await taken(rule));
+  assert.deepEqual(seen, [200, 200, 429], "all rules of the route share the bucket");
+  for (const rule of [{ kind: "GRPCRoute" }, { namespace: "other" }, { name: "s" }, undefined]) {
+    assert.equal(await taken(rule), 200);
+  }
+});
+
+test("a limit that is attached to the gateway and to the service counts a request once", async () => {
+  const limits = [rateLimit({ local: TWO_A_SECOND })];
+  const gateway = gatewayWith({ rateLimits: limits });
+  assert.deepEqual(await statuses(limits, 3, { gateway }), [200, 200, 429]);
 });

@@ -5,7 +5,7 @@
 import type { RateLimit } from "#common/model/waypoint/policy.ts";
 import type { CallService } from "../service-caller.ts";
 import type { LocalReply, RequestContext, Stage } from "../stage.ts";
-import { descriptorValues, isLimited } from "./descriptors.ts";
+import { descriptorValues, isLimited, isOfRoute } from "./descriptors.ts";
 import { askGlobal } from "./global-limit.ts";
 import { type LimitStanding, nearest, writeLimitHeaders } from "./limit-headers.ts";
 import { rateLimited } from "./replies.ts";
@@ -24,7 +24,7 @@ export function createRateLimitStage({ call, now }: RateLimitDeps): Stage {
     const first = gateway.policies.rateLimits;
     const second = downstream.service?.policies.rateLimits ?? NONE;
     if (first.length === 0 && second.length === 0) return undefined;
-    const limits = [...first, ...second].filter((limit) => isLimited(limit, context));
+    const limits = [...limitsOf(first, context), ...limitsOf(second, context, first)];
     const local = takeLocal(limits, context, buckets);
     if (local.refused !== undefined) return local.refused;
     const global = limits.filter((limit) => limit.global !== undefined);
@@ -35,6 +35,23 @@ export function createRateLimitStage({ call, now }: RateLimitDeps): Stage {
 }
 
 const NONE: readonly RateLimit[] = [];
+
+/** Those that are about the request. A limit that is attached at both places counts it once. */
+function limitsOf(
+  limits: readonly RateLimit[],
+  context: RequestContext,
+  others = NONE,
+): readonly RateLimit[] {
+  if (limits.length === 0) return NONE;
+  const isRouted = limits.some(({ routes }) => routes !== undefined);
+  const rule = isRouted ? context.routeOrigin?.() : undefined;
+  return limits.filter(
+    (limit) =>
+      (limit.routes === undefined || isOfRoute(limit.routes, rule)) &&
+      !others.some(({ key }) => key === limit.key) &&
+      isLimited(limit, context),
+  );
+}
 
 interface LocalOutcome {
   readonly refused?: LocalReply;

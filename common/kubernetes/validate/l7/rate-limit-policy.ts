@@ -1,4 +1,4 @@
-/** RateLimitPolicy, our own: docs/rate-limits.md is its description. */
+/** RateLimitPolicy, our own: docs/l7-policies.md is its description. */
 import { parseGatewayDurationMs } from "#common/kubernetes/gateway-duration.ts";
 import type {
   RateLimitKey,
@@ -7,7 +7,11 @@ import type {
 } from "#common/kubernetes/l7-policy-objects.ts";
 import { dnsSubdomain, notEmpty } from "#common/kubernetes/validate/formats.ts";
 import { headerName } from "#common/kubernetes/validate/l7/request-authentication.ts";
-import { checkTargets, targetRefs } from "#common/kubernetes/validate/l7/target-refs.ts";
+import {
+  checkTargets,
+  type TargetGroups,
+  targetRefs,
+} from "#common/kubernetes/validate/l7/target-refs.ts";
 import { conditions, defineKind } from "#common/kubernetes/validate/metadata.ts";
 import {
   integer,
@@ -84,6 +88,12 @@ const limit = strictObject<RateLimitRule>(
   },
 );
 
+/** Limits can be of what a route takes; the other policies hold before it is known which one. */
+const ROUTE_GROUPS: TargetGroups = {
+  HTTPRoute: "gateway.networking.k8s.io",
+  GRPCRoute: "gateway.networking.k8s.io",
+};
+
 export const rateLimitPolicy = defineKind<RateLimitPolicy>({
   kind: "RateLimitPolicy",
   group: "ambientmesh.dev",
@@ -98,5 +108,5 @@ export const rateLimitPolicy = defineKind<RateLimitPolicy>({
     ),
     status: object({ conditions }),
   },
-  check: checkTargets,
+  check: (policy, report) => checkTargets(policy, report, ROUTE_GROUPS),
 });

@@ -17,8 +17,11 @@ export const targetRef: Schema = strictObject(
 /** Source: istio/api's CRDs, which take 16. */
 export const targetRefs: Schema = list(targetRef, { max: 16 });
 
-/** Kinds a policy can be attached to, with their API group. */
-const TARGET_GROUPS: Readonly<Record<string, string>> = {
+/** Kinds with their API group. */
+export type TargetGroups = Readonly<Record<string, string>>;
+
+/** What every policy can be attached to. */
+const TARGET_GROUPS: TargetGroups = {
   Gateway: "gateway.networking.k8s.io",
   GatewayClass: "gateway.networking.k8s.io",
   Service: "",
@@ -34,16 +37,19 @@ interface Targeted {
   };
 }
 
-/** At most one way to choose, known kinds of the right group, and none of another namespace. */
-export function checkTargets(policy: Targeted, report: Report): void {
+/**
+ * At most one way to choose, known kinds of the right group, and none of another namespace. `more`:
+ * what policies of this kind can be attached to beside.
+ */
+export function checkTargets(policy: Targeted, report: Report, more: TargetGroups = {}): void {
   const { spec = {}, metadata } = policy;
   const given = (["selector", "targetRef", "targetRefs"] as const).filter((name) => spec[name]);
   const [first, second] = given;
   if (second !== undefined) report("error", ["spec", second], `cannot be combined with ${first}`);
   (spec.targetRefs ?? []).forEach((ref, i) => {
-    checkTarget(metadata, ref, ["spec", "targetRefs", i], report);
+    checkTarget(metadata, ref, ["spec", "targetRefs", i], report, more);
   });
-  if (spec.targetRef) checkTarget(metadata, spec.targetRef, ["spec", "targetRef"], report);
+  if (spec.targetRef) checkTarget(metadata, spec.targetRef, ["spec", "targetRef"], report, more);
 }
 
 export function checkTarget(
@@ -51,10 +57,12 @@ export function checkTarget(
   ref: PolicyTargetRef,
   path: readonly (string | number)[],
   report: Report,
+  more: TargetGroups = {},
 ): void {
-  const group = Object.hasOwn(TARGET_GROUPS, ref.kind) ? TARGET_GROUPS[ref.kind] : undefined;
+  const groups = { ...TARGET_GROUPS, ...more };
+  const group = Object.hasOwn(groups, ref.kind) ? groups[ref.kind] : undefined;
   if (group === undefined) {
-    const message = `${ref.kind} is none of ${Object.keys(TARGET_GROUPS).join(", ")}`;
+    const message = `${ref.kind} is none of ${Object.keys(groups).join(", ")}`;
     report("error", [...path, "kind"], message);
   } else if (!sameGroup(ref.group ?? "", group)) {
     const hint = `write group: ${JSON.stringify(group)}`;
