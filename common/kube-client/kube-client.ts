@@ -14,7 +14,9 @@ export interface KubeRequest {
   readonly body?: unknown;
   /** `application/json` unless said otherwise. */
   readonly contentType?: string;
-  /** From the call to the answer's last byte; `requestTimeoutMs` of limits.ts unless said. */
+  /** The forms of answer that will do; `application/json` unless said otherwise. */
+  readonly accept?: string;
+  /** From the call to the answer's last byte; `REQUEST_TIMEOUT_MS` unless said. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -42,6 +44,11 @@ export class KubeApiError extends MeshError {
   }
 }
 
+export interface WatchRequest extends Pick<KubeRequest, "path" | "query" | "accept" | "signal"> {
+  /** No whole line for so long ends the watch; `WATCH_IDLE_TIMEOUT_MS` unless said otherwise. */
+  readonly idleTimeoutMs?: number;
+}
+
 export interface KubeClient {
   /** The API server's address, without a trailing slash: "https://10.0.0.1:443". */
   readonly server: string;
@@ -51,7 +58,7 @@ export interface KubeClient {
    * The lines of a watch, each parsed; ends when the server ends it. Throws `KubeApiError` when it
    * is refused or breaks off. `watch=true` is added to the query.
    */
-  watch(request: Pick<KubeRequest, "path" | "query" | "signal">): AsyncIterable<unknown>;
+  watch(request: WatchRequest): AsyncIterable<unknown>;
   /** Ends every request and connection. */
   close(): void;
 }
