@@ -6,9 +6,10 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import { CaptureManager } from "./capture/capture-manager.ts";
 import { HostProbes } from "./capture/host-probes.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
-import { SandboxDirectoryFinder } from "./capture/pod-netns.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { Enrolment } from "./enrolment.ts";
+import type { KnownSandboxes } from "./node/process-netns-finder.ts";
+import { createNodeAccess } from "./node-access.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 import { createNetlink } from "./sys/netlink.ts";
@@ -20,18 +21,20 @@ export interface CaptureWiringDeps {
   readonly report: (changes: readonly PodReport[]) => void;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** What a CNI plugin tells of sandboxes, where there is one. */
+  readonly sandboxes?: KnownSandboxes;
 }
 
 export function createCapture(
-  config: Pick<ZtunnelConfig, "podSandboxesDir" | "tuning">,
+  config: Pick<ZtunnelConfig, "podSandboxesDir" | "nodeNetns" | "tuning">,
   deps: CaptureWiringDeps,
 ): CaptureManager {
   const sys = createLinuxSyscalls(config.tuning.keepalive);
-  const node = sys.openNetns("/proc/self/ns/net");
+  const { node, finder } = createNodeAccess(config, sys, deps.sandboxes);
   const capture = new CaptureManager({
     sys,
     netlink: createNetlink(),
-    finder: new SandboxDirectoryFinder(sys, config.podSandboxesDir),
+    finder,
     sink: deps.sink,
     probes: new HostProbes(sys, node),
     log: deps.logger,

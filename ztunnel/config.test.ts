@@ -13,6 +13,16 @@ test("the defaults are Istio's", () => {
   assert.equal(config.metricsPort, 15020);
 });
 
+test("the node's network is its first process's, or ztunnel's own where a directory names pods", () => {
+  const of = (env: object) => {
+    const { podSandboxesDir, nodeNetns } = loadConfig({ ...NODE, ...env });
+    return [podSandboxesDir, nodeNetns];
+  };
+  assert.deepEqual(of({}), [undefined, "/proc/1/ns/net"]);
+  assert.deepEqual(of({ POD_SANDBOXES_DIR: "/s" }), ["/s", "/proc/self/ns/net"]);
+  assert.deepEqual(of({ NODE_NETNS: "/run/netns/n" }), [undefined, "/run/netns/n"]);
+});
+
 test("the drain deadline follows the grace period, or is what was asked for", () => {
   const deadline = (env: object) => loadConfig({ ...NODE, ...env }).drainDeadlineMs;
   assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: "30" }), 25_000);

@@ -80,8 +80,13 @@ export interface ZtunnelConfig {
   readonly clusterDomain: string;
   /** Whether IPv6 addresses are given out and taken (IPV6_ENABLED). */
   readonly ipv6: boolean;
-  /** Where pods' sandboxes are found: a file per pod UID holding a process id. */
-  readonly podSandboxesDir: string;
+  /**
+   * Where pods' sandboxes are found: a file per pod UID holding a process id. Undefined where they
+   * are found by the node's processes, as on Kubernetes.
+   */
+  readonly podSandboxesDir: string | undefined;
+  /** The node's own network namespace: where kubelet's probes come from. */
+  readonly nodeNetns: string;
   /** The files of this process's memory cgroup; of a container they are where they always are. */
   readonly memoryCgroupDir: string;
   readonly logLevels: LogLevels;
@@ -119,7 +124,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     ...dns(env, proxyConfig),
     inpodSocket: env.INPOD_UDS || undefined,
     memoryCgroupDir: memoryCgroupDir(env),
-    podSandboxesDir: env.POD_SANDBOXES_DIR || "/var/run/ambient-mesh/sandboxes",
+    ...node(env),
     logLevels: logLevels(env),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
     adminPort: port(env, "ADMIN_PORT", proxyConfig.proxyAdminPort ?? ADMIN_PORT),
@@ -174,6 +179,13 @@ function identity(env: Environment, { proxyMetadata = {} }: ProxyConfig) {
     podNamespace: env.POD_NAMESPACE || "istio-system",
     instanceIp: ip(env, "INSTANCE_IP"),
   };
+}
+
+/** Where a directory names the sandboxes, ztunnel itself runs in the node's network. */
+function node(env: Environment) {
+  const podSandboxesDir = env.POD_SANDBOXES_DIR || undefined;
+  const own = podSandboxesDir === undefined ? "/proc/1/ns/net" : "/proc/self/ns/net";
+  return { podSandboxesDir, nodeNetns: env.NODE_NETNS || own };
 }
 
 /** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */

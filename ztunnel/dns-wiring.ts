@@ -1,6 +1,4 @@
 /** The DNS proxy as ztunnel puts it together: in the control thread, beside its state. */
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import type { Registry } from "prom-client";
 import type { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
@@ -10,6 +8,7 @@ import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
 import { DnsProxy } from "./dns/dns-proxy.ts";
 import { NodeQueries } from "./dns/in-flight.ts";
+import { resolvConfLocator } from "./node-access.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 
 export interface DnsWiringDeps {
@@ -75,7 +74,7 @@ export function createDnsProxy(config: ZtunnelConfig, deps: DnsWiringDeps): DnsP
     network: config.network,
     synced: synced.promise,
     isSynced: () => synced.isDone,
-    locateResolvConf: (pod) => locateResolvConf(config.podSandboxesDir, pod),
+    locateResolvConf: resolvConfLocator(config),
     random: Math.random,
   });
 }
@@ -101,19 +100,4 @@ export function withDnsOf(
   dns: DnsProxy | undefined,
 ): readonly CapturedPod[] {
   return dns === undefined ? pods.map((pod) => ({ ...pod, dnsCapture: false })) : pods;
-}
-
-/** The resolv.conf of the pod's sandbox: what a kubelet gives to all containers of the pod. */
-async function locateResolvConf(
-  sandboxes: string,
-  { uid }: CapturedPod,
-): Promise<string | undefined> {
-  try {
-    const processId = (await readFile(path.join(sandboxes, uid), "utf8")).trim();
-    return /^[1-9][0-9]{0,9}$/.test(processId)
-      ? `/proc/${processId}/root/etc/resolv.conf`
-      : undefined;
-  } catch {
-    return undefined; // No sandbox directory, as with a CNI agent: ztunnel's own file is taken.
-  }
 }

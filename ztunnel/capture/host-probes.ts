@@ -26,8 +26,8 @@ export class HostProbes implements ProbeAdmission {
   #scheduled: Promise<void> | undefined;
 
   /**
-   * `node` is the namespace that kubelet's probes come from: the process's own. The caller closes
-   * it.
+   * `node` is the namespace that kubelet's probes come from, which need not be the process's own.
+   * The caller closes it.
    */
   constructor(sys: Syscalls, node: Netns) {
     this.#sys = sys;

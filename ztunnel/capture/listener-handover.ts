@@ -9,13 +9,20 @@ import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 /** Linux 5.14 and later: Documentation/networking/ip-sysctl.rst. */
 const MIGRATE = "/proc/sys/net/ipv4/tcp_migrate_req";
+/** In a container /proc/sys is read-only, and that of the node's first process is not. */
+const FILES = [MIGRATE, `/proc/1/root${MIGRATE}`];
 
 /** From now on the namespace's waiting connections move on to another listener of the same port. */
 export function migrateWaitingConnections(sys: Syscalls, netns: Netns, log: Logger): void {
-  try {
-    sys.inNetns(netns, () => fs.writeFileSync(MIGRATE, "1"));
-  } catch (error) {
-    // An older kernel, or /proc/sys is read-only here: a replacement may then reset a connection.
-    log.debug("connections cannot move between listeners", { file: MIGRATE, why: String(error) });
+  let why = "";
+  for (const file of FILES) {
+    try {
+      sys.inNetns(netns, () => fs.writeFileSync(file, "1"));
+      return;
+    } catch (error) {
+      why = String(error);
+    }
   }
+  // An older kernel, or no right to it: a replacement may then reset a connection.
+  log.debug("connections cannot move between listeners", { file: MIGRATE, why });
 }

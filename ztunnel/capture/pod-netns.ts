@@ -96,11 +96,27 @@ export class SandboxDirectoryFinder implements PodNetnsFinder {
   }
 }
 
-/** Why the namespace is not the pod's; undefined if it is. */
-function findMismatch(sys: Syscalls, netns: Netns, pod: CapturedPod): string | undefined {
+/** Whether what was to be opened or read is not there (any more). */
+export function isGone(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== undefined && GONE.has(code);
+}
+
+function errorCode(error: unknown): string | undefined {
+  if (error instanceof MeshError) return error.code;
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+/** Why the namespace is not the pod's; undefined if it is. `nodeId`: that of the node itself. */
+export function findMismatch(
+  sys: Syscalls,
+  netns: Netns,
+  pod: Pick<CapturedPod, "ips">,
+  nodeId?: string,
+): string | undefined {
   const own = sys.openNetns("/proc/thread-self/ns/net");
   sys.closeNetns(own);
-  if (own.id === netns.id) return "shares the node's network namespace";
+  if ([own.id, nodeId].includes(netns.id)) return "shares the node's network namespace";
   if (pod.ips.length === 0) return "the pod has no address yet";
   const held = addressesIn(sys, netns);
   if (pod.ips.some((ip) => held.has(ip))) return undefined;
@@ -109,8 +125,7 @@ function findMismatch(sys: Syscalls, netns: Netns, pod: CapturedPod): string | u
 }
 
 function gone(error: unknown, message: string): NetnsSearch {
-  const code =
-    error instanceof MeshError ? error.code : (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code !== undefined && GONE.has(code)) return { kind: "missing", message };
+  if (isGone(error)) return { kind: "missing", message };
+  const code = errorCode(error);
   throw new MeshError(code ?? "EIO", "the pod's sandbox cannot be looked at", { cause: error });
 }
