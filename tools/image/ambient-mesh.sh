@@ -1,0 +1,20 @@
+#!/bin/sh
+# The image's entrypoint: the first argument says which program this container is.
+# "proxy waypoint" and "proxy ztunnel" are what Istio's own pods say.
+set -eu
+
+app=${AMBIENT_MESH_HOME:-/opt/ambient-mesh}
+
+usage() {
+  echo "usage: ambient-mesh istiod-lite|ztunnel|waypoint|meshctl [ARGUMENT...]" >&2
+  exit 64
+}
+
+[ "${1:-}" != proxy ] || shift
+program=${1:-}
+case "$program" in
+  istiod-lite | ztunnel | waypoint | meshctl) shift ;;
+  *) usage ;;
+esac
+# shellcheck disable=SC2086 # flags for Node, one word each
+exec node ${AMBIENT_MESH_NODE_FLAGS:-} "$app/$program/main.ts" "$@"
