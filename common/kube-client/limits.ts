@@ -56,3 +56,15 @@ export const EXEC_EARLY_MS = 10_000;
 
 /** A plugin that failed is not started again before this; requests fail with its last error. */
 export const EXEC_RETRY_MS = 1_000;
+
+/** Port-forward, exec and logs: an API server that has not answered by then is given up on. */
+export const STREAM_OPEN_TIMEOUT_MS = 30_000;
+
+/** Bytes of one message of a stream; a longer one ends it. API servers send 32 KiB at a time. */
+export const STREAM_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Bytes sent in one message; more is sent in several. */
+export const STREAM_CHUNK_BYTES = 64 * 1024;
+
+/** Characters of an error that a stream's other end tells; the rest is cut off. */
+export const STREAM_ERROR_CHARACTERS = 4096;
