@@ -3,13 +3,11 @@ import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client"
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { JwksFile } from "./ca/jwks-file.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
-import { type Caller, JwksTokenReviewer, type TokenReviewer } from "./ca/token-review.ts";
-import { createSource } from "./config/create-source.ts";
-import { FolderOwnedObjects } from "./config/folder-owned-objects.ts";
-import { countHeldObjects } from "./config/loss-metric.ts";
-import type { ConfigSource, StatusWriter } from "./config/source.ts";
+import type { Caller } from "./ca/token-review.ts";
+import { countHeldObjects, showLeadership } from "./config/config-metrics.ts";
+import { createPlatform } from "./config/create-platform.ts";
+import type { Platform } from "./config/platform.ts";
 import type { DropReason } from "./connection-gate.ts";
 import { OwnedObjectsController } from "./controllers/owned-objects.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
@@ -33,8 +31,8 @@ export class Istiod {
   readonly #options: IstiodOptions;
   readonly #rootLogger: Logger;
   readonly #logger: Logger;
-  readonly #source: ConfigSource;
-  readonly #writer: StatusWriter;
+  readonly #platform: Platform;
+  readonly #authority: LiveAuthority;
   readonly #registry: Registry;
   readonly #metrics: MetricsRegistry;
   readonly #statuses: PolicyStatusController;
@@ -50,54 +48,58 @@ export class Istiod {
     options: IstiodOptions,
     logger: Logger,
     metrics: MetricsRegistry,
+    platform: Platform,
     authority: LiveAuthority,
   ) {
     this.#options = options;
     this.#metrics = metrics;
     this.#rootLogger = logger;
     this.#logger = logger.scope("istiod");
-    const { source, overlay } = options;
-    const config = createSource(source, { logger, overlay });
-    this.#source = config.source;
-    this.#writer = config.statusWriter;
+    this.#platform = platform;
+    this.#authority = authority;
+    const { source, leadership, ownedObjects, reportWriter, statusWriter } = platform;
     this.#registry = createRegistry(options);
     this.#statuses = new PolicyStatusController({
-      writer: this.#writer,
+      writer: statusWriter,
       logger: logger.scope("status"),
+      leadership,
     });
     this.#owned = new OwnedObjectsController({
-      writer: options.owned === undefined ? undefined : new FolderOwnedObjects(options.owned),
+      writer: ownedObjects,
       logger: logger.scope("owned"),
-      isWhole: () => this.#source.loss === undefined,
+      isWhole: () => source.loss === undefined,
+      leadership,
     });
-    const tokens = new JwksTokenReviewer(new JwksFile(options.tokenJwks, logger.scope("tokens")));
     collectDefaultMetrics({ register: this.#metrics });
-    countHeldObjects(this.#metrics, this.#source);
+    countHeldObjects(this.#metrics, source);
+    showLeadership(this.#metrics, leadership);
     countUnavailableWaypoints(this.#metrics, this.#registry);
     this.#absent = new AbsentZtunnels({
       resources: this.#registry.resources,
-      writer: this.#writer,
+      writer: reportWriter,
       logger: logger.scope("ztunnels"),
+      hasReadyZtunnel: (node) => platform.hasReadyZtunnel(node),
     });
-    this.#ads = this.#createAds(tokens);
-    this.#endpoint = this.#createEndpoint(authority, tokens);
+    this.#ads = this.#createAds();
+    this.#endpoint = this.#createEndpoint();
   }
 
   /**
    * Loads the CA, reads all configuration, then serves. Rejects where one of them cannot be done.
    */
   static async start(options: IstiodOptions, output: Output): Promise<Istiod> {
-    const { caDir, trustDomain } = options;
     const metrics = new MetricsRegistry();
     const logger = createProcessLog(options, output, metrics);
-    const caLogger = logger.scope("ca");
-    const authority = await LiveAuthority.load({ dir: caDir, trustDomain, logger: caLogger });
-    const istiod = new Istiod(options, logger, metrics, authority);
+    const platform = createPlatform(options, logger);
+    let istiod: Istiod | undefined;
     try {
+      const store = platform.ca;
+      const authority = await LiveAuthority.load({ store, logger: logger.scope("ca") });
+      istiod = new Istiod(options, logger, metrics, platform, authority);
       await istiod.#start();
       return istiod;
     } catch (error) {
-      await istiod.close();
+      await (istiod ?? platform).close();
       throw error;
     }
   }
@@ -110,20 +112,21 @@ export class Istiod {
   /** Ends streams so that proxies reconnect elsewhere, gives calls a moment, then cuts them. */
   async close(): Promise<void> {
     this.#ready = false;
-    await this.#source.close();
+    await this.#platform.source.close();
     this.#ads.close();
     this.#absent.close();
     await this.#endpoint.close();
     await this.#statuses.close();
     await this.#owned.close();
+    await this.#platform.close();
     await this.#debug?.close();
   }
 
-  #createAds(tokens: TokenReviewer): AdsServer {
+  #createAds(): AdsServer {
     return new AdsServer({
       absent: this.#absent,
       resources: this.#registry.resources,
-      tokens,
+      tokens: this.#platform.tokens,
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
       waypointOf: ({ namespace, podName = "" }) =>
         this.#registry.findPod(namespace, podName)?.waypoint,
@@ -133,7 +136,9 @@ export class Istiod {
     });
   }
 
-  #createEndpoint(authority: LiveAuthority, tokens: TokenReviewer): GrpcEndpoint {
+  #createEndpoint(): GrpcEndpoint {
+    const authority = this.#authority;
+    const { reportWriter: writer, tokens } = this.#platform;
     const metrics = new EndpointMetrics(this.#metrics, {
       connections: () => this.#endpoint.connections,
       rootsNotAfter: () => authority.current.rootsNotAfter,
@@ -144,7 +149,7 @@ export class Istiod {
       registry: this.#registry,
       tokens,
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
-      writer: this.#writer,
+      writer,
       trustDomain: this.#options.trustDomain,
       logger: this.#rootLogger,
       onProved: (peer) => this.#endpoint.proved(peer),
@@ -165,7 +170,8 @@ export class Istiod {
       }),
     );
     // Proxies are let in only when everything is known: none of them may take a half for the whole.
-    await this.#source.start((changes) => this.#apply(changes));
+    await this.#platform.source.start((changes) => this.#apply(changes));
+    this.#platform.start(this.#authority);
     this.#xdsPort = await this.#endpoint.listen(host, this.#options.xdsPort);
     this.#ready = true;
     this.#logger.info("istiod-lite serves", {
@@ -176,7 +182,7 @@ export class Istiod {
 
   /** Why not all is well; undefined when it is. */
   #unready(): string | undefined {
-    const { loss } = this.#source;
+    const { loss } = this.#platform.source;
     if (loss !== undefined) return `the source of configuration has lost objects: ${loss.reason}`;
     return this.#ready ? undefined : "configuration is being read";
   }
@@ -190,6 +196,8 @@ export class Istiod {
     }
     this.#statuses.write(statuses);
     this.#owned.apply(update.owned);
+    this.#owned.repair(changes);
+    this.#platform.apply(changes);
     for (const { key, object } of changes) {
       if (object === undefined) this.#statuses.forget(key);
     }

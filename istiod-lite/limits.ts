@@ -94,6 +94,15 @@ export const SHUTDOWN_GRACE_MS = 1_000;
 export const STATUS_RETRY_INITIAL_MS = 500;
 export const STATUS_RETRY_MAX_MS = 60_000;
 
+/** Statuses written at once; others wait their turn. An API server serves many clients. */
+export const STATUS_WRITES_AT_ONCE = 16;
+
+/**
+ * What runs for Gateways is brought about again so often, where somebody else may have changed it
+ * unseen.
+ */
+export const OWNED_RESYNC_MS = 10 * 60_000;
+
 // --- certificates and tokens
 // -------------------------------------------------------------------------
 

@@ -22,10 +22,10 @@ export interface IstiodOptions {
   readonly listen: string;
   readonly xdsPort: number;
   readonly debugPort: number;
-  /** Holds the CA: its own root, made at the first start, or a plugged-in one. */
-  readonly caDir: string;
-  /** Public keys of service account tokens. */
-  readonly tokenJwks: string;
+  /** Of a folder source: holds the CA, its own root (made at the first start) or another. */
+  readonly caDir?: string;
+  /** Of a folder source: public keys of service account tokens. */
+  readonly tokenJwks?: string;
   readonly clusterId: string;
   readonly trustDomain: string;
   /** Istio's `meshConfig.trustDomainAliases`: policies mean their identities too. */
@@ -52,8 +52,8 @@ export function parseOptions(
     .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
     .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)
-    .requiredOption("--ca-dir <path>", "the CA's files: made there, or plugged in")
-    .requiredOption("--token-jwks <file>", "public keys (JWKS) of service account tokens")
+    .option("--ca-dir <path>", "the CA's files: made there, or plugged in")
+    .option("--token-jwks <file>", "public keys (JWKS) of service account tokens")
     .option("--cluster-id <id>", "name of this cluster", "Kubernetes")
     .option("--trust-domain <domain>", "first part of every identity", "cluster.local")
     .addOption(

@@ -12,8 +12,8 @@ import { readPemCertificates } from "#common/tls/pem.ts";
 import { workloadIdentityOf } from "#common/tls/spiffe-san.ts";
 import { certificatePem } from "#common/tls/write-certificate.ts";
 import { CERTIFICATE_BACKDATE_S } from "../limits.ts";
-import { loadCertificateAuthority } from "./ca-files.ts";
-import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
+import { caFolder } from "./ca-files.ts";
+import { CertificateAuthority, type IssuedCertificate } from "./certificate-authority.ts";
 
 const base = mkdtempSync(join(tmpdir(), "ca-files-"));
 after(() => rmSync(base, { recursive: true }));
@@ -26,8 +26,9 @@ function newDir(files: Readonly<Record<string, string>> = {}): string {
   return dir;
 }
 
-function load(dir: string, now?: () => number): Promise<CertificateAuthority> {
-  return loadCertificateAuthority({ dir, trustDomain: "cluster.local", ...(now && { now }) });
+async function load(dir: string, now?: () => number): Promise<CertificateAuthority> {
+  const folder = caFolder({ dir, trustDomain: "cluster.local", ...(now && { now }) });
+  return new CertificateAuthority(await folder.load(), now);
 }
 
 function keyPem(ca: TestAuthority): string {

@@ -11,6 +11,7 @@ import { p256, TestAuthority } from "#common/tls/authority-fixture.ts";
 import { findPath } from "#common/tls/certificate-path.ts";
 import { readPemCertificates } from "#common/tls/pem.ts";
 import { certificatePem } from "#common/tls/write-certificate.ts";
+import { caFolder } from "./ca-files.ts";
 import { LiveAuthority } from "./live-authority.ts";
 
 const base = mkdtempSync(join(tmpdir(), "live-ca-"));
@@ -22,7 +23,10 @@ async function start(files: Readonly<Record<string, string>> = {}) {
   write(dir, files);
   const log: string[] = [];
   const logger = createLogger({ level: "info", format: "text", write: (line) => log.push(line) });
-  const live = await LiveAuthority.load({ dir, trustDomain: "cluster.local", logger });
+  const live = await LiveAuthority.load({
+    store: caFolder({ dir, trustDomain: "cluster.local" }),
+    logger,
+  });
   let changes = 0;
   live.onChange = () => {
     changes++;

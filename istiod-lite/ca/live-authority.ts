@@ -1,26 +1,26 @@
 /**
- * The CA while its files change: a plugged-in CA or a second root that is put into the folder is
+ * The CA while what is kept of it changes: a plugged-in CA or a second root that is put there is
  * used from then on, without a restart. What cannot be used leaves the last good CA in force, and
  * says so once.
  */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { CA_CHECK_INTERVAL_MS } from "../limits.ts";
-import { CA_FILES, type LoadCaOptions, loadCertificateAuthority, reloadCa } from "./ca-files.ts";
-import type { CertificateAuthority } from "./certificate-authority.ts";
+import type { CaStore } from "./ca-material.ts";
+import { CertificateAuthority } from "./certificate-authority.ts";
 
-export interface LiveAuthorityOptions extends LoadCaOptions {
+export interface LiveAuthorityOptions {
+  readonly store: CaStore;
   readonly logger: Logger;
+  /** Milliseconds since the epoch; default Date.now. */
+  readonly now?: () => number;
 }
 
 export class LiveAuthority {
   readonly #options: LiveAuthorityOptions;
   #current: CertificateAuthority;
-  /** What the files in use look like. */
+  /** What is in use looks like this. */
   #stamp: string;
-  /** What they looked like the last time, if that was otherwise: files are taken when they rest. */
+  /** What was there the last time, if that was otherwise: it is taken when it rests. */
   #seen: string;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -34,10 +34,11 @@ export class LiveAuthority {
     this.#seen = stamp;
   }
 
-  /** Loads the CA, or makes one: as `loadCertificateAuthority`. */
+  /** Loads the CA, or makes one: as `CaStore.load`. */
   static async load(options: LiveAuthorityOptions): Promise<LiveAuthority> {
-    const authority = await loadCertificateAuthority(options);
-    return new LiveAuthority(options, authority, await stampOf(options.dir));
+    const { store, now } = options;
+    const authority = new CertificateAuthority(await store.load(), now);
+    return new LiveAuthority(options, authority, await store.stamp());
   }
 
   /** The CA to issue with now; not to be kept. */
@@ -45,12 +46,12 @@ export class LiveAuthority {
     return this.#current;
   }
 
-  /** Looks at the files every CA_CHECK_INTERVAL_MS, until `close`. */
+  /** Looks at the store every `checkIntervalMs`, until `close`. */
   watch(): void {
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
       void this.check().finally(() => this.watch());
-    }, CA_CHECK_INTERVAL_MS);
+    }, this.#options.store.checkIntervalMs);
     this.#timer.unref();
   }
 
@@ -59,39 +60,25 @@ export class LiveAuthority {
     clearTimeout(this.#timer);
   }
 
-  /** Looks at the files once. A change is taken at the second look that finds it the same. */
+  /** Looks once. A change is taken at the second look that finds it the same. */
   async check(): Promise<void> {
-    const { dir, logger } = this.#options;
-    const stamp = await stampOf(dir);
+    const { store, logger, now } = this.#options;
+    const { place } = store;
+    const stamp = await store.stamp();
     const rests = stamp === this.#seen;
     this.#seen = stamp;
     if (!rests || stamp === this.#stamp) return;
     this.#stamp = stamp;
     try {
-      const loaded = await reloadCa(this.#options);
+      const loaded = new CertificateAuthority(await store.reload(), now);
       if (loaded.isSameAs(this.#current)) return;
       this.#current = loaded;
     } catch (error) {
       const why = describeError(error);
-      logger.error("the CA's files cannot be used; the last good CA stays in force", { dir, why });
+      logger.error("the CA cannot be used; the last good CA stays in force", { place, why });
       return;
     }
-    logger.info("another CA is in force", { dir, ...this.#current.summary });
+    logger.info("another CA is in force", { place, ...this.#current.summary });
     this.onChange();
   }
-}
-
-async function stampOf(dir: string): Promise<string> {
-  const stamps = await Promise.all(
-    Object.values(CA_FILES).map(async (name) => {
-      try {
-        const { ino, size, mtimeMs } = await stat(join(dir, name));
-        return `${ino}/${size}/${mtimeMs}`;
-      } catch {
-        // Whatever keeps a file from being looked at is told by those who have to read it.
-        return "-";
-      }
-    }),
-  );
-  return stamps.join(" ");
 }

@@ -9,6 +9,7 @@ import type {
   ObjectChange,
   ServiceEntryAddress,
 } from "#common/kubernetes/objects.ts";
+import { MeshError } from "#common/runtime/errors.ts";
 import type { Loss } from "#istiod-lite/config/source-loss.ts";
 
 export interface ConfigSource {
@@ -101,3 +102,13 @@ export interface OwnedObjectsWriter {
  * The annotation that says whether a pod's traffic is captured. Source: istio/api annotations.yaml.
  */
 export const REDIRECTION_ANNOTATION = "ambient.istio.io/redirection";
+
+/**
+ * The code of a write that was not even tried, for a reason that has been told: this process leads
+ * no more, or may not do it.
+ */
+export const WRITE_HELD_BACK = "WRITE_HELD_BACK";
+
+export function isHeldBack(error: unknown): boolean {
+  return error instanceof MeshError && error.code === WRITE_HELD_BACK;
+}

@@ -2,14 +2,17 @@
  * Writes what the registry says about policies into their status, or an Event where none has a
  * place. Each object has at most one write in progress and one waiting, the newest; a write that
  * fails is tried again until it succeeds or is overtaken. What was written last is not written
- * again, so that our own write, coming back as a change of the object, ends there.
+ * again, so that our own write, coming back as a change of the object, ends there. Of several
+ * replicas the leader writes; the others know what they would write when they come to lead.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { Semaphore } from "#common/runtime/semaphore.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import type { NewCondition, StatusWriter } from "../config/source.ts";
-import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "../limits.ts";
+import { ALWAYS_LEADING, type Leadership } from "../config/leadership.ts";
+import { isHeldBack, type NewCondition, type StatusWriter } from "../config/source.ts";
+import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS, STATUS_WRITES_AT_ONCE } from "../limits.ts";
 import { WAYPOINT_ACCEPTED, ZTUNNEL_ACCEPTED } from "../registry/policies/index.ts";
 import type { ObjectStatus } from "../registry/registry-update.ts";
 import { WAYPOINT_BOUND } from "../registry/waypoints/names.ts";
@@ -20,10 +23,16 @@ export interface PolicyStatusDeps {
     "setConditions" | "setAddresses" | "setStatusFields" | "recordEvent"
   >;
   readonly logger: Logger;
+  /** By default there is nobody else. */
+  readonly leadership?: Leadership;
 }
 
 export class PolicyStatusController {
   readonly #deps: PolicyStatusDeps;
+  readonly #leadership: Leadership;
+  readonly #places = new Semaphore(STATUS_WRITES_AT_ONCE);
+  /** By object: what its status should say. */
+  readonly #wanted = new Map<string, ObjectStatus>();
   readonly #waiting = new Map<string, ObjectStatus>();
   readonly #writing = new Map<string, Promise<void>>();
   /** By object: what was written last. */
@@ -32,10 +41,17 @@ export class PolicyStatusController {
 
   constructor(deps: PolicyStatusDeps) {
     this.#deps = deps;
+    this.#leadership = deps.leadership ?? ALWAYS_LEADING;
+    this.#leadership.onChange((isLeader) => this.#leads(isLeader));
   }
 
   /** Takes the statuses of a registry update; of one object the newest counts. */
   write(statuses: readonly ObjectStatus[]): void {
+    for (const status of statuses) this.#wanted.set(keyOf(status), status);
+    if (this.#leadership.isLeader) this.#enqueue(statuses);
+  }
+
+  #enqueue(statuses: Iterable<ObjectStatus>): void {
     for (const status of statuses) {
       const key = keyOf(status);
       this.#waiting.set(key, status);
@@ -45,11 +61,19 @@ export class PolicyStatusController {
     }
   }
 
+  /** Another leader may have written something else in the meantime. */
+  #leads(isLeader: boolean): void {
+    this.#waiting.clear();
+    this.#written.clear();
+    if (isLeader) this.#enqueue(this.#wanted.values());
+  }
+
   /**
    * Forgets an object that is gone (`<kind>/<namespace>/<name>`), so that one that comes back under
    * its name is written afresh.
    */
   forget(key: string): void {
+    this.#wanted.delete(key);
     this.#waiting.delete(key);
     this.#written.delete(key);
   }
@@ -66,11 +90,11 @@ export class PolicyStatusController {
       const status = this.#waiting.get(key);
       if (status === undefined) break;
       this.#waiting.delete(key);
-      if (await this.#writeOne(key, status)) {
+      if (await this.#places.run(() => this.#writeOne(key, status))) {
         backoff.reset();
         continue;
       }
-      if (this.#closing.signal.aborted) break;
+      if (this.#closing.signal.aborted || !this.#leadership.isLeader) break;
       if (!this.#waiting.has(key)) this.#waiting.set(key, status);
       const options = { signal: this.#closing.signal, ref: false };
       await sleep(backoff.next(), undefined, options).catch(() => this.#waiting.delete(key));
@@ -99,10 +123,8 @@ export class PolicyStatusController {
       this.#written.set(key, content);
       return true;
     } catch (error) {
-      logger.warn("status not written; trying again", {
-        key,
-        why: describeError(error),
-      });
+      const why = describeError(error);
+      if (!isHeldBack(error)) logger.warn("status not written; trying again", { key, why });
       return false;
     }
   }

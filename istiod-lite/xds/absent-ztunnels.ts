@@ -15,6 +15,11 @@ export interface AbsentZtunnelsDeps {
   readonly resources: Pick<ResourceView, "all">;
   readonly writer: Pick<StatusWriter, "setPodAnnotation" | "recordEvent">;
   readonly logger: Logger;
+  /**
+   * Whether the node has one that is ready, though it is not connected here: it is with another
+   * replica. Undefined where nobody knows.
+   */
+  readonly hasReadyZtunnel?: (node: string) => boolean | undefined;
 }
 
 export class AbsentZtunnels {
@@ -53,7 +58,8 @@ export class AbsentZtunnels {
 
   #absent(node: string): void {
     this.#timers.delete(node);
-    const { logger } = this.#deps;
+    const { hasReadyZtunnel, logger } = this.#deps;
+    if (hasReadyZtunnel?.(node) === true) return;
     this.#tell(node).catch((error) => {
       logger.error("an absent ztunnel is not told of", { node, why: describeError(error) });
     });

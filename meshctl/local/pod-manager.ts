@@ -5,6 +5,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
 import type { IpAddress } from "#common/model/ip.ts";
+import { Semaphore } from "#common/runtime/semaphore.ts";
 import { CONCURRENT_POD_STARTS, POD_RETRY_MS } from "#meshctl/limits.ts";
 import {
   type OwnedPod,
@@ -29,7 +30,6 @@ import {
 import { PodRuntime } from "#meshctl/local/pod-runtime.ts";
 import type { PodStatus } from "#meshctl/local/pod-status.ts";
 import { chooseNode } from "#meshctl/local/scheduler.ts";
-import { Semaphore } from "#meshctl/local/semaphore.ts";
 import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
