@@ -52,7 +52,8 @@ describe("a command in a pod", () => {
     assert.equal(await text(out.stdout.end()), "read one two");
     assert.equal(await text(out.stderr.end()), "warned");
     assert.deepEqual(server.asked, [
-      "/api/v1/namespaces/shop/pods/cart/exec?container=app&command=cat&command=-n&stdin=true&stdout=true&stderr=true&tty=false",
+      "/api/v1/namespaces/shop/pods/cart/exec?container=app&command=cat&command=-n" +
+        "&stdin=true&stdout=true&stderr=true&tty=false",
     ]);
   });
 
