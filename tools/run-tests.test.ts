@@ -96,3 +96,25 @@ test("interop tests run only when asked for, and then need a program to run agai
   const asked = runTests(folder, ["--interop", "--ztunnel", "zt"]);
   assert.equal(asked.lastLine, "1 passed, 0 failed, 0 skipped", asked.output);
 });
+
+test("tests on a real Kubernetes run only when asked for, and not before it is there", (t) => {
+  const prepare = "test/kubernetes/harness/tools/prepare.ts";
+  const files = {
+    "a.test.ts": GOOD,
+    "test/kubernetes/b.test.ts":
+      GOOD + GOOD.replace('"holds"', '"again"').replace(/^import.*\n/, ""),
+    [prepare]: "process.exit(Number(process.env.FAIL ?? 0));\n",
+  };
+  const folder = projectOf(t, files);
+  assert.equal(runTests(folder).lastLine, "1 passed, 0 failed, 0 skipped");
+  assert.match(runTests(folder, ["kubernetes/"]).output, /npm run test:kubernetes/);
+  const asked = runTests(folder, ["--kubernetes"]);
+  assert.equal(asked.lastLine, "2 passed, 0 failed, 0 skipped", asked.output);
+  const unprepared = runTests(folder, ["--kubernetes"], { FAIL: "1" });
+  assert.equal(unprepared.status, 2);
+  assert.match(unprepared.output, /The Kubernetes tests cannot run: see above/);
+  assert.match(
+    runTests(folder, ["--kubernetes"], { PATH: "" }).output,
+    /The Kubernetes tests cannot run: .*(root|is missing)/,
+  );
+});

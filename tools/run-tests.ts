@@ -3,13 +3,15 @@
  *
  * usage: node tools/run-tests.ts [--unit | --namespaced] [PART-OF-A-PATH ...]
  *        node tools/run-tests.ts --interop --ztunnel PATH [PART-OF-A-PATH ...]
+ *        node tools/run-tests.ts --kubernetes [PART-OF-A-PATH ...]
  *
  * Without an option, unit tests come first. Where namespaces cannot be made the others are left
  * out, and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
  *
- * Tests against a program of others (test/interop) take a ztunnel binary, and run only when asked
- * for.
+ * Tests against a program of others (test/interop) take a ztunnel binary, and those on a real
+ * Kubernetes (test/kubernetes) build one first: both run only when asked for.
  */
+import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
@@ -23,7 +25,8 @@ const ROOT = join(import.meta.dirname, "..");
 const USAGE = `usage: npm test -- [PART-OF-A-PATH ...]
        npm run test:unit -- [PART-OF-A-PATH ...]
        npm run test:namespaced -- [PART-OF-A-PATH ...]
-       npm run test:interop -- --ztunnel PATH [PART-OF-A-PATH ...]`;
+       npm run test:interop -- --ztunnel PATH [PART-OF-A-PATH ...]
+       npm run test:kubernetes -- [PART-OF-A-PATH ...]`;
 
 type TestsStream = ReturnType<typeof run>;
 
@@ -52,6 +55,11 @@ function needsRoot(file: string): boolean {
 /** True for tests that need a program which is no part of this project. */
 function needsPeer(file: string): boolean {
   return file.startsWith("test/interop/");
+}
+
+/** True for tests on a real Kubernetes. */
+function needsKubernetes(file: string): boolean {
+  return file.startsWith("test/kubernetes/");
 }
 
 function findTests(parts: readonly string[]): string[] {
@@ -144,7 +152,8 @@ function usageError(message: string): never {
 function parseCommandLine() {
   const flag = { type: "boolean" } as const;
   const path = { type: "string" } as const;
-  const options = { unit: flag, namespaced: flag, interop: flag, ztunnel: path };
+  const suites = { unit: flag, namespaced: flag, interop: flag, kubernetes: flag };
+  const options = { ...suites, ztunnel: path };
   try {
     return parseArgs({ allowPositionals: true, options });
   } catch {
@@ -156,9 +165,14 @@ function parseCommandLine() {
 function plan(): Suite[] {
   const { values, positionals } = parseCommandLine();
   const all = findTests(positionals);
-  const files = all.filter((file) => needsPeer(file) === (values.interop ?? false));
-  if (files.length === 0) usageError(nothingFound(positionals, all.length > 0));
+  const files = all.filter(
+    (file) =>
+      needsPeer(file) === (values.interop ?? false) &&
+      needsKubernetes(file) === (values.kubernetes ?? false),
+  );
+  if (files.length === 0) usageError(nothingFound(positionals, all));
   if (values.interop) return interopPlan(files, values.ztunnel);
+  if (values.kubernetes) return kubernetesPlan(files);
   const unit = values.namespaced ? [] : files.filter((file) => !needsRoot(file));
   const namespaced = values.unit ? [] : files.filter(needsRoot);
   const obstacles = namespaced.length > 0 ? namespaceObstacles() : [];
@@ -171,9 +185,34 @@ function plan(): Suite[] {
   return suitesOf(unit, []);
 }
 
-function nothingFound(parts: readonly string[], elsewhere: boolean): string {
-  const where = elsewhere ? ": npm run test:interop -- --ztunnel PATH has some" : "";
+function nothingFound(parts: readonly string[], elsewhere: readonly string[]): string {
+  const commands = [
+    ...(elsewhere.some(needsPeer) ? ["npm run test:interop -- --ztunnel PATH"] : []),
+    ...(elsewhere.some(needsKubernetes) ? ["npm run test:kubernetes"] : []),
+  ];
+  const where = commands.length > 0 ? `: ${commands.join(" and ")} has some` : "";
   return `no test file has ${parts.join(" or ")} in its path${where}`;
+}
+
+/** Builds what a cluster is made of first, where that is not there yet: it can take minutes. */
+function kubernetesPlan(files: readonly string[]): Suite[] {
+  const obstacles = namespaceObstacles();
+  if (obstacles.length > 0) {
+    usageError(`The Kubernetes tests cannot run: ${obstacles.join("; ")}.`);
+  }
+  const prepare = join(ROOT, "test/kubernetes/harness/tools/prepare.ts");
+  const prepared = spawnSync(process.execPath, [prepare], { stdio: "inherit" });
+  if (prepared.status !== 0) usageError("The Kubernetes tests cannot run: see above.");
+  return [
+    {
+      title: "Kubernetes tests",
+      files,
+      // A cluster keeps two processors busy.
+      concurrency: 1,
+      testTimeoutMs: 300_000,
+      fileTimeoutMs: 900_000,
+    },
+  ];
 }
 
 /** Whoever asks for these means them: what keeps them from running is an error. */
