@@ -22,6 +22,7 @@ import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
 import { countUnavailableWaypoints } from "./waypoint-metrics.ts";
 import { AbsentZtunnels } from "./xds/absent-ztunnels.ts";
 import { AdsServer } from "./xds/ads-server.ts";
+import { CaptureVerdicts } from "./xds/capture-verdicts.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
 
 /** Source: Istio's chart, pilot.trustedZtunnelName. */
@@ -39,6 +40,7 @@ export class Istiod {
   readonly #owned: OwnedObjectsController;
   readonly #absent: AbsentZtunnels;
   readonly #ads: AdsServer;
+  readonly #verdicts: CaptureVerdicts;
   readonly #endpoint: GrpcEndpoint;
   #debug: RunningServer | undefined;
   #xdsPort = 0;
@@ -81,6 +83,7 @@ export class Istiod {
       hasReadyZtunnel: (node) => platform.hasReadyZtunnel(node),
     });
     this.#ads = this.#createAds();
+    this.#verdicts = this.#createVerdicts();
     this.#endpoint = this.#createEndpoint();
   }
 
@@ -136,6 +139,15 @@ export class Istiod {
     });
   }
 
+  #createVerdicts(): CaptureVerdicts {
+    return new CaptureVerdicts({
+      tokens: this.#platform.tokens,
+      isNodeProxy: (caller) => this.#isNodeProxy(caller),
+      registry: this.#registry,
+      logger: this.#rootLogger.scope("capture"),
+    });
+  }
+
   #createEndpoint(): GrpcEndpoint {
     const authority = this.#authority;
     const { reportWriter: writer, tokens } = this.#platform;
@@ -150,6 +162,8 @@ export class Istiod {
       tokens,
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
       writer,
+      verdicts: this.#verdicts,
+      areZtunnelsRemoved: undefined,
       trustDomain: this.#options.trustDomain,
       logger: this.#rootLogger,
       onProved: (peer) => this.#endpoint.proved(peer),
@@ -191,6 +205,7 @@ export class Istiod {
     const update = this.#registry.apply(changes);
     const { statuses, problems } = update;
     this.#ads.push(update);
+    this.#verdicts.registryChanged();
     for (const { object, message } of problems) {
       this.#logger.warn("object kept out of the mesh", { object, why: message });
     }

@@ -24,6 +24,8 @@ import { RefusalLog } from "./refusal-log.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { AdsServer } from "./xds/ads-server.ts";
 import { CaptureReports } from "./xds/capture-reports.ts";
+import type { CaptureVerdicts } from "./xds/capture-verdicts.ts";
+import { Departures } from "./xds/departures.ts";
 
 export interface GrpcServerDeps {
   readonly ads: AdsServer;
@@ -32,6 +34,9 @@ export interface GrpcServerDeps {
   readonly tokens: TokenReviewer;
   readonly isNodeProxy: (caller: Caller) => boolean;
   readonly writer: StatusWriter;
+  readonly verdicts: CaptureVerdicts;
+  /** Undefined where nobody can know. */
+  readonly areZtunnelsRemoved: (() => Promise<boolean>) | undefined;
   readonly trustDomain: string;
   readonly logger: Logger;
   /** The connection from `peer` has brought a good token. */
@@ -56,15 +61,14 @@ export function createGrpcServer(deps: GrpcServerDeps): Server {
     interceptors: [callGuard({ tokens, onProved, onRefused })],
   });
   server.addService(AggregatedDiscoveryService, ads.implementation);
-  const reportLogger = logger.scope("capture");
-  const reports = new CaptureReports({
-    tokens,
-    isNodeProxy,
-    writer,
-    registry,
-    logger: reportLogger,
+  const caller = { tokens, isNodeProxy, logger: logger.scope("capture") };
+  const reports = new CaptureReports({ ...caller, writer, registry });
+  const departures = new Departures({ ...caller, areZtunnelsRemoved: deps.areZtunnelsRemoved });
+  server.addService(CaptureService, {
+    ...reports.implementation,
+    ...deps.verdicts.implementation,
+    ...departures.implementation,
   });
-  server.addService(CaptureService, reports.implementation);
   server.addService(IstioCertificateService, { ...certificateService(deps) });
   return server;
 }

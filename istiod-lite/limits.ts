@@ -202,3 +202,12 @@ export const SOURCE_DEBOUNCE_MS = 5;
 
 /** How often a source that has lost objects is asked whether it has them again. */
 export const LOST_SOURCE_RECHECK_MS = 2_000;
+
+/**
+ * A verdict on a pod that is not known yet waits so long for it; then it fails, the sandbox with
+ * it, and the kubelet makes another.
+ */
+export const VERDICT_WAIT_MS = 5_000;
+
+/** Verdicts that wait at once; further ones fail at once, as if they had waited. */
+export const VERDICT_WAITERS = 4_096;

@@ -16,6 +16,20 @@ export interface CapturedPod {
   readonly dnsCapture: boolean;
 }
 
+/** A pod that a container runtime makes a sandbox for. */
+export interface SandboxedPod {
+  readonly node: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** "" where the runtime does not tell. */
+  readonly uid: string;
+}
+
+/** Whether it is to be captured; without addresses, which whoever asks knows better. */
+export type CaptureVerdict =
+  | { readonly kind: "enrolled"; readonly pod: CapturedPod }
+  | { readonly kind: "not-enrolled"; readonly reason: string };
+
 /**
  * `enabled`: rules and listeners are in place. `pending`: not yet. `failed`: not, and trying again
  * has not helped so far. `disabled`: no longer wanted, or the pod is gone.

@@ -4,8 +4,15 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MethodDefinition } from "@grpc/grpc-js";
-import type { CaptureState, PodReport } from "#common/model/captured-pod.ts";
+import type {
+  CaptureState,
+  CaptureVerdict,
+  PodReport,
+  SandboxedPod,
+} from "#common/model/captured-pod.ts";
+import { capturedPodOf } from "./decode-captured-pod.ts";
 import { enumName, enumNumber } from "./decode-wire.ts";
+import { capturedPodMessage } from "./encode-captured-pod.ts";
 import * as wire from "./gen/ambient/capture_pb.js";
 
 /** In wire order; an unspecified state is refused. */
@@ -71,5 +78,64 @@ export const report: MethodDefinition<CaptureReportRequest, CaptureReportRespons
   responseDeserialize: parseResponse,
 };
 
+function serializeVerdictRequest(request: SandboxedPod): Buffer {
+  const message = create(wire.VerdictRequestSchema, { ...request });
+  return Buffer.from(toBinary(wire.VerdictRequestSchema, message));
+}
+
+function parseVerdictRequest(bytes: Uint8Array): SandboxedPod {
+  const { node, namespace, name, uid } = fromBinary(wire.VerdictRequestSchema, bytes);
+  return { node, namespace, name, uid };
+}
+
+function serializeVerdict(verdict: CaptureVerdict): Buffer {
+  const message = create(
+    wire.VerdictResponseSchema,
+    verdict.kind === "enrolled"
+      ? { pod: capturedPodMessage(verdict.pod) }
+      : { reason: verdict.reason },
+  );
+  return Buffer.from(toBinary(wire.VerdictResponseSchema, message));
+}
+
+function parseVerdict(bytes: Uint8Array): CaptureVerdict {
+  const { pod, reason } = fromBinary(wire.VerdictResponseSchema, bytes);
+  if (pod === undefined) return { kind: "not-enrolled", reason };
+  return { kind: "enrolled", pod: capturedPodOf(pod) };
+}
+
+export const verdict: MethodDefinition<SandboxedPod, CaptureVerdict> = {
+  path: "/ambientmesh.capture.CaptureService/Verdict",
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: serializeVerdictRequest,
+  requestDeserialize: parseVerdictRequest,
+  responseSerialize: serializeVerdict,
+  responseDeserialize: parseVerdict,
+};
+
+/** What a ztunnel that ends has to know: whether another follows. */
+export interface Departure {
+  readonly forGood: boolean;
+}
+
+export const departure: MethodDefinition<{ readonly node: string }, Departure> = {
+  path: "/ambientmesh.capture.CaptureService/Departure",
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: ({ node }) =>
+    Buffer.from(
+      toBinary(wire.DepartureRequestSchema, create(wire.DepartureRequestSchema, { node })),
+    ),
+  requestDeserialize: (bytes) => ({ node: fromBinary(wire.DepartureRequestSchema, bytes).node }),
+  responseSerialize: ({ forGood }) =>
+    Buffer.from(
+      toBinary(wire.DepartureResponseSchema, create(wire.DepartureResponseSchema, { forGood })),
+    ),
+  responseDeserialize: (bytes) => ({
+    forGood: fromBinary(wire.DepartureResponseSchema, bytes).forGood,
+  }),
+};
+
 /** For `server.addService`. */
-export const CaptureService = { report };
+export const CaptureService = { report, verdict, departure };

@@ -2,11 +2,15 @@
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { parseIp } from "#common/model/ip.ts";
 import { decodeMessage, invalidResource, requiredText } from "./decode-wire.ts";
-import { PodSchema } from "./gen/ambient/capture_pb.js";
+import { type Pod, PodSchema } from "./gen/ambient/capture_pb.js";
 
 /** Throws MeshError INVALID_RESOURCE where a name is missing or an address cannot be read. */
 export function decodeCapturedPod(bytes: Uint8Array): CapturedPod {
-  const message = decodeMessage(PodSchema, bytes);
+  return capturedPodOf(decodeMessage(PodSchema, bytes));
+}
+
+/** Throws as `decodeCapturedPod` does. */
+export function capturedPodOf(message: Pod): CapturedPod {
   const uid = requiredText(message.uid, "the pod's uid");
   return {
     uid,

@@ -1,10 +1,14 @@
 /** ambientmesh.capture.Pod to the wire. Equal values give equal bytes. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
-import { PodSchema } from "./gen/ambient/capture_pb.js";
+import { type Pod, PodSchema } from "./gen/ambient/capture_pb.js";
 
 export function encodeCapturedPod(pod: CapturedPod): Uint8Array {
-  const message = create(PodSchema, {
+  return toBinary(PodSchema, capturedPodMessage(pod));
+}
+
+export function capturedPodMessage(pod: CapturedPod): Pod {
+  return create(PodSchema, {
     uid: pod.uid,
     name: pod.name,
     namespace: pod.namespace,
@@ -14,5 +18,4 @@ export function encodeCapturedPod(pod: CapturedPod): Uint8Array {
     bypassInboundCapture: pod.bypassInboundCapture,
     dnsCapture: pod.dnsCapture,
   });
-  return toBinary(PodSchema, message);
 }

@@ -10,6 +10,8 @@ export const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
 const SIDECAR_STATUS_ANNOTATION = "sidecar.istio.io/status";
 const BYPASS_INBOUND_ANNOTATION = "ambient.istio.io/bypass-inbound-capture";
 const DNS_CAPTURE_ANNOTATION = "ambient.istio.io/dns-capture";
+/** Source: kubernetes pkg/apis/core annotation_key_constants.go. */
+const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 const DNS_PORT = 53;
 
 /** Why a pod is or is not captured; the text is for people. */
@@ -56,23 +58,41 @@ export function capturedPod(
   workloadUid: string,
   options: Pick<RegistryOptions, "dnsCapture">,
 ): { readonly node: string; readonly pod: CapturedPod } | undefined {
-  const { uid, name, namespace = "default", annotations } = pod.metadata;
   const ips: readonly IpAddress[] = podAddresses(pod);
   const node = pod.spec.nodeName;
-  if (uid === undefined || node === undefined || node === "" || ips.length === 0) return undefined;
+  if (node === undefined || node === "" || ips.length === 0) return undefined;
+  const record = capturedPodRecord(pod, workloadUid, options, ips);
+  return record && { node, pod: record };
+}
+
+/** Undefined for a pod without a uid. */
+export function capturedPodRecord(
+  pod: Pod,
+  workloadUid: string,
+  options: Pick<RegistryOptions, "dnsCapture">,
+  ips: readonly IpAddress[],
+): CapturedPod | undefined {
+  const { uid, name, namespace = "default", annotations } = pod.metadata;
+  if (uid === undefined) return undefined;
   return {
-    node,
-    pod: {
-      uid,
-      name,
-      namespace,
-      serviceAccount: serviceAccountOf(pod),
-      ips,
-      workloadUid,
-      bypassInboundCapture: annotations?.[BYPASS_INBOUND_ANNOTATION] === "true",
-      dnsCapture: dnsCaptureOf(pod, options),
-    },
+    uid,
+    name,
+    namespace,
+    serviceAccount: serviceAccountOf(pod),
+    ips,
+    workloadUid,
+    bypassInboundCapture: annotations?.[BYPASS_INBOUND_ANNOTATION] === "true",
+    dnsCapture: dnsCaptureOf(pod, options),
   };
+}
+
+/**
+ * Whether the pod is the one that a container runtime knows by this uid: a static pod has one there
+ * and another at the API server, where its mirror names the first.
+ */
+export function isRuntimesPod(pod: Pod, uid: string): boolean {
+  const { metadata } = pod;
+  return uid === "" || metadata.uid === uid || metadata.annotations?.[MIRROR_ANNOTATION] === uid;
 }
 
 /**

@@ -76,12 +76,15 @@ export class PodStore {
     };
   }
 
-  /** Whether a pod of the service account runs on the node with an address of its own. */
+  /**
+   * Whether a pod of the service account runs on the node, or is about to, in a network of its own:
+   * its certificate is fetched before its address is known.
+   */
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
     for (const key of this.onNode(node)) {
       const pod = this.#pods.get(key);
       if (pod === undefined || pod.metadata.namespace !== namespace) continue;
-      if (ownAddresses(pod).length > 0 && serviceAccountOf(pod) === serviceAccount) return true;
+      if (ownsItsAddresses(pod) && serviceAccountOf(pod) === serviceAccount) return true;
     }
     return false;
   }

@@ -5,13 +5,14 @@
 import type { Pod } from "#common/kubernetes/objects.ts";
 import { serviceKey } from "#common/model/address.ts";
 import { type Authorization, policyKey } from "#common/model/authorization.ts";
+import type { CaptureVerdict, SandboxedPod } from "#common/model/captured-pod.ts";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 import type { ServicePort } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { encodeAuthorization } from "#common/xds/encode-authorization.ts";
 import { encodeCapturedPod } from "#common/xds/encode-captured-pod.ts";
 import { AUTHORIZATION_TYPE, CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
-import { capturedPod, enrolmentOf } from "./enrolment.ts";
+import { capturedPod, capturedPodRecord, enrolmentOf, isRuntimesPod } from "./enrolment.ts";
 import { EntryDispute } from "./entry-dispute.ts";
 import { entryPortsOfEndpoint, entryPortsOfPod } from "./entry-workload.ts";
 import { podAddresses } from "./pod-facts.ts";
@@ -102,6 +103,19 @@ export class Publisher {
     const workload = pod === undefined ? undefined : this.#podWorkload(pod);
     this.#publications.replace(`Pod/${key}`, [], workload === undefined ? [] : [workload]);
     this.#capture(key, pod, uid);
+  }
+
+  /** Undefined where the pod is not known yet, or not to be on that node. */
+  captureVerdict({ node, namespace, name, uid }: SandboxedPod): CaptureVerdict | undefined {
+    const { namespaces, pods } = this.#stores;
+    const pod = pods.get(`${namespace}/${name}`);
+    const surroundings = namespaces.get(namespace);
+    if (pod === undefined || pod.spec.nodeName !== node || !isRuntimesPod(pod, uid)) return;
+    const enrolment = enrolmentOf(pod, surroundings, this.#options);
+    if (!enrolment.enrolled) return { kind: "not-enrolled", reason: enrolment.reason };
+    const workloadUid = podUid(this.#options.clusterId, namespace, name);
+    const record = capturedPodRecord(pod, workloadUid, this.#options, []);
+    return record && { kind: "enrolled", pod: record };
   }
 
   #capture(key: string, pod: Pod | undefined, workloadUid: string): void {

@@ -44,5 +44,7 @@ describe("runsOnNode", () => {
     assert.equal(registry.runsOnNode("node-1", "shop", "agent"), false);
     registry.apply(absent(makePod()));
     assert.equal(registry.runsOnNode("node-1", "shop", "web"), false);
+    registry.apply(present(makePod({ ips: [], status: { phase: "Pending" } })));
+    assert.equal(registry.runsOnNode("node-1", "shop", "web"), true, "its sandbox is being made");
   });
 });

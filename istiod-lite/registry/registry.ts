@@ -4,6 +4,7 @@
  * comes out with the same bytes as before is not a change.
  */
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
+import type { CaptureVerdict, SandboxedPod } from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import { ChangeMarks } from "./change-marks.ts";
 import { createContributors } from "./create-contributors.ts";
@@ -82,8 +83,16 @@ export class Registry {
   }
 
   /**
-   * Whether a pod of this service account runs on the node with an address of its own: what a
-   * node's proxy may ask certificates for.
+   * Whether a pod that its node makes a sandbox for is to be captured; undefined while it is not
+   * known.
+   */
+  captureVerdict(pod: SandboxedPod): CaptureVerdict | undefined {
+    return this.#publisher.captureVerdict(pod);
+  }
+
+  /**
+   * Whether a pod of this service account runs on the node, or is about to, in a network of its
+   * own: what a node's proxy may ask certificates for.
    */
   runsOnNode(node: string, namespace: string, serviceAccount: string): boolean {
     return this.#stores.pods.runsOnNode(node, namespace, serviceAccount);

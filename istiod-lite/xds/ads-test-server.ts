@@ -38,6 +38,8 @@ import { Registry } from "../registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "../registry/registry-options.ts";
 import { AdsServer } from "./ads-server.ts";
 import { CaptureReports } from "./capture-reports.ts";
+import { CaptureVerdicts } from "./capture-verdicts.ts";
+import { Departures } from "./departures.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
 
 const ZTUNNEL: ServiceAccountClaims = {
@@ -57,6 +59,8 @@ export class AdsTestServer {
   readonly ads: AdsServer;
   readonly #server = new Server();
   readonly #clients: Client[] = [];
+  readonly verdicts: CaptureVerdicts;
+  areZtunnelsRemoved = (): boolean => false;
   readonly #key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   readonly #dir: string;
   #port = 0;
@@ -86,7 +90,14 @@ export class AdsTestServer {
     });
     const reports = new CaptureReports({ ...deps, writer, registry: this.registry });
     this.#server.addService(AggregatedDiscoveryService, this.ads.implementation);
-    this.#server.addService(CaptureService, reports.implementation);
+    this.verdicts = new CaptureVerdicts({ ...deps, registry: this.registry, waitMs: 500 });
+    const areZtunnelsRemoved = async () => this.areZtunnelsRemoved();
+    const departures = new Departures({ ...deps, areZtunnelsRemoved });
+    this.#server.addService(CaptureService, {
+      ...reports.implementation,
+      ...this.verdicts.implementation,
+      ...departures.implementation,
+    });
   }
 
   static async start(writer: StatusWriter): Promise<AdsTestServer> {
@@ -108,6 +119,7 @@ export class AdsTestServer {
 
   apply(changes: readonly ObjectChange[]): void {
     this.ads.push(this.registry.apply(changes));
+    this.verdicts.registryChanged();
   }
 
   /** The metadata of a call by the ztunnel of node-1, unless said otherwise. */

@@ -11,20 +11,15 @@ import {
   type PodReport,
 } from "#common/model/captured-pod.ts";
 import { describeError } from "#common/runtime/errors.ts";
-import type { Logger } from "#common/telemetry/logger.ts";
 import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/capture-rpc.ts";
-import { CAPTURED_POD_TYPE } from "#common/xds/type-urls.ts";
-import type { Caller, TokenReviewer } from "../ca/token-review.ts";
 import { type EventDetails, REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
 import { REPORTED_REPAIRS_MAX } from "../limits.ts";
 import type { Registry } from "../registry/registry.ts";
+import { type NodeCallDeps, refusalOfNodeCall } from "./node-call.ts";
 
-export interface CaptureReportsDeps {
-  readonly tokens: TokenReviewer;
+export interface CaptureReportsDeps extends NodeCallDeps {
   readonly writer: StatusWriter;
-  readonly logger: Logger;
-  readonly isNodeProxy: (caller: Caller) => boolean;
-  readonly registry: Pick<Registry, "findPod" | "resources">;
+  readonly registry: Pick<Registry, "findPod" | "captureVerdict">;
 }
 
 /** The annotation's values. Source: istio/api annotations.yaml. */
@@ -64,19 +59,9 @@ export class CaptureReports {
     call: ServerUnaryCall<CaptureReportRequest, CaptureReportResponse>,
     callback: sendUnaryData<CaptureReportResponse>,
   ): Promise<void> {
-    let caller: Caller;
-    try {
-      caller = await this.#deps.tokens.review(call.metadata.get("authorization")[0]?.toString());
-    } catch (error) {
-      this.#deps.logger.warn("capture report refused", { why: describeError(error) });
-      callback({ code: status.UNAUTHENTICATED, details: "request authenticate failure" });
-      return;
-    }
     const { node, pods } = call.request;
-    if (!this.#deps.isNodeProxy(caller) || caller.node !== node) {
-      callback({ code: status.PERMISSION_DENIED, details: `not the proxy of node ${node}` });
-      return;
-    }
+    const refusal = await refusalOfNodeCall(this.#deps, call.metadata, node);
+    if (refusal !== undefined) return callback(refusal);
     try {
       for (const pod of pods) await this.#write(node, pod);
       callback(null, {});
@@ -94,7 +79,8 @@ export class CaptureReports {
     const { registry } = this.#deps;
     const pod = registry.findPod(namespace, name);
     if (pod?.uid !== uid || pod.node !== node) return false;
-    return state === "disabled" || registry.resources.get(CAPTURED_POD_TYPE, uid) !== undefined;
+    if (state === "disabled") return true;
+    return registry.captureVerdict({ node, namespace, name, uid })?.kind === "enrolled";
   }
 
   async #write(node: string, report: PodReport): Promise<void> {

@@ -161,6 +161,102 @@ export declare type ReportResponse = Message<"ambientmesh.capture.ReportResponse
 export declare const ReportResponseSchema: GenMessage<ReportResponse>;
 
 /**
+ * A pod whose sandbox is being made: it has no address at the API server yet.
+ *
+ * @generated from message ambientmesh.capture.VerdictRequest
+ */
+export declare type VerdictRequest = Message<"ambientmesh.capture.VerdictRequest"> & {
+  /**
+   * The asking node; the server compares it with the node in the caller's token and the pod's.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * As the container runtime knows it; empty where it does not.
+   *
+   * @generated from field: string uid = 4;
+   */
+  uid: string;
+};
+
+/**
+ * Describes the message ambientmesh.capture.VerdictRequest.
+ * Use `create(VerdictRequestSchema)` to create a new message.
+ */
+export declare const VerdictRequestSchema: GenMessage<VerdictRequest>;
+
+/**
+ * @generated from message ambientmesh.capture.VerdictResponse
+ */
+export declare type VerdictResponse = Message<"ambientmesh.capture.VerdictResponse"> & {
+  /**
+   * Set if the pod is to be captured; without addresses.
+   *
+   * @generated from field: ambientmesh.capture.Pod pod = 1;
+   */
+  pod?: Pod | undefined;
+
+  /**
+   * Why it is not, for people.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message ambientmesh.capture.VerdictResponse.
+ * Use `create(VerdictResponseSchema)` to create a new message.
+ */
+export declare const VerdictResponseSchema: GenMessage<VerdictResponse>;
+
+/**
+ * @generated from message ambientmesh.capture.DepartureRequest
+ */
+export declare type DepartureRequest = Message<"ambientmesh.capture.DepartureRequest"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+};
+
+/**
+ * Describes the message ambientmesh.capture.DepartureRequest.
+ * Use `create(DepartureRequestSchema)` to create a new message.
+ */
+export declare const DepartureRequestSchema: GenMessage<DepartureRequest>;
+
+/**
+ * @generated from message ambientmesh.capture.DepartureResponse
+ */
+export declare type DepartureResponse = Message<"ambientmesh.capture.DepartureResponse"> & {
+  /**
+   * The mesh is being taken off the nodes: no other ztunnel follows, and pods are to be let go.
+   *
+   * @generated from field: bool for_good = 1;
+   */
+  forGood: boolean;
+};
+
+/**
+ * Describes the message ambientmesh.capture.DepartureResponse.
+ * Use `create(DepartureResponseSchema)` to create a new message.
+ */
+export declare const DepartureResponseSchema: GenMessage<DepartureResponse>;
+
+/**
  * @generated from enum ambientmesh.capture.State
  */
 export enum State {
@@ -214,6 +310,26 @@ export declare const CaptureService: GenService<{
     methodKind: "unary";
     input: typeof ReportRequestSchema;
     output: typeof ReportResponseSchema;
+  },
+  /**
+   * Answers once the pod is known to the configuration, or fails UNAVAILABLE: ask again.
+   *
+   * @generated from rpc ambientmesh.capture.CaptureService.Verdict
+   */
+  verdict: {
+    methodKind: "unary";
+    input: typeof VerdictRequestSchema;
+    output: typeof VerdictResponseSchema;
+  },
+  /**
+   * Asked by a ztunnel that has been told to end.
+   *
+   * @generated from rpc ambientmesh.capture.CaptureService.Departure
+   */
+  departure: {
+    methodKind: "unary";
+    input: typeof DepartureRequestSchema;
+    output: typeof DepartureResponseSchema;
   },
 }>;
 

@@ -14,7 +14,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/
  * Describes the file ambient/capture.proto.
  */
 export const file_ambient_capture = /*@__PURE__*/
-  fileDesc("ChVhbWJpZW50L2NhcHR1cmUucHJvdG8SE2FtYmllbnRtZXNoLmNhcHR1cmUipAEKA1BvZBILCgN1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSFwoPc2VydmljZV9hY2NvdW50GAQgASgJEgsKA2lwcxgFIAMoCRIUCgx3b3JrbG9hZF91aWQYBiABKAkSHgoWYnlwYXNzX2luYm91bmRfY2FwdHVyZRgHIAEoCBITCgtkbnNfY2FwdHVyZRgIIAEoCCKbAQoJUG9kUmVwb3J0EgsKA3VpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLmFtYmllbnRtZXNoLmNhcHR1cmUuU3RhdGUSDwoHbWVzc2FnZRgFIAEoCRIPCgdyZXBhaXJzGAYgASgNEhMKC2xhc3RfcmVwYWlyGAcgASgJIksKDVJlcG9ydFJlcXVlc3QSDAoEbm9kZRgBIAEoCRIsCgRwb2RzGAIgAygLMh4uYW1iaWVudG1lc2guY2FwdHVyZS5Qb2RSZXBvcnQiEAoOUmVwb3J0UmVzcG9uc2UqUgoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABILCgdFTkFCTEVEEAESCwoHUEVORElORxACEgwKCERJU0FCTEVEEAMSCgoGRkFJTEVEEAQyYwoOQ2FwdHVyZVNlcnZpY2USUQoGUmVwb3J0EiIuYW1iaWVudG1lc2guY2FwdHVyZS5SZXBvcnRSZXF1ZXN0GiMuYW1iaWVudG1lc2guY2FwdHVyZS5SZXBvcnRSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChVhbWJpZW50L2NhcHR1cmUucHJvdG8SE2FtYmllbnRtZXNoLmNhcHR1cmUipAEKA1BvZBILCgN1aWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSFwoPc2VydmljZV9hY2NvdW50GAQgASgJEgsKA2lwcxgFIAMoCRIUCgx3b3JrbG9hZF91aWQYBiABKAkSHgoWYnlwYXNzX2luYm91bmRfY2FwdHVyZRgHIAEoCBITCgtkbnNfY2FwdHVyZRgIIAEoCCKbAQoJUG9kUmVwb3J0EgsKA3VpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLmFtYmllbnRtZXNoLmNhcHR1cmUuU3RhdGUSDwoHbWVzc2FnZRgFIAEoCRIPCgdyZXBhaXJzGAYgASgNEhMKC2xhc3RfcmVwYWlyGAcgASgJIksKDVJlcG9ydFJlcXVlc3QSDAoEbm9kZRgBIAEoCRIsCgRwb2RzGAIgAygLMh4uYW1iaWVudG1lc2guY2FwdHVyZS5Qb2RSZXBvcnQiEAoOUmVwb3J0UmVzcG9uc2UiTAoOVmVyZGljdFJlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCRILCgN1aWQYBCABKAkiSAoPVmVyZGljdFJlc3BvbnNlEiUKA3BvZBgBIAEoCzIYLmFtYmllbnRtZXNoLmNhcHR1cmUuUG9kEg4KBnJlYXNvbhgCIAEoCSIgChBEZXBhcnR1cmVSZXF1ZXN0EgwKBG5vZGUYASABKAkiJQoRRGVwYXJ0dXJlUmVzcG9uc2USEAoIZm9yX2dvb2QYASABKAgqUgoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABILCgdFTkFCTEVEEAESCwoHUEVORElORxACEgwKCERJU0FCTEVEEAMSCgoGRkFJTEVEEAQylQIKDkNhcHR1cmVTZXJ2aWNlElEKBlJlcG9ydBIiLmFtYmllbnRtZXNoLmNhcHR1cmUuUmVwb3J0UmVxdWVzdBojLmFtYmllbnRtZXNoLmNhcHR1cmUuUmVwb3J0UmVzcG9uc2USVAoHVmVyZGljdBIjLmFtYmllbnRtZXNoLmNhcHR1cmUuVmVyZGljdFJlcXVlc3QaJC5hbWJpZW50bWVzaC5jYXB0dXJlLlZlcmRpY3RSZXNwb25zZRJaCglEZXBhcnR1cmUSJS5hbWJpZW50bWVzaC5jYXB0dXJlLkRlcGFydHVyZVJlcXVlc3QaJi5hbWJpZW50bWVzaC5jYXB0dXJlLkRlcGFydHVyZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Describes the message ambientmesh.capture.Pod.
@@ -43,6 +43,34 @@ export const ReportRequestSchema = /*@__PURE__*/
  */
 export const ReportResponseSchema = /*@__PURE__*/
   messageDesc(file_ambient_capture, 3);
+
+/**
+ * Describes the message ambientmesh.capture.VerdictRequest.
+ * Use `create(VerdictRequestSchema)` to create a new message.
+ */
+export const VerdictRequestSchema = /*@__PURE__*/
+  messageDesc(file_ambient_capture, 4);
+
+/**
+ * Describes the message ambientmesh.capture.VerdictResponse.
+ * Use `create(VerdictResponseSchema)` to create a new message.
+ */
+export const VerdictResponseSchema = /*@__PURE__*/
+  messageDesc(file_ambient_capture, 5);
+
+/**
+ * Describes the message ambientmesh.capture.DepartureRequest.
+ * Use `create(DepartureRequestSchema)` to create a new message.
+ */
+export const DepartureRequestSchema = /*@__PURE__*/
+  messageDesc(file_ambient_capture, 6);
+
+/**
+ * Describes the message ambientmesh.capture.DepartureResponse.
+ * Use `create(DepartureResponseSchema)` to create a new message.
+ */
+export const DepartureResponseSchema = /*@__PURE__*/
+  messageDesc(file_ambient_capture, 7);
 
 /**
  * Describes the enum ambientmesh.capture.State.
