@@ -5,6 +5,7 @@ import type { RegistryOptions } from "./registry-options.ts";
 import { BackendTlsPolicies } from "./routes/backend-tls-policies.ts";
 import { GatewayRoutes } from "./routes/gateway-routes.ts";
 import { WaypointPolicies } from "./waypoint-policies/policy-contributor.ts";
+import { consumersFirst } from "./waypoints/consumers-first.ts";
 import type { Contributors } from "./waypoints/contributors.ts";
 
 export function createContributors(options: RegistryOptions): Contributors {
@@ -12,7 +13,7 @@ export function createContributors(options: RegistryOptions): Contributors {
   const rules = new DestinationRules(options);
   const virtualServices = new VirtualServices(options, { rules, before: [gatewayRoutes] });
   return {
-    routes: [gatewayRoutes, virtualServices],
+    routes: [consumersFirst(gatewayRoutes, virtualServices), virtualServices],
     backends: [new BackendTlsPolicies(), rules],
     policies: new WaypointPolicies(options),
   };

@@ -14,7 +14,7 @@ export interface ProxyDependencies {
    * The compiled rules of a port, immutable: a request keeps the table that it began with. The same
    * table for the same object. Undefined where they could not be compiled: answered with 500.
    */
-  readonly routeTable: (routes: HttpRoutes) => Pick<RouteTable, "match"> | undefined;
+  readonly routeTable: (routes: HttpRoutes) => Pick<RouteTable, "match" | "isConsumer"> | undefined;
   /** The request as every stage and the upstream are to see it, or why it is refused. */
   readonly normalise: (head: RequestHead) => RequestHead | LocalReply;
   /** In order, before the route. */

@@ -110,6 +110,19 @@ describe("a request", () => {
     assert.deepEqual((await fixture.record()).flags, ["NR"]);
   });
 
+  test("goes to the service itself where only other namespaces have routes", async () => {
+    await start();
+    await fixture.startPod((_, response) => void response.end("itself"));
+    const consumerNamespace = "elsewhere";
+    fixture.route({ consumerNamespace, directResponse: { status: 418, body: "", headers: [] } });
+    assert.equal((await call(fixture.port)).status, 404);
+    const [port] = fixture.service.ports;
+    assert.ok(port?.http);
+    const http = { ...port.http, onlyConsumers: true };
+    fixture.service = { ...fixture.service, ports: [{ ...port, http }] };
+    assert.equal((await call(fixture.port)).body, "itself");
+  });
+
   test("to a HEAD or 204 leaves the connection to the upstream usable", async () => {
     await start();
     let connections = 0;

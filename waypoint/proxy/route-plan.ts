@@ -16,7 +16,7 @@ import { DEFAULT_RETRY } from "./retry-policy.ts";
 
 type Dependencies = Pick<ProxyDependencies, "routeTable" | "random">;
 
-/** Undefined: there are no routes, and the request goes to where it was sent. */
+/** Undefined: there are no routes for the caller, and the request goes to where it was sent. */
 export function routeOf(
   { head, downstream }: RequestContext,
   { routeTable }: Dependencies,
@@ -29,7 +29,10 @@ export function routeOf(
     namespace: downstream.peer.namespace,
     workload: downstream.sourceWorkload?.uid,
   };
-  return table.match(head, caller) ?? NO_ROUTE;
+  const route = table.match(head, caller);
+  if (route !== undefined) return route;
+  const isFree = routes.onlyConsumers === true && !table.isConsumer(caller.namespace);
+  return isFree ? undefined : NO_ROUTE;
 }
 
 /** Says which rule would take a request. */

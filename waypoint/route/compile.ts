@@ -62,7 +62,7 @@ function* compileSteps({ precedence, rules }: HttpRoutes): Generator<undefined, 
   for (const rule of rules) {
     const namespace = rule.consumerNamespace;
     const builder = namespace === undefined ? producer : consumers.get(namespace);
-    const added = builder ?? new RuleSetBuilder(keyOf, problems);
+    const added = builder ?? new RuleSetBuilder(specificityKey, problems);
     if (namespace !== undefined) consumers.set(namespace, added);
     yield* added.add(rule);
   }

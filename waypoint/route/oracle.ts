@@ -31,7 +31,7 @@ export function naiveMatch(
         : rule.matches.map((match) => ({ rule, match })),
     )
     .filter(({ match }) => match === undefined || fitsMatch(match, request, caller));
-  if (precedence === "listed") return fits[0];
+  if (precedence === "listed" && own.length === 0) return fits[0];
   let best = fits[0];
   for (const fit of fits) if (best !== undefined && isBetter(fit.match, best.match)) best = fit;
   return best;

@@ -54,8 +54,13 @@ export class RouteTable {
     this.#consumers = consumers;
   }
 
+  /** Whether the namespace has rules of its own. */
+  isConsumer(namespace: string): boolean {
+    return this.#consumers.has(namespace);
+  }
+
   /**
-   * The route of a request; undefined: there is none, 404. A namespace that has consumer rules has
+   * The route of a request; undefined: no rule matches. A namespace that has consumer rules has
    * only these, as Gateway API's GEP-1324 says: they take the place of the producer's.
    */
   match(head: RequestHead, caller: Caller): Route | undefined {

@@ -1,10 +1,10 @@
 /** Where a connection's bytes go: by TCPRoute or TLSRoute of its port, else to what was asked. */
 import type { BackendRef } from "#common/model/waypoint/http-route.ts";
-import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { PortConfig, TcpRule } from "#common/model/waypoint/resource.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import type { Downstream } from "../filter/stage.ts";
 
-type L4Backends = NonNullable<PortConfig["tcp"]>["backends"];
+type L4Rule = Pick<TcpRule, "consumerNamespace" | "backends">;
 
 /** `random` is in [0, 1). Of a workload that was asked for itself, the host name is empty. */
 export function chooseBackend(
@@ -16,9 +16,20 @@ export function chooseBackend(
 }
 
 /** The rule for a name, where the client named one; else the port's rule for whatever comes. */
-function ruleOf({ port, sni }: Downstream): { readonly backends: L4Backends } | undefined {
-  const named = sni === undefined ? undefined : port?.tls?.find((rule) => covers(rule.sni, sni));
-  return named ?? port?.tcp;
+function ruleOf({ port, peer, sni }: Downstream): L4Rule | undefined {
+  if (port === undefined) return undefined;
+  const { tls = [], tcp = [] } = port;
+  const audience = audienceOf(port, peer.namespace);
+  const isFor = (rule: L4Rule): boolean => rule.consumerNamespace === audience;
+  const named =
+    sni === undefined ? undefined : tls.find((rule) => isFor(rule) && covers(rule.sni, sni));
+  return named ?? tcp.find(isFor);
+}
+
+/** Routes of the client's own namespace take the place of all that are for everybody. */
+function audienceOf({ tls = [], tcp = [] }: PortConfig, namespace: string): string | undefined {
+  const isOwn = (rule: L4Rule): boolean => rule.consumerNamespace === namespace;
+  return tls.some(isOwn) || tcp.some(isOwn) ? namespace : undefined;
 }
 
 /** Exact, or `*.a.b` for everything below a.b; no name at all is every name. */
@@ -35,7 +46,7 @@ function ownBackend({ service, workload, destination }: Downstream): BackendRef 
   return { namespace: workload?.namespace ?? "", hostname: "", port };
 }
 
-function weighted(backends: L4Backends, random: number): BackendRef | ConnectionFailure {
+function weighted(backends: TcpRule["backends"], random: number): BackendRef | ConnectionFailure {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);
   let left = random * total;
   for (const { backend, invalid, weight } of backends) {

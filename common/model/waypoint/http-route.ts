@@ -184,9 +184,11 @@ export const httpRoutes = object({
   /**
    * `specificity`: the spec's precedence among matches decides, then the order here (oldest object
    * first, then by name, then by rule). `listed`: the first match in this order wins, as in a
-   * VirtualService.
+   * VirtualService. Among a consumer's rules it is always `specificity`.
    */
   precedence: oneOf("specificity", "listed"),
+  /** Callers without rules of their own go to the service itself. @default false: 404 */
+  onlyConsumers: optional(boolean),
   rules: list(httpRule),
 });
 export type HttpRoutes = Of<typeof httpRoutes>;

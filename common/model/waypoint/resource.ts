@@ -30,9 +30,17 @@ const l4Backends = list(
   object({ backend: optional(backendRef), invalid: optional(text), weight: integer(0) }),
 );
 
+/**
+ * Of a consumer route: only callers of this namespace, for whom the rules without one, of either
+ * list, are none.
+ */
+const consumerNamespace = optional(text);
+
 /** Connections whose TLS client hello names one of `sni` (`*.a.b` matches below a.b). */
-const tlsRule = object({ origin, sni: list(text), backends: l4Backends });
-const tcpRule = object({ origin, backends: l4Backends });
+const tlsRule = object({ origin, consumerNamespace, sni: list(text), backends: l4Backends });
+const tcpRule = object({ origin, consumerNamespace, backends: l4Backends });
+export type TlsRule = Of<typeof tlsRule>;
+export type TcpRule = Of<typeof tcpRule>;
 
 /** One port of a service. */
 export const portConfig = object({
@@ -41,10 +49,10 @@ export const portConfig = object({
   protocol: oneOf("auto", "http", "http2", "grpc", "tcp", "tls"),
   /** Absent: requests go to the service itself. */
   http: optional(httpRoutes),
-  /** The first that matches; absent or none: to the service itself. */
+  /** The first that matches. */
   tls: optional(list(tlsRule)),
-  /** The first. */
-  tcp: optional(tcpRule),
+  /** What no `tls` takes: the first; absent or none: to the service itself. */
+  tcp: optional(list(tcpRule)),
 });
 export type PortConfig = Of<typeof portConfig>;
 

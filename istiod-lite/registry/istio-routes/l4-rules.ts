@@ -1,6 +1,6 @@
 /** The tls and tcp routes of a VirtualService in the form in which a waypoint gets them. */
 import type { IstioL4Match, IstioL4Route } from "#common/kubernetes/istio-route-objects.ts";
-import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { TcpRule, TlsRule } from "#common/model/waypoint/resource.ts";
 import {
   isForMesh,
   originOf,
@@ -9,11 +9,8 @@ import {
   weightOf,
 } from "./routing-context.ts";
 
-type TlsRules = NonNullable<PortConfig["tls"]>;
-type TcpRule = NonNullable<PortConfig["tcp"]>;
-
 /** In their order, those that are for this port. */
-export function tlsRules(context: RoutingContext): TlsRules {
+export function tlsRules(context: RoutingContext): readonly TlsRule[] {
   const { tls = [] } = context.virtualService.spec;
   return tls.flatMap((route, index) => {
     const matches = matchesOf(route, `tls[${index}]`, context);

@@ -69,7 +69,9 @@ tcp:
       [[["a.example", "*.b.example"], [{ backend: { ...secure, port: 443 }, weight: 1 }]]],
     );
     assert.deepEqual(
-      shop.port("reviews", 9090).tcp?.backends.map((each) => [each.backend?.port, each.weight]),
+      shop
+        .port("reviews", 9090)
+        .tcp?.[0]?.backends.map((each) => [each.backend?.port, each.weight]),
       [
         [9090, 90],
         [9090, 10],

@@ -3,6 +3,7 @@ import type { VirtualService } from "#common/kubernetes/istio-route-objects.ts";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import type { PortConfig } from "#common/model/waypoint/resource.ts";
 import type { ObjectStatus } from "../registry-update.ts";
+import { isForEverybody } from "../waypoints/consumers-first.ts";
 import type { Affected, Mesh, RouteContributor, ServiceFacts } from "../waypoints/contributions.ts";
 import { byAge, isSame } from "./by-age.ts";
 import type { DestinationRules, IstioOptions } from "./destination-rules.ts";
@@ -20,7 +21,7 @@ export type PortRoutes = Pick<PortConfig, "http" | "tls" | "tcp">;
 interface Neighbours {
   /** Whose subsets are sent to. */
   readonly rules: Pick<DestinationRules, "subsetsOf">;
-  /** Contributors that win where they answer. */
+  /** Contributors that win where what they answer is for everybody. */
   readonly before: readonly RouteContributor[];
 }
 
@@ -93,8 +94,8 @@ export class VirtualServices implements RouteContributor {
         mesh,
         rivals: (service) => this.virtualServicesFor(service, namespaceOf(virtualService)),
         isTaken: (service, port) =>
-          this.#neighbours.before.some(
-            (each) => each.routesOf(service, port, mesh, service.namespace) !== undefined,
+          this.#neighbours.before.some((each) =>
+            isForEverybody(each.routesOf(service, port, mesh, service.namespace)),
           ),
         convert: (service, port, protocol, remarks) => {
           const context = this.#context(virtualService, service, port, mesh, remarks);
@@ -201,6 +202,6 @@ function portRoutes(
   return {
     ...(http.length > 0 && { http: { precedence: "listed", rules: http } }),
     ...(tls.length > 0 && { tls }),
-    ...(tcp && { tcp }),
+    ...(tcp && { tcp: [tcp] }),
   };
 }

@@ -8,11 +8,7 @@ type Port = ServiceFacts["ports"][number];
 type RouteKind = GatewayRoute["kind"];
 
 /** Source: Gateway API, RouteConditionReason of Accepted; Conflicted is that of policies. */
-export type RefusalReason =
-  | "NoMatchingParent"
-  | "NotAllowedByListeners"
-  | "UnsupportedValue"
-  | "Conflicted";
+export type RefusalReason = "NoMatchingParent" | "NotAllowedByListeners" | "Conflicted";
 
 export type Attachment =
   | { readonly ports: readonly Port[] }
@@ -26,9 +22,15 @@ const CARRIERS: Readonly<Record<RouteKind, readonly Port["protocol"][]>> = {
   TCPRoute: ["auto", "tcp", "tls"],
 };
 
-/** A route in the namespace of a client rather than of the service (GEP-1294). */
-export function isConsumer(route: GatewayRoute, parent: ServiceReference): boolean {
-  return (route.metadata.namespace ?? "default") !== parent.namespace;
+/**
+ * The only namespace whose clients the route is for: its own, where that is not the service's
+ * (GEP-1294). Undefined: it is for everybody.
+ */
+export function consumerNamespace(
+  { metadata: { namespace = "default" } }: GatewayRoute,
+  parent: ServiceReference,
+): string | undefined {
+  return namespace === parent.namespace ? undefined : namespace;
 }
 
 /** Undefined for parents of other kinds. */
@@ -52,10 +54,6 @@ export function attach(
   }
   const carried = ports.filter((port) => CARRIERS[route.kind].includes(port.protocol));
   if (carried.length === 0) return refuseProtocol(route.kind, ports);
-  if (isConsumer(route, parent) && (route.kind === "TCPRoute" || route.kind === "TLSRoute")) {
-    const message = `a ${route.kind} in another namespace than its parent's is not supported`;
-    return { reason: "UnsupportedValue", message };
-  }
   return { ports: carried };
 }
 
@@ -63,8 +61,6 @@ export function attach(
 export function attachesTo(route: GatewayRoute, service: ServiceFacts, port: Port): boolean {
   if (!CARRIERS[route.kind].includes(port.protocol)) return false;
   const { namespace = "default" } = route.metadata;
-  const isL4 = route.kind === "TCPRoute" || route.kind === "TLSRoute";
-  if (isL4 && isConsumer(route, service)) return false;
   return (route.spec.parentRefs ?? []).some((ref) => {
     const parent = parentOf(ref, namespace);
     const isParent = parent !== undefined && referenceKey(parent) === referenceKey(service);

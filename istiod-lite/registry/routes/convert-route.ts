@@ -15,7 +15,7 @@ import type {
   RouteBackendRef,
 } from "#common/kubernetes/route-objects.ts";
 import type { HttpRule, Origin, WeightedBackend } from "#common/model/waypoint/http-route.ts";
-import type { PortConfig } from "#common/model/waypoint/resource.ts";
+import type { TcpRule } from "#common/model/waypoint/resource.ts";
 import { backendFilters, ruleFilters } from "./http-filters.ts";
 import { grpcMatches, httpMatches } from "./http-matches.ts";
 import { parentOf } from "./reference-keys.ts";
@@ -23,13 +23,11 @@ import { type Referrer, type ResolveDeps, resolveBackend } from "./resolve-backe
 import { timeoutsOf } from "./retry.ts";
 import { type RouteIssue, RuleIssues } from "./route-issue.ts";
 
-export type L4Rule = NonNullable<PortConfig["tcp"]>;
-
 export interface ConvertedRoute {
   /** Of an HTTPRoute or GRPCRoute, in their order. */
   readonly http: readonly HttpRule[];
   /** Of a TCPRoute or TLSRoute. */
-  readonly l4: readonly L4Rule[];
+  readonly l4: readonly TcpRule[];
   readonly issues: readonly RouteIssue[];
   readonly ruleCount: number;
 }
@@ -42,7 +40,7 @@ export function convertRoute(route: GatewayRoute, deps: ResolveDeps): ConvertedR
   const from = referrerOf(route);
   const convert = { route, from, deps };
   const http: HttpRule[] = [];
-  const l4: L4Rule[] = [];
+  const l4: TcpRule[] = [];
   rules.forEach((rule, index) => {
     const found = issues[index] ?? new RuleIssues(index);
     if (route.kind === "HTTPRoute" || route.kind === "GRPCRoute") {
@@ -112,7 +110,7 @@ function l4Backends(
   refs: readonly RouteBackendRef[],
   issues: RuleIssues,
   conversion: Conversion,
-): L4Rule["backends"] {
+): TcpRule["backends"] {
   return refs.map((ref, index) => weighted(ref, `backendRefs[${index}]`, issues, conversion));
 }
 

@@ -75,6 +75,9 @@ describe("routes of a port", () => {
     const consumer = { rules, parentRefs: parent({ namespace: "shop" }) };
     fixture.set(route("HTTPRoute", consumer, { namespace: "client" }));
     assert.deepEqual(rulesOf(fixture), ["client/r[0] for client"]);
+    assert.equal(fixture.of(web)?.http?.onlyConsumers, true, "others have the service itself");
+    fixture.set(route("HTTPRoute", { rules }));
+    assert.equal(fixture.of(web)?.http?.onlyConsumers, undefined);
   });
 
   test("of a ServiceEntry are those of each of its hosts", () => {
@@ -118,10 +121,29 @@ describe("routes below HTTP", () => {
     const fixture = new RouteFixture(mixed, v1);
     fixture.set(route("TCPRoute", { rules }, { name: "b" }));
     fixture.set(route("TCPRoute", { rules }, { name: "a" }));
-    assert.equal(fixture.of(mixed, 443)?.tcp?.origin.name, "a");
+    assert.equal(fixture.of(mixed, 443)?.tcp?.[0]?.origin.name, "a");
     const hostname = v1.hostname;
     const backend = { namespace: "shop", hostname, port: 80 };
-    assert.deepEqual(fixture.of(mixed, 443)?.tcp?.backends, [{ backend, weight: 1 }]);
+    assert.deepEqual(fixture.of(mixed, 443)?.tcp?.[0]?.backends, [{ backend, weight: 1 }]);
+  });
+
+  test("of another namespace are for its clients only, one of its own there", () => {
+    const fixture = new RouteFixture(mixed, v1);
+    const spec = { rules, parentRefs: parent({ namespace: "shop" }) };
+    for (const name of ["b", "a"]) {
+      fixture.set(route("TCPRoute", { rules }, { name }));
+      fixture.set(route("TCPRoute", spec, { name, namespace: "client" }));
+    }
+    fixture.set(route("TLSRoute", { ...spec, hostnames: ["a"] }, { namespace: "client" }));
+    const { tcp = [], tls = [] } = fixture.of(mixed, 443) ?? {};
+    assert.deepEqual(
+      [...tcp, ...tls].map(({ origin, consumerNamespace }) => [origin.name, consumerNamespace]),
+      [
+        ["a", "client"],
+        ["a", undefined],
+        ["r", "client"],
+      ],
+    );
   });
 
   test("exact server names come before wildcards, long ones before short ones", () => {

@@ -12,11 +12,11 @@ import type { HttpRule } from "#common/model/waypoint/http-route.ts";
 import type { PortConfig } from "#common/model/waypoint/resource.ts";
 import type { ObjectStatus } from "../registry-update.ts";
 import type { Affected, Mesh, RouteContributor, ServiceFacts } from "../waypoints/contributions.ts";
-import { attachesTo, isConsumer } from "./attachment.ts";
+import { attachesTo, consumerNamespace } from "./attachment.ts";
 import { type ConvertedRoute, convertRoute } from "./convert-route.ts";
 import { Grants } from "./grants.ts";
 import { HostIndex } from "./host-index.ts";
-import { tlsRules } from "./l4-rules.ts";
+import { type L4Route, tcpRules, tlsRules } from "./l4-rules.ts";
 import { servicesOf } from "./parent-services.ts";
 import { hostKey, referenceKey } from "./reference-keys.ts";
 import { type Placed, RouteIndex } from "./route-index.ts";
@@ -68,22 +68,26 @@ export class GatewayRoutes implements RouteContributor {
     const attached = this.#attachedTo(service, known);
     if (attached.length === 0) return undefined;
     const http: HttpRule[] = [];
-    const tls: (readonly [GatewayRoute, ConvertedRoute])[] = [];
-    let tcp: PortConfig["tcp"];
-    let hasHttp = false;
+    const kinds: Record<GatewayRoute["kind"], L4Route[]> = {
+      HTTPRoute: [],
+      GRPCRoute: [],
+      TLSRoute: [],
+      TCPRoute: [],
+    };
     for (const { key, route } of attached) {
       const converted = this.#convert(key, route, mesh);
-      if (route.kind === "TLSRoute") tls.push([route, converted]);
-      else if (route.kind === "TCPRoute") tcp ??= converted.l4[0];
-      else {
-        hasHttp = true;
-        http.push(...scoped(route, service, converted.http));
-      }
+      const scope = consumerNamespace(route, service);
+      kinds[route.kind].push({ route, converted, consumerNamespace: scope });
+      http.push(...scoped(converted.http, scope));
     }
+    const requests = [...kinds.HTTPRoute, ...kinds.GRPCRoute];
+    const onlyConsumers = requests.every((each) => each.consumerNamespace !== undefined);
+    const scope = onlyConsumers ? { onlyConsumers } : {};
+    const tcp = tcpRules(kinds.TCPRoute);
     return {
-      ...(hasHttp && { http: { precedence: "specificity", rules: http } }),
-      ...(tls.length > 0 && { tls: tlsRules(tls, service.hostname) }),
-      ...(tcp !== undefined && { tcp }),
+      ...(requests.length > 0 && { http: { precedence: "specificity", rules: http, ...scope } }),
+      ...(kinds.TLSRoute.length > 0 && { tls: tlsRules(kinds.TLSRoute, service.hostname) }),
+      ...(tcp.length > 0 && { tcp }),
     };
   }
 
@@ -94,7 +98,11 @@ export class GatewayRoutes implements RouteContributor {
       const route = this.#routes.get(key);
       if (route === undefined) return [];
       const winner = (service: ServiceFacts, port: Port) =>
-        this.#attachedTo(service, port).find((other) => other.route.kind === "TCPRoute");
+        this.#attachedTo(service, port).find(
+          (other) =>
+            other.route.kind === "TCPRoute" &&
+            consumerNamespace(other.route, service) === consumerNamespace(route, service),
+        );
       const converted = this.#convert(key, route, mesh);
       const status = routeStatus({ key, route, converted }, mesh, winner, this.#said.has(key));
       const content = JSON.stringify(status);
@@ -206,12 +214,10 @@ export class GatewayRoutes implements RouteContributor {
 
 /** Rules of a consumer are for the clients of its namespace only. */
 function scoped(
-  route: GatewayRoute,
-  service: ServiceFacts,
   rules: readonly HttpRule[],
+  consumerNamespace: string | undefined,
 ): readonly HttpRule[] {
-  if (!isConsumer(route, service)) return rules;
-  const consumerNamespace = route.metadata.namespace ?? "default";
+  if (consumerNamespace === undefined) return rules;
   return rules.map((rule) => ({ ...rule, consumerNamespace }));
 }
 

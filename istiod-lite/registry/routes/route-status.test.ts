@@ -156,14 +156,20 @@ describe("the status of", () => {
     assert.deepEqual(said(fixture), [accepted, resolved]);
   });
 
-  test("a TCPRoute in another namespace than its parent's", () => {
+  test("TCPRoutes of other namespaces than their parent's: one of each is in force", () => {
     const fixture = new RouteFixture(
       service("shop", "web", [{ port: 1, name: "", protocol: "tcp" }]),
       v1,
     );
     const spec = { rules, parentRefs: parent({ namespace: "shop" }) };
-    fixture.set(route("TCPRoute", spec, { namespace: "client" }));
-    assert.equal(said(fixture)?.[0], "Accepted=False/UnsupportedValue");
+    const inNamespace = (namespace: string, name: string) => {
+      fixture.set(route("TCPRoute", spec, { namespace, name }));
+      return said(fixture, name)?.[0];
+    };
+    assert.equal(inNamespace("shop", "a"), accepted);
+    assert.equal(inNamespace("client", "b"), accepted);
+    assert.equal(inNamespace("client", "c"), "Accepted=False/Conflicted");
+    assert.equal(inNamespace("other", "d"), accepted);
   });
 });
 
