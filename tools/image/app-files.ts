@@ -1,8 +1,30 @@
-/** The project's own part of the image: sources, and the npm packages that they need to run. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+/**
+ * The project's own part of the image: Node, the entrypoint, sources, the npm packages that they
+ * need to run, and the users.
+ */
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { MeshError } from "#common/runtime/errors.ts";
-import { SOURCES, shipsModuleFile, shipsSource } from "./contents.ts";
+import {
+  APP_DIR,
+  ENTRYPOINT,
+  IMAGE,
+  NODE,
+  SOURCES,
+  shipsModuleFile,
+  shipsSource,
+  USER_ID,
+} from "./contents.ts";
 
 interface LockedPackage {
   readonly dev?: boolean;
@@ -16,8 +38,27 @@ const OPTIONAL = /^node_modules\/@koromix\/koffi-linux-/;
 /** Only types: nothing to load. */
 const TYPES_ONLY = /^node_modules\/(@types\/|undici-types$)/;
 
+/** Writes all of it into `rootfs`, out of the checkout `root` with its npm packages installed. */
+export function layOutPrograms(root: string, rootfs: string, arch: string): void {
+  const put = (path: string, content: string): void => {
+    mkdirSync(dirname(join(rootfs, path)), { recursive: true });
+    writeFileSync(join(rootfs, path), content);
+  };
+  put("etc/passwd", `root:x:0:0:root:/root:/bin/sh\n${user("nobody", 65_534)}${user(IMAGE)}`);
+  put("etc/group", `root:x:0:\nnogroup:x:65534:\n${IMAGE}:x:${USER_ID}:\n`);
+  mkdirSync(dirname(join(rootfs, NODE)), { recursive: true });
+  copyFileSync(join(root, `node_modules/node-linux-${arch}/bin/node`), join(rootfs, NODE));
+  copyFileSync(join(import.meta.dirname, "ambient-mesh.sh"), join(rootfs, ENTRYPOINT));
+  for (const path of [NODE, ENTRYPOINT]) chmodSync(join(rootfs, path), 0o755);
+  copyApp(root, join(rootfs, APP_DIR), arch);
+}
+
+function user(name: string, id = USER_ID): string {
+  return `${name}:x:${id}:${id}:${name}:/nonexistent:/usr/sbin/nologin\n`;
+}
+
 /** Copies sources and packages of the checkout `root` into the folder `target`. */
-export function copyApp(root: string, target: string, arch: string): void {
+function copyApp(root: string, target: string, arch: string): void {
   for (const source of SOURCES) copyTree(root, source, target, shipsSource);
   for (const path of productionPackages(root, arch)) {
     if (!existsSync(join(root, path))) {

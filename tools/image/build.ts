@@ -3,19 +3,11 @@
  * laid out in a folder, every program is started there once, and the folder is packed so that the
  * same input gives the same digest.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
-import { copyApp } from "./app-files.ts";
+import { layOutPrograms } from "./app-files.ts";
 import { bakeCompileCache } from "./compile-cache.ts";
 import {
   APP_DIR,
@@ -23,7 +15,7 @@ import {
   ENTRYPOINT,
   ENVIRONMENT,
   IMAGE,
-  NODE,
+  LABELS,
   PACKAGE_DEPENDENCIES,
   PACKAGES,
   SLIM_PACKAGES,
@@ -69,8 +61,8 @@ export function buildImage({ root, output, scratch, arch }: BuildOptions): Built
     throw new MeshError("IMAGE_BUILD", `no image for ${arch}: there are x64 and arm64`);
   }
   const rootfs = join(scratch, "rootfs");
-  const packages = layOutSystem(root, rootfs, join(scratch, "packages"), arch);
-  copyApp(root, join(rootfs, APP_DIR), arch);
+  const packages = layOutSystem(rootfs, join(scratch, "packages"), architecture);
+  layOutPrograms(root, rootfs, arch);
   if (arch === process.arch) bakeCompileCache(rootfs);
   const layers = packLayers(rootfs, scratch);
   const reference = imageReference();
@@ -83,39 +75,25 @@ export function buildImage({ root, output, scratch, arch }: BuildOptions): Built
       workingDir: "/",
       entrypoint: [ENTRYPOINT],
       environment: ENVIRONMENT,
-      labels: {
-        "org.opencontainers.image.title": IMAGE,
-        "org.opencontainers.image.version": VERSION,
-      },
+      labels: LABELS,
     },
     layers,
   );
   return { reference, digest, packages };
 }
 
-/** Debian's part, Node, users, and the entrypoint. */
-function layOutSystem(root: string, rootfs: string, debs: string, arch: string) {
+/** Debian's part, which the Dockerfile leaves to its base image and apt. */
+function layOutSystem(rootfs: string, debs: string, architecture: string): UnpackedPackage[] {
   mkdirSync(rootfs, { recursive: true, mode: 0o755 });
   const names = [...SLIM_PACKAGES, ...Object.keys(PACKAGES), ...PACKAGE_DEPENDENCIES];
-  fetchPackages(names, DEBIAN_ARCHITECTURES[arch] ?? "", debs);
+  fetchPackages(names, architecture, debs);
   const packages = unpackPackages(debs, rootfs);
   writeCertificateBundle(rootfs);
-  const put = (path: string, content: string): void => {
-    writeFileSync(join(rootfs, path), content);
-  };
-  put("etc/passwd", `root:x:0:0:root:/root:/bin/sh\n${user("nobody", 65_534)}${user(IMAGE)}`);
-  put("etc/group", `root:x:0:\nnogroup:x:65534:\n${IMAGE}:x:${USER_ID}:\n`);
-  put("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
-  mkdirSync(join(rootfs, "usr/local/bin"), { recursive: true });
-  const node = join(root, "node_modules", `node-linux-${arch}`, "bin/node");
-  copyFileSync(node, join(rootfs, NODE));
-  copyFileSync(join(import.meta.dirname, "ambient-mesh.sh"), join(rootfs, ENTRYPOINT));
-  for (const path of [NODE, ENTRYPOINT]) chmodSync(join(rootfs, path), 0o755);
+  writeFileSync(
+    join(rootfs, "etc/nsswitch.conf"),
+    "passwd: files\ngroup: files\nhosts: files dns\n",
+  );
   return packages;
-}
-
-function user(name: string, id = USER_ID): string {
-  return `${name}:x:${id}:${id}:${name}:/nonexistent:/usr/sbin/nologin\n`;
 }
 
 /** What changes seldom is a layer of its own: a new version of ours transfers only the last. */

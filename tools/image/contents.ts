@@ -2,6 +2,7 @@
  * What the image holds. The tar (build.ts) and the Dockerfile are two ways to the same content;
  * dockerfile.test.ts compares them.
  */
+import { VERSION } from "#common/runtime/version.ts";
 
 /** Of the whole project: one image, whose first argument says which program it is to be. */
 export const IMAGE = "ambient-mesh";
@@ -44,6 +45,11 @@ export const PACKAGE_DEPENDENCIES = [
   "libnftnl11",
   "libxtables12",
 ];
+
+export const LABELS: Readonly<Record<string, string>> = {
+  "org.opencontainers.image.title": IMAGE,
+  "org.opencontainers.image.version": VERSION,
+};
 
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   NODE_COMPILE_CACHE: COMPILE_CACHE,

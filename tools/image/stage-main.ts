@@ -1,0 +1,7 @@
+/** For the Dockerfile: `stage-main.ts FOLDER` lays the project's own part of the image out there. */
+import { join } from "node:path";
+import { layOutPrograms } from "./app-files.ts";
+
+const [folder] = process.argv.slice(2);
+if (folder === undefined) throw new Error("usage: node tools/image/stage-main.ts FOLDER");
+layOutPrograms(join(import.meta.dirname, "../.."), folder, process.arch);
