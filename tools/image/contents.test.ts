@@ -53,19 +53,19 @@ describe("the image's entrypoint", () => {
   chmodSync(join(dir, "node"), 0o755);
   after(() => rmSync(dir, { recursive: true }));
 
-  const env = { PATH: `${dir}:/usr/bin:/bin`, AMBIENT_MESH_HOME: "/home" };
+  const env = { PATH: `${dir}:/usr/bin:/bin`, AMBIENT_MESH_HOME: "/app" };
   const run = (...args: string[]) =>
     execFileSync("sh", [SCRIPT, ...args], { env, encoding: "utf8" }).trim();
 
   it("starts each program by its name, with the arguments that follow", () => {
     for (const [name, main] of Object.entries(PROGRAMS)) {
-      assert.equal(run(name, "--flag", "a b"), `/home/${main} --flag a b`);
+      assert.equal(run(name, "--flag", "a b"), `/app/${main} --flag a b`);
     }
   });
 
   it("understands what Istio's pods say", () => {
-    assert.equal(run("proxy", "ztunnel"), "/home/ztunnel/main.ts");
-    assert.equal(run("proxy", "waypoint", "--domain", "x"), "/home/waypoint/main.ts --domain x");
+    assert.equal(run("proxy", "ztunnel"), "/app/ztunnel/main.ts");
+    assert.equal(run("proxy", "waypoint", "--domain", "x"), "/app/waypoint/main.ts --domain x");
   });
 
   it("says what it knows for anything else", () => {
