@@ -12,6 +12,8 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import { connectKubeconfig } from "#common/kube-client/kubeconfig.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { namespaceObstacles } from "../../../tools/system-check.ts";
 import { CLUSTER_DNS, KUBE_PROXY_BINDING } from "./base-objects.ts";
@@ -62,6 +64,8 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
   readonly kubeconfig: string;
   /** This machine's address as the cluster sees it: for webhooks that a test serves itself. */
   readonly hostAddress: string;
+  /** The administrator's. */
+  readonly client: KubeClient;
   readonly controlPlane: ControlPlane;
   readonly #site: Site;
   readonly #keeper: ChildProcess;
@@ -72,6 +76,7 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
     this.name = site.name;
     this.kubeconfig = controlPlane.kubeconfig;
     this.hostAddress = controlPlane.link.host;
+    this.client = connectKubeconfig({ path: controlPlane.kubeconfig });
     this.controlPlane = controlPlane;
     this.#site = site;
     this.#keeper = keeper;
@@ -111,6 +116,7 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
 
   /** Ends everything; resolves when nothing of it is left. */
   async stop(): Promise<void> {
+    this.client.close();
     await endKeeper(this.#keeper);
   }
 

@@ -54,6 +54,7 @@ export async function startControlPlane(site: Site): Promise<ControlPlane> {
     "controller-manager": await pki.writeKubeconfig("controller-manager", API_SERVER_URL),
     scheduler: await pki.writeKubeconfig("scheduler", API_SERVER_URL),
   };
+  await pki.writeKubeconfig("proxy", API_SERVER_URL);
   const server = `https://${link.cluster}:${API_SERVER_PORT}`;
   const kubeconfig = await pki.writeKubeconfig("admin", server);
   const programs = controlPlanePrograms({ site, namespaces, kubeconfigs });

@@ -1,9 +1,13 @@
 /** The images that every cluster of the tests has: the pause program, busybox and CoreDNS. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "./command.ts";
 import { type ImageContent, writeImage } from "./oci-image.ts";
 
-/** busybox with its commands in /bin: a shell, httpd, nc, wget. */
+/**
+ * busybox with its commands in /bin (a shell, httpd, nc), and this machine's curl, because a static
+ * busybox cannot look names up.
+ */
 export const BUSYBOX_IMAGE = "kube.test/busybox:1";
 export const PAUSE_IMAGE = "kube.test/pause:1";
 export const COREDNS_IMAGE = "kube.test/coredns:1";
@@ -34,7 +38,7 @@ export function testImages(
     ...write("busybox.tar", async () => ({
       name: BUSYBOX_IMAGE,
       command: ["sh"],
-      files: { "/bin/busybox": busybox },
+      files: { "/bin/busybox": busybox, ...(await withLibraries("curl")) },
       links: await appletLinks(busybox),
       texts: USERS,
     })),
@@ -52,3 +56,13 @@ async function appletLinks(busybox: string): Promise<Record<string, string>> {
   const others = applets.filter((applet) => applet !== "busybox");
   return Object.fromEntries(others.map((applet) => [`/bin/${applet}`, "busybox"]));
 }
+
+/** A program of this machine and the libraries that it loads, each at its own path. */
+async function withLibraries(command: string): Promise<Record<string, string>> {
+  const program = (await runCommand(["sh", "-c", `command -v ${command}`])).trim();
+  const libraries = (await runCommand(["ldd", program])).match(/\/\S+(?= \()/g) ?? [];
+  return Object.fromEntries([program, ...libraries].map((path) => [path, path]));
+}
+
+/** Changes with what the images are made of besides the programs. */
+export const TEST_IMAGES_KEY = readFileSync(import.meta.filename, "utf8");

@@ -22,7 +22,7 @@ import {
 } from "./go-programs.ts";
 import { findGo, type Go } from "./go-toolchain.ts";
 import { type Say, sayOnStderr, timed } from "./say.ts";
-import { testImages } from "./test-images.ts";
+import { TEST_IMAGES_KEY, testImages } from "./test-images.ts";
 
 export interface Toolbox {
   /** The path of a program of Kubernetes, etcd, containerd or CoreDNS. */
@@ -95,7 +95,7 @@ async function partsOf(extent: Extent, folder: string, say: Say): Promise<Part[]
     key: await debianKey(),
     make: () => unpackDebianPackages(join(folder, "debian")),
   };
-  const imageKey = digest([debian, ...programs].map(({ key }) => key));
+  const imageKey = digest([TEST_IMAGES_KEY, ...[debian, ...programs].map(({ key }) => key)]);
   const images = Object.entries(testImages(busybox, program("coredns"))).map(([file, write]) => ({
     name: `image ${file}`,
     path: join(folder, "images", file),
