@@ -12,8 +12,7 @@ import {
   podRedirectsRemoval,
   podRuleset,
   podRulesRemoval,
-  policyRoutes,
-  policyRoutesRemoval,
+  policyRoute,
   ROUTE_TABLE,
   RULE_PRIORITY,
   SPOOFED_FLOW_MARK,
@@ -61,7 +60,7 @@ export async function installRules(
   options: PodRuleOptions,
 ): Promise<InstalledRules> {
   const { sys } = deps;
-  for (const family of families(options)) await installPolicyRoutes(deps, netns, family);
+  for (const family of families(options)) installPolicyRoute(deps, netns, family);
   const ruleset = podRuleset(options);
   await runInNetnsOrThrow(sys, netns, { command: "nft", args: ["-f", "-"], input: ruleset });
   // The generation first: what is changed after it is noticed by the next check.
@@ -129,19 +128,14 @@ export async function removeRedirects({ sys }: RulesDeps, netns: Netns): Promise
 }
 
 /** Removes everything `installRules` made; succeeds where there is nothing. */
-export async function removeRules({ sys }: RulesDeps, netns: Netns): Promise<void> {
+export async function removeRules({ sys, netlink }: RulesDeps, netns: Netns): Promise<void> {
   await runInNetnsOrThrow(sys, netns, {
     command: "nft",
     args: ["-f", "-"],
     input: podRulesRemoval(),
   });
   for (const family of ["ipv4", "ipv6"] as const) {
-    // Fails where there is no rule, or no IPv6; without rules the routes have no effect any more.
-    await runInNetns(sys, netns, {
-      command: "ip",
-      args: [flag(family), "-force", "-batch", "-"],
-      input: policyRoutesRemoval(family),
-    });
+    sys.inNetns(netns, () => netlink.removePolicyRoute(policyRoute(family)));
   }
 }
 
@@ -170,18 +164,15 @@ function compareTable(
   return { reason: "rules-changed", found: `the nftables table ${name} has been changed` };
 }
 
-async function installPolicyRoutes(deps: RulesDeps, netns: Netns, family: Family): Promise<void> {
+function installPolicyRoute(deps: RulesDeps, netns: Netns, family: Family): void {
   if (hasPolicyRoute(deps, netns, family)) return;
-  const args = [flag(family), "-batch", "-"];
-  const command = { command: "ip", args, input: policyRoutes(family) } as const;
-  // A rule that exists cannot be added again, and ip has no "replace" for rules: what counts is
-  // what comes of it.
-  const { stderr } = await runInNetns(deps.sys, netns, command);
+  const { sys, netlink } = deps;
+  sys.inNetns(netns, () => netlink.addPolicyRoute(policyRoute(family)));
+  // What counts is what comes of it.
   if (hasPolicyRoute(deps, netns, family)) return;
-  const why = stderr.trim() || "another rule comes first";
   throw new MeshError(
     "POLICY_ROUTE_NOT_IN_EFFECT",
-    `replies of the pod are not routed to ztunnel (${family}): ${why}`,
+    `replies of the pod are not routed to ztunnel (${family}): another rule comes first`,
     {
       hint: `see what comes before ${RULE_PRIORITY}: nsenter -t PID -n ip ${flag(family)} rule`,
     },

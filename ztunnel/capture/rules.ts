@@ -1,5 +1,5 @@
 /**
- * The nftables rules and policy routes of one captured pod, as text for `nft` and `ip`.
+ * The nftables rules of one captured pod, as text for `nft`, and its policy routes.
  *
  * Istio's ambient redirection in its nftables form: its table and chain names, priorities, marks,
  * ports and order (istio/istio cni/pkg/iptables/testdata/default.golden and ingress.golden). What a
@@ -18,6 +18,7 @@ import {
   INBOUND_PLAINTEXT_PORT,
   OUTBOUND_PORT,
 } from "#common/model/ports.ts";
+import type { PolicyRoute } from "#ztunnel/sys/policy-route.ts";
 
 /**
  * SO_MARK of every socket that ztunnel makes in a pod. Source: istio cni/pkg/config, as all below.
@@ -77,9 +78,6 @@ const IPV6: Family = { ip: "ip6", loopback: "::1", probeSource: PROBE_SOURCE_IPV
 const mark = (name: "meta mark" | "ct mark", value: number, operator: "==" | "!=") =>
   `${name} & ${hex(MARK_MASK)} ${operator} ${hex(value)}`;
 const FROM_ZTUNNEL = mark("meta mark", ZTUNNEL_MARK, "==");
-const POLICY_RULE =
-  `fwmark ${hex(SPOOFED_FLOW_MARK)}/${hex(MARK_MASK)} ` +
-  `pref ${RULE_PRIORITY} lookup ${ROUTE_TABLE}`;
 /**
  * Of connections older than the rules, conntrack first sees one in the middle. Redirected there, it
  * would be reset, or its client left to wait for ever (our own addition).
@@ -125,32 +123,10 @@ export function countRules(ruleset: string): number {
   }).length;
 }
 
-/**
- * Lines for `ip -4|-6 -batch -`: marked replies are delivered locally. The rule fails where it
- * exists.
- */
-export function policyRoutes(family: "ipv4" | "ipv6"): string {
-  const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
-  return [
-    `route replace local ${all} dev lo table ${ROUTE_TABLE}`,
-    `rule add ${POLICY_RULE}`,
-    "",
-  ].join("\n");
-}
-
-/** Lines that undo `policyRoutes`; each fails where there is nothing to undo. */
-export function policyRoutesRemoval(family: "ipv4" | "ipv6"): string {
-  const all = family === "ipv4" ? "0.0.0.0/0" : "::/0";
-  return [`rule del ${POLICY_RULE}`, `route del local ${all} dev lo table ${ROUTE_TABLE}`, ""].join(
-    "\n",
-  );
-}
-
-/** Whether the output of `ip rule show` holds our rule. */
-export function hasPolicyRule(rules: string): boolean {
-  return rules
-    .split("\n")
-    .some((line) => line.startsWith(`${RULE_PRIORITY}:`) && line.includes(`lookup ${ROUTE_TABLE}`));
+/** Marked replies are delivered locally. */
+export function policyRoute(family: PolicyRoute["family"]): PolicyRoute {
+  const match = { mark: SPOOFED_FLOW_MARK, markMask: MARK_MASK };
+  return { family, ...match, priority: RULE_PRIORITY, table: ROUTE_TABLE };
 }
 
 /** Whether a socket with this SO_MARK is a ztunnel's. */

@@ -8,6 +8,7 @@ import { deleteConntrackEntry } from "./conntrack-entry.ts";
 import { loadLibc } from "./libc.ts";
 import { type MonitorOptions, monitorNamespace, type NamespaceMonitor } from "./netlink-monitor.ts";
 import { type NftTable, readNftTable } from "./nft-tables.ts";
+import { addPolicyRoute, type PolicyRoute, removePolicyRoute } from "./policy-route.ts";
 import { lookUpRoute, type RouteLookup } from "./route-lookup.ts";
 import { destroyTcp, readTcpSockets, type TcpSocketInfo } from "./tcp-diag.ts";
 
@@ -16,6 +17,10 @@ export interface Netlink {
   nftTable(name: string): NftTable | undefined;
   /** Where a packet that the namespace itself sends with this mark would go. */
   route(to: IpAddress, mark: number): RouteLookup | undefined;
+  /** Puts rule and route in place; what is there already stays. */
+  addPolicyRoute(route: PolicyRoute): void;
+  /** Succeeds where there is nothing to remove. */
+  removePolicyRoute(route: PolicyRoute): void;
   /**
    * Sockets in these states (`TCP_LISTENING`, `TCP_CONNECTION_STATES`), in pieces. It is the
    * namespace of this call that is read, wherever the thread is when it asks for a piece.
@@ -33,6 +38,8 @@ export function createNetlink(): Netlink {
   return {
     nftTable: (name) => readNftTable(libc, name),
     route: (to, mark) => lookUpRoute(libc, to, mark),
+    addPolicyRoute: (route) => addPolicyRoute(libc, route),
+    removePolicyRoute: (route) => removePolicyRoute(libc, route),
     tcpSockets: (states) => readTcpSockets(libc, states),
     destroyTcp: (socket) => destroyTcp(libc, socket),
     deleteConntrackEntry: (from, to) => deleteConntrackEntry(libc, from, to),

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
-import { hasPolicyRule, podRuleset, policyRoutes } from "#ztunnel/capture/rules.ts";
+import { podRuleset, policyRoute } from "#ztunnel/capture/rules.ts";
 import type { ZdsServedPod } from "#ztunnel/zds/zds-server.ts";
 import type { Contender } from "./contender.ts";
 import type { Mode } from "./metrics.ts";
@@ -70,9 +70,12 @@ export class PeerZtunnels implements Contender {
       const pod = `${MESH_NAMESPACE}/${name}`;
       await this.#inPod(pod, ["nft", "-f", "-"], podRuleset(POD_RULES));
       for (const [family, option] of FAMILIES) {
+        const { mark, markMask, priority, table } = policyRoute(family);
         const rules = await this.#inPod(pod, ["ip", option, "rule", "show"]);
-        if (hasPolicyRule(rules)) continue;
-        await this.#inPod(pod, ["ip", option, "-batch", "-"], policyRoutes(family));
+        if (rules.includes(`\n${priority}:`)) continue;
+        const route = `route replace local default dev lo table ${table}\n`;
+        const rule = `rule add fwmark ${mark}/${markMask} pref ${priority} lookup ${table}\n`;
+        await this.#inPod(pod, ["ip", option, "-batch", "-"], route + rule);
       }
     }
     this.#captured = true;
