@@ -59,7 +59,7 @@ export class HttpKubeClient implements KubeClient {
   }
 
   async *watch(request: WatchRequest): AsyncGenerator<unknown> {
-    const { query, idleTimeoutMs = WATCH_IDLE_TIMEOUT_MS, ...rest } = request;
+    const { query, idleTimeoutMs = WATCH_IDLE_TIMEOUT_MS, onOpen, ...rest } = request;
     const asked = `watch ${request.path}`;
     const deadline = this.#begin(asked, WATCH_OPEN_TIMEOUT_MS, request.signal);
     const lines = new LineSplitter(WATCH_LINE_BYTES);
@@ -67,6 +67,7 @@ export class HttpKubeClient implements KubeClient {
       const get = { ...rest, method: "GET", query: { ...query, watch: "true" } } as const;
       const response = await this.#send(get, asked, deadline);
       deadline.restart(idleTimeoutMs);
+      onOpen?.();
       for await (const chunk of response) {
         for (const line of lines.push(chunk)) {
           const event = parseAnswer(asked, line);

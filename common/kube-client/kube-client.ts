@@ -47,6 +47,8 @@ export class KubeApiError extends MeshError {
 export interface WatchRequest extends Pick<KubeRequest, "path" | "query" | "accept" | "signal"> {
   /** No whole line for so long ends the watch; `WATCH_IDLE_TIMEOUT_MS` unless said otherwise. */
   readonly idleTimeoutMs?: number;
+  /** The server has taken the watch on; events may come at any time, or never. */
+  readonly onOpen?: () => void;
 }
 
 export interface KubeClient {

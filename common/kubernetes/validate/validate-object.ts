@@ -90,6 +90,12 @@ export function validateObject(value: unknown): Validation {
   return { object: checked as KubernetesObject, issues };
 }
 
+/** In which a kind may be written, the preferred one first. */
+export function apiVersionsOf(kind: KubernetesKind): readonly string[] {
+  const definition = KINDS[kind];
+  return definition.versions.map((version) => apiVersionOf(definition, version));
+}
+
 /**
  * A known kind in a group of Kubernetes or Istio itself is that kind, with its version mistaken.
  */

@@ -1,0 +1,226 @@
+/**
+ * Configuration from the API server of a cluster: every kind that the registry reads is listed and
+ * watched, checked as the files of a folder are, and delivered as one stream of changes.
+ */
+import type { KubeApiError, KubeClient } from "#common/kube-client/kube-client.ts";
+import { collectionPath } from "#common/kube-client/resources.ts";
+import type { KubernetesObject, ObjectChange } from "#common/kubernetes/objects.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import { CollectionWatch } from "#istiod-lite/config/kubernetes/collection-watch.ts";
+import { CrdWatch, type Served } from "#istiod-lite/config/kubernetes/crd-watch.ts";
+import { KindSink } from "#istiod-lite/config/kubernetes/kind-sink.ts";
+import { KnownObjects } from "#istiod-lite/config/kubernetes/known-objects.ts";
+import {
+  ObjectProblems,
+  type RefusedObject,
+} from "#istiod-lite/config/kubernetes/object-problems.ts";
+import { isDenied, Troubles } from "#istiod-lite/config/kubernetes/troubles.ts";
+import {
+  type KindSource,
+  WATCHED_KINDS,
+  type WatchedKind,
+} from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import type { ConfigSource } from "#istiod-lite/config/source.ts";
+import type { Loss } from "#istiod-lite/config/source-loss.ts";
+import { SOURCE_DEBOUNCE_MS } from "#istiod-lite/limits.ts";
+
+export interface KubernetesSourceDeps {
+  readonly client: KubeClient;
+  readonly logger: Logger;
+  /** Told once of each object that the API server let through and that is refused here. */
+  readonly onRefused?: (refused: RefusedObject) => void;
+  /** Between 0 and 1; the system's unless given. */
+  readonly random?: () => number;
+}
+
+/** How one kind is read now. */
+interface KindState {
+  readonly apiVersion?: string;
+  readonly watch?: CollectionWatch;
+  /** Its objects are all known, or it can have none. */
+  readonly isComplete: boolean;
+  /** Objects of it may be there that nobody can see. */
+  readonly isHidden: boolean;
+}
+
+const CRDS = "CustomResourceDefinition";
+
+export class KubernetesSource implements ConfigSource {
+  readonly #deps: KubernetesSourceDeps;
+  readonly #known: KnownObjects;
+  readonly #problems: ObjectProblems;
+  readonly #troubles: Troubles;
+  readonly #kinds = new Map<WatchedKind, KindState>();
+  readonly #lists = new Map<string, number>();
+  readonly #firstDelivery = Promise.withResolvers<void>();
+  #onChange: ((changes: readonly ObjectChange[]) => void) | undefined;
+  #crds: CrdWatch | undefined;
+  #flush: NodeJS.Timeout | undefined;
+  #delivered = false;
+  #closed = false;
+
+  constructor(deps: KubernetesSourceDeps) {
+    this.#deps = deps;
+    const { logger, onRefused } = deps;
+    this.#problems = new ObjectProblems({ logger, onRefused });
+    this.#troubles = new Troubles(logger);
+    this.#known = new KnownObjects(this.#problems, () => this.#schedule());
+  }
+
+  /** The object as it is in force. */
+  object(key: string): KubernetesObject | undefined {
+    return this.#known.get(key);
+  }
+
+  get refused(): Iterable<RefusedObject> {
+    return this.#problems.refused;
+  }
+
+  get refusedCount(): number {
+    return this.#problems.refusedCount;
+  }
+
+  /** Lists that were begun, by `<kind>/first` and `<kind>/expired`. */
+  get lists(): ReadonlyMap<string, number> {
+    return this.#lists;
+  }
+
+  /** Kinds that are not read now, with why. */
+  get unread(): ReadonlyMap<string, KubeApiError> {
+    const unread = new Map<string, KubeApiError>();
+    for (const kind of this.#troubles.kinds) {
+      const error = this.#troubles.of(kind);
+      if (error !== undefined) unread.set(kind, error);
+    }
+    return unread;
+  }
+
+  /** Kinds whose objects cannot be seen any more though they may be there. */
+  get loss(): Loss | undefined {
+    const reasons: string[] = [];
+    const held = new Set<string>();
+    for (const [kind, { isHidden }] of this.#kinds) {
+      const error = this.#troubles.of(kind);
+      const isForbidden = error !== undefined && isDenied(error);
+      const keys = this.#known.ofKind(kind);
+      if (keys.size === 0 || (!isHidden && !isForbidden)) continue;
+      reasons.push(
+        isHidden ? `${kind} is not served any more` : `${kind} may not be read any more`,
+      );
+      for (const key of keys.keys()) held.add(key);
+    }
+    return reasons.length === 0 ? undefined : { reason: reasons.join(", "), held };
+  }
+
+  /**
+   * As `start` of the interface says. Waits, however long, until every kind was listed or is known
+   * not to be there: half of the configuration would let through what the other half forbids.
+   */
+  async start(onChange: (changes: readonly ObjectChange[]) => void): Promise<void> {
+    if (this.#onChange !== undefined) {
+      throw new MeshError("SOURCE_STARTED", "the source is started already");
+    }
+    this.#onChange = onChange;
+    const { client, random } = this.#deps;
+    for (const source of WATCHED_KINDS) {
+      const [apiVersion] = source.apiVersions;
+      this.#kinds.set(source.kind, { isComplete: false, isHidden: false });
+      if (source.crd === undefined && apiVersion !== undefined) this.#read(source, apiVersion);
+    }
+    this.#crds = new CrdWatch({
+      client,
+      kinds: WATCHED_KINDS,
+      onServed: (source, served) => this.#onServed(source, served),
+      onTrouble: (error) => this.#trouble(CRDS, error),
+      ...(random && { random }),
+    });
+    await this.#firstDelivery.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#flush);
+    const watches = [...this.#kinds.values()].map(({ watch }) => watch?.stop());
+    await Promise.all([this.#crds?.stop(), ...watches]);
+    this.#firstDelivery.resolve();
+  }
+
+  #read(source: KindSource, apiVersion: string): void {
+    const { kind, labelSelector } = source;
+    const { client, random } = this.#deps;
+    const state = this.#kinds.get(kind);
+    const sink = new KindSink({
+      kind,
+      apiVersion,
+      known: this.#known,
+      onListed: () => this.#onListed(kind),
+      onTrouble: (error) => this.#trouble(kind, error),
+    });
+    const collection = { path: collectionPath(kind, undefined, apiVersion), labelSelector };
+    const onList = (reason: string): void => {
+      const name = `${kind}/${reason}`;
+      this.#lists.set(name, (this.#lists.get(name) ?? 0) + 1);
+    };
+    const deps = { client, sink, onList, ...(random && { random }) };
+    const watch = new CollectionWatch(collection, deps);
+    const isComplete = state?.isComplete ?? false;
+    this.#kinds.set(kind, { apiVersion, watch, isComplete, isHidden: false });
+  }
+
+  #trouble(kind: string, error: KubeApiError | undefined): void {
+    if (!this.#closed) this.#troubles.set(kind, error);
+  }
+
+  #onListed(kind: WatchedKind): void {
+    const state = this.#kinds.get(kind);
+    if (state !== undefined) this.#kinds.set(kind, { ...state, isComplete: true });
+    this.#schedule();
+  }
+
+  #onServed(source: KindSource, served: Served): void {
+    const { kind } = source;
+    const state = this.#kinds.get(kind);
+    if (served.apiVersion !== undefined && served.apiVersion === state?.apiVersion) return;
+    void state?.watch?.stop();
+    this.#troubles.set(kind, undefined);
+    if (served.apiVersion !== undefined) {
+      if (this.#delivered) {
+        this.#deps.logger.info("objects are read", { kind, apiVersion: served.apiVersion });
+      }
+      this.#read(source, served.apiVersion);
+      return;
+    }
+    const isHidden = served.because !== "absent";
+    this.#kinds.set(kind, { isComplete: true, isHidden });
+    if (served.because === "absent") this.#known.replace(kind, new Map());
+    if (served.because === "unserved") {
+      const hint = `serve one of ${source.apiVersions.join(", ")}`;
+      this.#deps.logger.error(
+        "objects cannot be read: no version of them is served that is known",
+        {
+          kind,
+          crd: source.crd,
+          hint,
+        },
+      );
+    }
+    this.#schedule();
+  }
+
+  /** Changes that come close together are delivered together. */
+  #schedule(): void {
+    if (this.#closed || this.#flush !== undefined) return;
+    if (!this.#delivered && [...this.#kinds.values()].some(({ isComplete }) => !isComplete)) return;
+    this.#flush = setTimeout(() => this.#deliver(), SOURCE_DEBOUNCE_MS);
+  }
+
+  #deliver(): void {
+    this.#flush = undefined;
+    const changes = this.#known.takeChanges();
+    if (this.#delivered && changes.length === 0) return;
+    this.#delivered = true;
+    this.#onChange?.(changes);
+    this.#firstDelivery.resolve();
+  }
+}

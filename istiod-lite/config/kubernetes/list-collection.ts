@@ -1,0 +1,104 @@
+/** All objects of a collection at one moment, page by page. */
+import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { type Fields, isFields } from "#istiod-lite/config/kubernetes/keep-object.ts";
+import {
+  LIST_PAGE_OBJECTS,
+  LIST_PAGE_TIMEOUT_MS,
+  OBJECTS_PER_KIND,
+  PAGED_LIST_ATTEMPTS,
+} from "#istiod-lite/config/kubernetes/limits.ts";
+
+export interface Collection {
+  readonly path: string;
+  readonly labelSelector?: string | undefined;
+  /** As of `KubeRequest`. */
+  readonly accept?: string | undefined;
+}
+
+/** Takes the pages of one list; what it took of a list that began again is void. */
+export interface PageTaker {
+  begin(): void;
+  page(items: readonly Fields[]): void;
+}
+
+interface Page {
+  readonly items: readonly Fields[];
+  readonly resourceVersion: string;
+  /** Absent on the last one. */
+  readonly next: string | undefined;
+}
+
+/** Returns the resourceVersion that a watch can go on from. Throws `KubeApiError`. */
+export async function listCollection(
+  client: KubeClient,
+  collection: Collection,
+  taker: PageTaker,
+  signal: AbortSignal,
+): Promise<string> {
+  let limit = LIST_PAGE_OBJECTS;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const pages = attempt > PAGED_LIST_ATTEMPTS ? 0 : limit;
+      return await listOnce(client, collection, pages, taker, signal);
+    } catch (error) {
+      if (!(error instanceof KubeApiError)) throw error;
+      if (error.reason === "ResponseTooLarge" && limit > 1) {
+        limit = Math.ceil(limit / 8);
+        attempt--;
+      } else if (!isExpired(error) || attempt > PAGED_LIST_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** What a client has seen is too old for the server to go on from. */
+export function isExpired(error: unknown): boolean {
+  if (!(error instanceof KubeApiError)) return false;
+  return error.status === 410 || error.reason === "Expired" || error.reason === "Gone";
+}
+
+async function listOnce(
+  client: KubeClient,
+  { path, labelSelector, accept }: Collection,
+  limit: number,
+  taker: PageTaker,
+  signal: AbortSignal,
+): Promise<string> {
+  let next: string | undefined;
+  let count = 0;
+  taker.begin();
+  for (;;) {
+    const answer = await client.request({
+      method: "GET",
+      path,
+      query: { labelSelector, limit: limit === 0 ? undefined : String(limit), continue: next },
+      ...(accept !== undefined && { accept }),
+      timeoutMs: LIST_PAGE_TIMEOUT_MS,
+      signal,
+    });
+    const page = readPage(answer, path);
+    count += page.items.length;
+    if (count > OBJECTS_PER_KIND) throw badList(path, `has more than ${OBJECTS_PER_KIND} objects`);
+    if (page.next !== undefined && page.items.length === 0) throw badList(path, "does not end");
+    taker.page(page.items);
+    if (page.next === undefined) return page.resourceVersion;
+    next = page.next;
+  }
+}
+
+function readPage(answer: unknown, path: string): Page {
+  const { metadata, items } = isFields(answer) ? answer : {};
+  const resourceVersion = isFields(metadata) ? metadata.resourceVersion : undefined;
+  const list = items ?? (isFields(answer) && "items" in answer ? [] : undefined);
+  if (typeof resourceVersion !== "string" || resourceVersion === "" || !Array.isArray(list)) {
+    throw badList(path, "is no list");
+  }
+  const next = isFields(metadata) ? metadata.continue : undefined;
+  const isLast = typeof next !== "string" || next === "";
+  const objects = (list as readonly unknown[]).filter(isFields);
+  if (objects.length < list.length) throw badList(path, "has items that are no objects");
+  return { items: objects, resourceVersion, next: isLast ? undefined : next };
+}
+
+function badList(path: string, what: string): KubeApiError {
+  return new KubeApiError(`GET ${path}: the answer ${what}`, { status: 0, reason: "BadAnswer" });
+}

@@ -1,0 +1,42 @@
+/** One line of a watch. Source: metav1.WatchEvent. */
+import { eventError } from "#common/kube-client/api-status.ts";
+import { KubeApiError } from "#common/kube-client/kube-client.ts";
+import { type Fields, isFields } from "#istiod-lite/config/kubernetes/keep-object.ts";
+
+export interface WatchEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  readonly object: Fields;
+  /** Where the next watch may go on from. */
+  readonly resourceVersion: string;
+}
+
+/** Undefined for types that nobody knows yet. Throws `KubeApiError` for ERROR and for garbage. */
+export function readWatchEvent(line: unknown, path: string): WatchEvent | undefined {
+  const { type, object } = isFields(line) ? line : {};
+  if (type === "ERROR") throw eventError(`watch ${path}`, object);
+  const metadata = isFields(object) ? object.metadata : undefined;
+  const resourceVersion = isFields(metadata) ? metadata.resourceVersion : undefined;
+  if (typeof type !== "string" || !isFields(object) || typeof resourceVersion !== "string") {
+    const message = `watch ${path}: a line is no event of an object`;
+    throw new KubeApiError(message, { status: 0, reason: "BadAnswer" });
+  }
+  switch (type) {
+    case "ADDED":
+    case "MODIFIED":
+    case "DELETED":
+    case "BOOKMARK":
+      return { type, object, resourceVersion };
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Whether `version` is from before `other`: of two numbers the smaller one. Texts that are no
+ * numbers cannot be compared. Source: Kubernetes' documentation, "Resource versions".
+ */
+export function isOlder(version: string, other: string): boolean {
+  if (!/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
+  if (version.length !== other.length) return version.length < other.length;
+  return version < other;
+}
