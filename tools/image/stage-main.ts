@@ -1,4 +1,4 @@
-/** For the Dockerfile: `stage-main.ts FOLDER` lays the project's own part of the image out there. */
+/** For the Dockerfile: `stage-main.ts FOLDER` lays out there what is not Debian's. */
 import { join } from "node:path";
 import { layOutPrograms } from "./app-files.ts";
 
