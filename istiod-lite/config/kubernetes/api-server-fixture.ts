@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
-import { collectionPath, resourceOf } from "#common/kube-client/resources.ts";
+import { resourceOf } from "#common/kube-client/resources.ts";
 import { objectKey } from "#common/kubernetes/objects.ts";
 import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
 
@@ -180,7 +180,7 @@ export class ApiServerFixture {
     if (fault === "cut") request.socket.destroy();
     else if (fault !== undefined) refuse(response, fault.status, fault.reason);
     else if (asked.isWatch) this.#watch(path, Number(query.get("resourceVersion")), response);
-    else this.#read(path, query, response);
+    else this.#list(path, query, response);
   }
 
   /** Kinds without a definition have no path. */
@@ -191,16 +191,11 @@ export class ApiServerFixture {
     return definition === undefined ? { status: 404 } : undefined;
   }
 
-  #read(path: string, query: URLSearchParams, response: ServerResponse): void {
-    const single = [...this.#objects.values()].find((object) => pathOf(object) === path);
-    // The one kind that is read by its name.
-    if (single !== undefined) response.end(JSON.stringify(single));
-    else if (/customresourcedefinitions\/./.test(path)) refuse(response, 404);
-    else this.#list(path, query, response);
-  }
-
   #list(path: string, query: URLSearchParams, response: ServerResponse): void {
-    const all = [...this.#objects.values()].filter((object) => isIn(object, path));
+    const name = query.get("fieldSelector")?.replace("metadata.name=", "");
+    const isAsked = (object: StoredObject): boolean =>
+      isIn(object, path) && (name === undefined || object.metadata.name === name);
+    const all = [...this.#objects.values()].filter(isAsked);
     const limit = Number(query.get("limit") ?? all.length) || all.length;
     const [start = "0", version = String(this.#version)] = query.get("continue")?.split("@") ?? [];
     if (Number(version) < this.#compactedAt) {
@@ -230,10 +225,6 @@ export class ApiServerFixture {
     this.#watches.set(response, path);
     response.on("close", () => this.#watches.delete(response));
   }
-}
-
-function pathOf({ kind, apiVersion, metadata }: StoredObject): string {
-  return `${collectionPath(kind, metadata.namespace, apiVersion)}/${metadata.name}`;
 }
 
 /** A collection gives its objects in whatever version is asked for. */

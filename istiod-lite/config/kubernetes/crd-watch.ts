@@ -3,7 +3,6 @@
  * Definitions are large: all of them are watched by their metadata alone, and only those that
  * matter are read.
  */
-import { getObject } from "#common/kube-client/apply.ts";
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
@@ -133,8 +132,7 @@ export class CrdWatch implements CollectionSink {
     const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS }, random);
     while (!signal.aborted && kind !== undefined) {
       try {
-        const reference = { kind: "CustomResourceDefinition", name };
-        const definition = await getObject(this.#deps.client, reference);
+        const definition = await this.#read(name);
         if (signal.aborted) return;
         onTrouble(undefined);
         onServed(kind, servedVersion(definition, kind));
@@ -145,6 +143,20 @@ export class CrdWatch implements CollectionSink {
         await pause(backoff.next(), signal);
       }
     }
+  }
+
+  /** Asked for as a list, so that no right is needed beside those of watching. */
+  async #read(name: string): Promise<unknown> {
+    const answer = await this.#deps.client.request({
+      method: "GET",
+      path: collectionPath("CustomResourceDefinition"),
+      query: { fieldSelector: `metadata.name=${name}` },
+      signal: this.#stop.signal,
+    });
+    const items = isFields(answer) ? answer.items : undefined;
+    if (Array.isArray(items)) return items[0];
+    const message = "the list of CustomResourceDefinitions is no list";
+    throw new KubeApiError(message, { status: 0, reason: "BadAnswer" });
   }
 }
 
