@@ -24,6 +24,8 @@ export interface JWTRule {
   readonly forwardOriginalToken?: boolean;
   /** Istio's duration: "5s". */
   readonly timeout?: string;
+  /** OPTIONAL unless said otherwise. */
+  readonly presence?: "OPTIONAL" | "REQUIRED";
 }
 
 interface Targeted {

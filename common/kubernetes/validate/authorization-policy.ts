@@ -29,6 +29,7 @@ import {
   strictObject,
   type TextCheck,
   text,
+  unserved,
 } from "#common/kubernetes/validate/schema.ts";
 
 const values = (check: TextCheck): Schema => list(text(all(notEmpty, check)), { min: 1 });
@@ -75,6 +76,8 @@ const SOURCE_FIELDS = {
   notRequestPrincipals: values(anyText),
   remoteIpBlocks: values(ipOrCidr),
   notRemoteIpBlocks: values(ipOrCidr),
+  trustDomains: unserved("error", 'write principals: ["DOMAIN/*"]'),
+  notTrustDomains: unserved("error", 'write notPrincipals: ["DOMAIN/*"]'),
 };
 
 const source = strictObject<PolicySource>(SOURCE_FIELDS, {

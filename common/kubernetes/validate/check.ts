@@ -14,6 +14,7 @@ import type {
   Refusal,
   Schema,
   TextSchema,
+  UnservedSchema,
 } from "#common/kubernetes/validate/schema.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -47,6 +48,9 @@ class Checker {
   check(schema: Schema, value: unknown, path: FieldPath): unknown {
     switch (schema.type) {
       case "anything":
+        return value;
+      case "unserved":
+        this.#unserved(schema, path);
         return value;
       case "text":
         return this.#text(schema, value, path);
@@ -146,9 +150,10 @@ class Checker {
     }
     const before = this.#errors;
     const checked: Record<string, unknown> = {};
-    for (const [key, item] of Object.entries(value)) {
+    for (const [given, item] of Object.entries(value)) {
+      const key = this.#meant(schema, given, value, path);
       const field = Object.hasOwn(schema.fields, key) ? schema.fields[key] : undefined;
-      if (item === null && !schema.strict) continue;
+      if (item === null && (!schema.strict || isNullable(field))) continue;
       if (key === "__proto__") {
         this.#error(path, "the key __proto__ is not supported");
         continue;
@@ -160,6 +165,19 @@ class Checker {
     this.#required(schema, checked, path);
     if (this.#errors === before) this.#together(schema, checked, path);
     return checked;
+  }
+
+  /** The field that an alias stands for, unless both are given. */
+  #meant(schema: ObjectSchema, given: string, value: JsonObject, path: FieldPath): string {
+    const key = Object.hasOwn(schema.aliases, given) ? schema.aliases[given] : undefined;
+    if (key === undefined) return given;
+    if (Object.hasOwn(value, key)) this.#error([...path, given], `is another name of ${key}`);
+    return key;
+  }
+
+  #unserved({ severity, hint }: UnservedSchema, path: FieldPath): void {
+    if (severity === "error") this.#error(path, "is not supported by this mesh", hint);
+    else this.#add("warning", path, "is a field that nothing here reads", hint);
   }
 
   #unknownField(schema: ObjectSchema, value: JsonObject, key: string, path: FieldPath): void {
@@ -214,6 +232,10 @@ class Checker {
     if (this.issues.length >= MAX_DOCUMENT_PROBLEMS) return;
     this.issues.push({ severity, path, message, ...(hint === undefined ? {} : { hint }) });
   }
+}
+
+function isNullable(schema: Schema | undefined): boolean {
+  return schema !== undefined && "nullable" in schema;
 }
 
 function nameType(value: unknown): string {

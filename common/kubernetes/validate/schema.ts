@@ -31,6 +31,8 @@ export interface IntegerSchema {
   readonly type: "integer";
   readonly min: number;
   readonly max: number;
+  /** As in BooleanSchema. */
+  readonly nullable?: true;
 }
 
 /** A port as Kubernetes writes it where either form will do: a number or a name. */
@@ -40,6 +42,17 @@ export interface PortOrNameSchema {
 
 export interface BooleanSchema {
   readonly type: "boolean";
+  /** Null is taken as absent, even in a strict object: Istio's CRDs allow it for this field. */
+  readonly nullable?: true;
+}
+
+/** A field of Istio's that nothing here reads: whoever gives it is told so. */
+export interface UnservedSchema {
+  readonly type: "unserved";
+  /** An error where leaving it out would let through what its writer meant to stop. */
+  readonly severity: Severity;
+  /** What to write instead. */
+  readonly hint: string | undefined;
 }
 
 export interface ListSchema {
@@ -66,6 +79,8 @@ export interface ObjectSchema {
    * Strict objects refuse unknown fields and nulls; others pass them by and treat null as absent.
    */
   readonly strict: boolean;
+  /** Other spellings that Istio takes, with the field that each of them means. */
+  readonly aliases: Readonly<Record<string, string>>;
   /** Real fields that nothing reads but that look like misspellings of fields that are read. */
   readonly unread: readonly string[];
   /** For fields that are missing or null. */
@@ -82,10 +97,13 @@ export type Schema =
   | ListSchema
   | MapSchema
   | ObjectSchema
-  | { readonly type: "anything" };
+  | UnservedSchema
+  | { readonly type: "anything"; readonly nullable?: true };
 
 export const anything: Schema = { type: "anything" };
+export const nullableAnything: Schema = { type: "anything", nullable: true };
 export const boolean: Schema = { type: "boolean" };
+export const nullableBoolean: Schema = { type: "boolean", nullable: true };
 export const portOrName: Schema = { type: "port-or-name" };
 /** A TCP or UDP port that can be named: 1 to 65535. */
 export const port: Schema = { type: "integer", min: 1, max: 65_535 };
@@ -102,6 +120,10 @@ export function integer(min: number, max: number = 2 ** 31 - 1): Schema {
   return { type: "integer", min, max };
 }
 
+export function nullableInteger(min: number, max: number = 2 ** 31 - 1): Schema {
+  return { type: "integer", min, max, nullable: true };
+}
+
 export function list<Item>(
   item: Schema,
   options: { min?: number; max?: number; unique?: (item: Item) => string | undefined } = {},
@@ -114,7 +136,12 @@ export function map(value: Schema, key?: TextCheck, min = 0): Schema {
   return { type: "map", value, min, ...(key === undefined ? {} : { key }) };
 }
 
+export function unserved(severity: Severity, hint?: string): Schema {
+  return { type: "unserved", severity, hint };
+}
+
 interface ObjectOptions<Value> {
+  readonly aliases?: Readonly<Record<string, string>>;
   readonly required?: readonly string[];
   readonly unread?: readonly string[];
   readonly defaults?: Readonly<Record<string, unknown>>;
@@ -142,7 +169,7 @@ function objectSchema<Value>(
   options: ObjectOptions<Value>,
   strict: boolean,
 ): Schema {
-  const { required = [], unread = [], defaults = {}, check } = options;
-  const base = { type: "object", fields, required, strict, unread, defaults } as const;
+  const { required = [], unread = [], defaults = {}, aliases = {}, check } = options;
+  const base = { type: "object", fields, required, strict, aliases, unread, defaults } as const;
   return check === undefined ? base : { ...base, check };
 }

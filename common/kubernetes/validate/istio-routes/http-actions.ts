@@ -17,15 +17,16 @@ import {
 } from "#common/kubernetes/validate/istio-routes/texts.ts";
 import {
   anything,
-  boolean,
   integer,
   list,
+  nullableBoolean,
   oneOf,
   port,
   type Report,
   type Schema,
   strictObject,
   text,
+  unserved,
 } from "#common/kubernetes/validate/schema.ts";
 
 /** Statuses that an answer can have. */
@@ -41,6 +42,7 @@ export const redirect: Schema = strictObject<IstioRedirect>(
     derivePort: oneOf("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"),
     scheme: oneOf("http", "https"),
     redirectCode: integer(300, 399),
+    prefixRewrite: unserved("error", "write uri, or an HTTPRoute with ReplacePrefixMatch"),
   },
   {
     check: (value, report) => {
@@ -98,8 +100,8 @@ export const retries: Schema = strictObject<IstioRetries>(
     attempts: integer(0),
     perTryTimeout: text(longDuration),
     retryOn: text(),
-    retryRemoteLocalities: boolean,
-    retryIgnorePreviousHosts: boolean,
+    retryRemoteLocalities: nullableBoolean,
+    retryIgnorePreviousHosts: nullableBoolean,
     backoff: text(longDuration),
   },
   {
@@ -175,6 +177,6 @@ export const corsPolicy: Schema = strictObject({
   allowHeaders: list(text(headerName)),
   exposeHeaders: list(text(headerName)),
   maxAge: text(duration),
-  allowCredentials: boolean,
+  allowCredentials: nullableBoolean,
   unmatchedPreflights: oneOf("UNSPECIFIED", "FORWARD", "IGNORE"),
 });

@@ -24,10 +24,10 @@ import {
 } from "#common/kubernetes/validate/istio-routes/texts.ts";
 import { labels } from "#common/kubernetes/validate/metadata.ts";
 import {
-  anything,
   boolean,
   list,
   map,
+  nullableAnything,
   port,
   type Report,
   type Schema,
@@ -85,11 +85,11 @@ export const httpRoute: Schema = strictObject<IstioHttpRoute>(
     mirror: destination,
     mirrors,
     mirrorPercentage: percentage,
-    mirrorPercent: anything,
+    mirrorPercent: nullableAnything,
     corsPolicy,
     headers,
   },
-  { check: checkRoute },
+  { aliases: { mirror_percent: "mirrorPercent" }, check: checkRoute },
 );
 
 const ACTIONS = ["route", "redirect", "directResponse", "delegate"] as const;

@@ -19,12 +19,16 @@ import {
   integer,
   list,
   map,
+  nullableAnything,
+  nullableBoolean,
+  nullableInteger,
   oneOf,
   port,
   type Report,
   type Schema,
   strictObject,
   text,
+  unserved,
 } from "#common/kubernetes/validate/schema.ts";
 
 const consistentHash = strictObject<IstioConsistentHash>(
@@ -61,7 +65,7 @@ function checkHash(hash: IstioConsistentHash, report: Report): void {
 
 const localityLbSetting = strictObject<IstioLocalityLb>(
   {
-    enabled: boolean,
+    enabled: nullableBoolean,
     distribute: list(strictObject({ from: text(notEmpty), to: map(integer(0, 100)) })),
     failover: list(strictObject({ from: text(notEmpty), to: text(notEmpty) })),
     failoverPriority: list(text(notEmpty)),
@@ -91,11 +95,17 @@ const loadBalancer = strictObject<IstioLoadBalancer>(
     consistentHash,
     localityLbSetting,
     warmup: strictObject<NonNullable<IstioLoadBalancer["warmup"]>>(
-      { duration: text(longDuration), minimumPercent: anything, aggression: anything },
+      {
+        duration: text(longDuration),
+        minimumPercent: nullableAnything,
+        aggression: nullableAnything,
+      },
       { required: ["duration"], check: checkWarmup },
     ),
     warmupDurationSecs: text(longDuration),
     zoneAware: anything,
+    zoneAwareLbSetting: unserved("warning", "write localityLbSetting"),
+    backendUtilization: unserved("warning", "write simple: LEAST_REQUEST"),
   },
   {
     check: ({ simple, consistentHash: hash }, report) => {
@@ -133,19 +143,21 @@ const connectionPool = strictObject({
     h2UpgradePolicy: oneOf("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"),
     useClientProtocol: boolean,
     maxConcurrentStreams: integer(0),
+    http2KeepAlive: unserved("warning"),
   }),
 });
 
 const outlierDetection = strictObject({
   consecutiveErrors: integer(0),
   splitExternalLocalOriginErrors: boolean,
-  consecutiveLocalOriginFailures: integer(0),
-  consecutiveGatewayErrors: integer(0),
-  consecutive5xxErrors: integer(0),
+  consecutiveLocalOriginFailures: nullableInteger(0),
+  consecutiveGatewayErrors: nullableInteger(0),
+  consecutive5xxErrors: nullableInteger(0),
   interval: text(longDuration),
   baseEjectionTime: text(longDuration),
   maxEjectionPercent: integer(0, 100),
   minHealthPercent: integer(0, 100),
+  outlierDetectionHttpErrorCodes: unserved("warning"),
 });
 
 const tls = strictObject<IstioClientTls>(
@@ -157,7 +169,7 @@ const tls = strictObject<IstioClientTls>(
     credentialName: text(),
     subjectAltNames: list(text(notEmpty)),
     sni: text(),
-    insecureSkipVerify: boolean,
+    insecureSkipVerify: nullableBoolean,
     caCrl: text(),
   },
   { check: checkTls },

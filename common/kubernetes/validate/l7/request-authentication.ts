@@ -12,10 +12,12 @@ import {
   boolean,
   list,
   object,
+  oneOf,
   type Refusal,
   type Report,
   strictObject,
   text,
+  unserved,
 } from "#common/kubernetes/validate/schema.ts";
 
 /** RFC 9110 5.6.2. */
@@ -51,9 +53,18 @@ const jwtRule = strictObject<JWTRule>(
     ),
     forwardOriginalToken: boolean,
     timeout: text(istioDuration),
+    presence: oneOf("OPTIONAL", "REQUIRED"),
+    spaceDelimitedClaims: unserved("error", "only scope and permission are split at spaces"),
   },
-  { required: ["issuer"], check: checkKeys },
+  { required: ["issuer"], aliases: { jwks_uri: "jwksUri" }, check: checkRule },
 );
+
+function checkRule(rule: JWTRule, report: Report): void {
+  checkKeys(rule, report);
+  if (rule.presence !== "REQUIRED") return;
+  const hint = 'remove it, and DENY notRequestPrincipals: ["*"] in an AuthorizationPolicy';
+  report("error", ["presence"], "REQUIRED is not supported by this mesh", hint);
+}
 
 function checkKeys(rule: JWTRule, report: Report): void {
   const { jwks = "", jwksUri = "" } = rule;

@@ -5,14 +5,15 @@ import { selector } from "#common/kubernetes/validate/istio-selector.ts";
 import { checkTargets, targetRef, targetRefs } from "#common/kubernetes/validate/l7/target-refs.ts";
 import { conditions, defineKind } from "#common/kubernetes/validate/metadata.ts";
 import {
-  anything,
-  boolean,
   list,
   map,
+  nullableAnything,
+  nullableBoolean,
   object,
   oneOf,
   strictObject,
   text,
+  unserved,
 } from "#common/kubernetes/validate/schema.ts";
 
 const providers = list(strictObject({ name: text(notEmpty) }, { required: ["name"] }));
@@ -34,7 +35,7 @@ const metrics = strictObject({
         customMetric: text(notEmpty),
         mode: oneOf("CLIENT_AND_SERVER", "CLIENT", "SERVER"),
       }),
-      disabled: boolean,
+      disabled: nullableBoolean,
       tagOverrides: map(strictObject({ operation: oneOf("UPSERT", "REMOVE"), value: text() })),
     }),
   ),
@@ -46,15 +47,17 @@ const tracing = strictObject({
   match,
   providers,
   // A number that may have a fraction: what is given is checked by whoever reads it.
-  randomSamplingPercentage: anything,
-  disableSpanReporting: boolean,
-  useRequestIdForTraceSampling: boolean,
-  enableIstioTags: boolean,
+  randomSamplingPercentage: nullableAnything,
+  disableSpanReporting: nullableBoolean,
+  useRequestIdForTraceSampling: nullableBoolean,
+  enableIstioTags: nullableBoolean,
+  disableContextPropagation: unserved("warning"),
   customTags: map(
     strictObject({
       literal: strictObject({ value: text(notEmpty) }, { required: ["value"] }),
       header: named,
       environment: named,
+      formatter: unserved("warning", "write literal, header or environment"),
     }),
   ),
 });
@@ -62,7 +65,7 @@ const tracing = strictObject({
 const accessLogging = strictObject({
   match,
   providers,
-  disabled: boolean,
+  disabled: nullableBoolean,
   filter: strictObject({ expression: text() }),
 });
 
