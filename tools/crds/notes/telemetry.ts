@@ -17,12 +17,6 @@ const named = (about: string): Note =>
 const override: Note = note("Changes of single metrics; a later one overrides an earlier one.", {
   fields: {
     match: note("The metrics that are changed: all unless given.", {
-      rules: [
-        {
-          rule: "!(has(self.metric) && has(self.customMetric))",
-          message: "customMetric cannot be combined with metric",
-        },
-      ],
       fields: {
         metric: "One of Istio's own.",
         customMetric: "Any other, by its name.",

@@ -30,11 +30,19 @@ const metrics = strictObject({
   reportingInterval: text(),
   overrides: list(
     strictObject({
-      match: strictObject({
-        metric: oneOf(...METRICS),
-        customMetric: text(notEmpty),
-        mode: oneOf("CLIENT_AND_SERVER", "CLIENT", "SERVER"),
-      }),
+      match: strictObject<{ metric?: string; customMetric?: string }>(
+        {
+          metric: oneOf(...METRICS),
+          customMetric: text(notEmpty),
+          mode: oneOf("CLIENT_AND_SERVER", "CLIENT", "SERVER"),
+        },
+        {
+          check: ({ metric, customMetric }, report) => {
+            if (metric === undefined || customMetric === undefined) return;
+            report("error", ["customMetric"], "cannot be combined with metric");
+          },
+        },
+      ),
       disabled: nullableBoolean,
       tagOverrides: map(strictObject({ operation: oneOf("UPSERT", "REMOVE"), value: text() })),
     }),
