@@ -12,7 +12,7 @@ import { peerAuthentication as peerNotes } from "./notes/security.ts";
 
 const FOLDER = join(import.meta.dirname, "../../manifests/crds");
 
-/** `kubectl apply` keeps all of an object in one annotation. Source: Kubernetes' 256 KiB for all. */
+/** `kubectl apply` keeps an object in one annotation; Kubernetes takes 256 KiB of them. */
 const MAX_ANNOTATION_BYTES = 262_144;
 
 test("manifests/crds is what the validators and notes give", () => {

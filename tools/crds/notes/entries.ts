@@ -81,12 +81,16 @@ export const serviceEntry: CrdNotes = {
         message: "workloadSelector excludes endpoints, and both are given: remove one of the two",
       },
       {
-        rule: '!has(self.addresses) || (has(self.resolution) ? self.resolution : "NONE") in ["NONE", "STATIC"] || !self.addresses.exists(address, address.contains("/"))',
+        rule:
+          '!has(self.addresses) || (has(self.resolution) ? self.resolution : "NONE") ' +
+          'in ["NONE", "STATIC"] || !self.addresses.exists(address, address.contains("/"))',
         message:
           "addresses can be blocks with resolution NONE or STATIC alone: write single addresses",
       },
       {
-        rule: '!has(self.endpoints) || size(self.endpoints) == 0 || (has(self.resolution) && self.resolution != "NONE")',
+        rule:
+          "!has(self.endpoints) || size(self.endpoints) == 0 || " +
+          '(has(self.resolution) && self.resolution != "NONE")',
         message: "endpoints are not used with resolution NONE: write STATIC or DNS",
       },
     ],
@@ -114,7 +118,9 @@ export const serviceEntry: CrdNotes = {
       }),
       location: "MESH_EXTERNAL: outside the mesh. MESH_INTERNAL: its workloads speak mutual TLS.",
       resolution:
-        "Where the connection goes. NONE: the address that was called. STATIC: the endpoints. DNS and DNS_ROUND_ROBIN: what the names resolve to. DYNAMIC_DNS: what the called name below a wildcard resolves to.",
+        "Where the connection goes. NONE: the address that was called. STATIC: the " +
+        "endpoints. DNS and DNS_ROUND_ROBIN: what the names resolve to. DYNAMIC_DNS: " +
+        "what the called name below a wildcard resolves to.",
       endpoints: note("Its workloads.", { itemRules: [ADDRESS_OR_NETWORK], fields: endpoint }),
       workloadSelector: note("Its workloads, by label: pods and WorkloadEntries.", {
         fields: {

@@ -18,7 +18,10 @@ const accounts = (about: string): Note =>
 const source: Note = note("Who calls: every field that is given has to fit.", {
   rules: [
     {
-      rule: "!(has(self.serviceAccounts) || has(self.notServiceAccounts)) || !(has(self.principals) || has(self.notPrincipals) || has(self.namespaces) || has(self.notNamespaces))",
+      rule:
+        "!(has(self.serviceAccounts) || has(self.notServiceAccounts)) || " +
+        "!(has(self.principals) || has(self.notPrincipals) || has(self.namespaces) || " +
+        "has(self.notNamespaces))",
       message: "serviceAccounts cannot be combined with principals or namespaces: use one of them",
     },
   ],
@@ -69,7 +72,8 @@ export const authorizationPolicy: CrdNotes = {
   categories: CATEGORIES,
   storage: "v1",
   about:
-    "Who may call what. Ztunnels enforce it by identity, address and port; what looks at requests needs a waypoint.",
+    "Who may call what. Ztunnels enforce it by identity, address and port; what looks at " +
+    "requests needs a waypoint.",
   columns: [
     { name: "Action", about: "ALLOW where nothing is given.", path: ".spec.action" },
     TARGET_COLUMN,
@@ -85,15 +89,19 @@ export const authorizationPolicy: CrdNotes = {
         message: "provider belongs to action CUSTOM, which needs it, and to no other",
       },
       {
-        rule: '!has(self.action) || !(self.action in ["DENY", "CUSTOM"]) || (has(self.rules) && size(self.rules) > 0)',
+        rule:
+          '!has(self.action) || !(self.action in ["DENY", "CUSTOM"]) || ' +
+          "(has(self.rules) && size(self.rules) > 0)",
         message:
-          "a policy with action DENY or CUSTOM and no rules never applies: add rules; [{}] matches everything",
+          "a policy with action DENY or CUSTOM and no rules never applies: add rules; " +
+          "[{}] matches everything",
       },
     ],
     fields: {
       ...TARGETING,
       action:
-        "ALLOW lets in what matches, and with it nothing else; DENY refuses what matches, and comes first; AUDIT notes; CUSTOM asks a provider.",
+        "ALLOW lets in what matches, and with it nothing else; DENY refuses what " +
+        "matches, and comes first; AUDIT notes; CUSTOM asks a provider.",
       provider: note("Who decides for action CUSTOM.", {
         fields: { name: "Its name, as the mesh's configuration has it." },
       }),
@@ -113,7 +121,8 @@ export const authorizationPolicy: CrdNotes = {
 };
 
 const mode =
-  "STRICT: only mutual TLS; PERMISSIVE: plain text too; DISABLE and UNSET leave it to the next wider policy, or are PERMISSIVE.";
+  "STRICT: only mutual TLS; PERMISSIVE: plain text too; DISABLE and UNSET leave it to " +
+  "the next wider policy, or are PERMISSIVE.";
 
 export const peerAuthentication: CrdNotes = {
   plural: "peerauthentications",
@@ -134,7 +143,9 @@ export const peerAuthentication: CrdNotes = {
   spec: note("Without a selector for the namespace; in the root namespace for the mesh.", {
     rules: [
       {
-        rule: "!has(self.portLevelMtls) || (has(self.selector) && has(self.selector.matchLabels) && size(self.selector.matchLabels) > 0)",
+        rule:
+          "!has(self.portLevelMtls) || (has(self.selector) && " +
+          "has(self.selector.matchLabels) && size(self.selector.matchLabels) > 0)",
         message: "portLevelMtls has no effect without a selector: add selector.matchLabels",
       },
     ],
@@ -189,7 +200,8 @@ export const requestAuthentication: CrdNotes = {
   categories: CATEGORIES,
   storage: "v1",
   about:
-    "Which tokens (JWT) waypoints take. A request with a bad token is refused; one without a token is for an AuthorizationPolicy to refuse.",
+    "Which tokens (JWT) waypoints take. A request with a bad token is refused; one " +
+    "without a token is for an AuthorizationPolicy to refuse.",
   columns: [
     { name: "Issuer", about: "Of the first rule.", path: ".spec.jwtRules[0].issuer" },
     TARGET_COLUMN,
@@ -210,7 +222,9 @@ export const requestAuthentication: CrdNotes = {
         facets: { maxItems: 4_096 },
         itemRules: [
           {
-            rule: "(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + (has(self.jwks) ? 1 : 0) <= 1",
+            rule:
+              "(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + " +
+              "(has(self.jwks) ? 1 : 0) <= 1",
             message: "jwks cannot be combined with jwksUri: give one of the two",
           },
         ],

@@ -17,7 +17,8 @@ const matchLabels: Note = note("Labels that a workload has to have, all of them.
 });
 
 export const selector: Note = note(
-  "The workloads it is for, by their labels. Without it, and without targets: all of the namespace, and in the root namespace all of the mesh.",
+  "The workloads it is for, by their labels. Without it, and without targets: all of the " +
+    "namespace, and in the root namespace all of the mesh.",
   { fields: { matchLabels } },
 );
 
@@ -44,14 +45,17 @@ const target: Notes = {
 export const targetRef: Note = note("One target; targetRefs takes several.", { fields: target });
 
 export const targetRefs: Note = note(
-  "What it is attached to: a waypoint (Gateway), all waypoints (GatewayClass), or a Service or ServiceEntry that has a waypoint.",
+  "What it is attached to: a waypoint (Gateway), all waypoints (GatewayClass), or a " +
+    "Service or ServiceEntry that has a waypoint.",
   { fields: target },
 );
 
 export const TARGETING = { selector, targetRef, targetRefs };
 
 export const ONE_TARGETING = {
-  rule: "(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1",
+  rule:
+    "(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + " +
+    "(has(self.targetRefs) ? 1 : 0) <= 1",
   message: "only one of selector, targetRef and targetRefs can be given",
 };
 
