@@ -75,6 +75,9 @@ export const TCP_ENDPOINT_ATTEMPTS = 3;
 /** Standing connections judged anew in one turn of the event loop after policies changed. */
 export const REAUTHORIZE_SLICE = 128;
 
+/** Standing connections that authorizers are asked about at a time then; the others wait. */
+export const REAUTHORIZATIONS_ASKED = 64;
+
 /** Label sets of connections kept per destination; beyond it they are made anew. */
 export const LABEL_SETS_PER_DESTINATION = 1_024;
 

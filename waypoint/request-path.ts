@@ -4,11 +4,12 @@
  */
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import type { Identity } from "#common/model/identity.ts";
-import { failure } from "#common/transport/failure.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import type { Parts, PartsContext } from "./data-plane.ts";
 import { createAuthorizationStage } from "./filter/authorization/authorization-stage.ts";
 import { authorizeConnection } from "./filter/authorization/authorize-connection.ts";
 import { PolicySets } from "./filter/authorization/policy-sets.ts";
+import { checkConnection, unsettledRules } from "./filter/ext-authz/check-connection.ts";
 import { createExternalAuthorizationStage } from "./filter/ext-authz/ext-authz-stage.ts";
 import { JwksCache } from "./filter/jwt/jwks-cache.ts";
 import { createJwksFetch } from "./filter/jwt/jwks-fetch.ts";
@@ -73,7 +74,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
   return {
     upstreams,
     serveHttp: createHttpService({ codecs, limits: HTTP_LIMITS, handle }),
-    authorize: connectionAuthorizer(context, connections),
+    authorize: connectionAuthorizer(context, connections, call),
     prepare: (policies) => requests.prepare(policies, SLICES),
     settle: telemetry.settle,
     close: () => upstreams.close(),
@@ -119,15 +120,32 @@ function stages(
 }
 
 /** Policies on connections that are no HTTP; without a gateway nobody says who may pass. */
-function connectionAuthorizer({ store }: PartsContext, sets: PolicySets): AuthorizeConnection {
-  return (downstream) => {
+function connectionAuthorizer(
+  { store }: PartsContext,
+  sets: PolicySets,
+  call: CallService,
+): AuthorizeConnection {
+  const deps = { call, now: Date.now };
+  return (connection) => {
     const { gateway } = store.current;
     if (gateway === undefined) return failure("policies-not-ready", "the Gateway is gone");
-    const { denied } = authorizeConnection(downstream, gateway, sets);
-    if (denied === undefined) return undefined;
-    const reason = denied.reason === "no-allow-matched" ? "no-allow-matched" : "explicit-deny";
-    return failure(reason, `connection closed due to policy rejection: ${denied.detail}`);
+    const { denied, custom } = authorizeConnection(connection.downstream, gateway, sets);
+    if (denied !== undefined) {
+      const isAllow = denied.reason === "no-allow-matched";
+      return rejected(isAllow ? "no-allow-matched" : "explicit-deny", denied.detail);
+    }
+    const { permits } = connection;
+    if (custom.length === 0 || unsettledRules(custom, permits).length === 0) return undefined;
+    return async () => {
+      const why = await checkConnection(custom, connection, permits, deps);
+      return why === undefined ? undefined : rejected("explicit-deny", why);
+    };
   };
+}
+
+/** Istio ztunnel's words. */
+function rejected(reason: ConnectionFailure["reason"], detail: string): ConnectionFailure {
+  return failure(reason, `connection closed due to policy rejection: ${detail}`);
 }
 
 const SLICES = { now: () => performance.now(), pause: () => turn() };

@@ -15,7 +15,8 @@ export interface CheckRequest {
   readonly destination: CheckPeer;
   /** Milliseconds since 1970. */
   readonly timeMs: number;
-  readonly http: {
+  /** Absent where a connection is asked about whose bytes are not looked into. */
+  readonly http?: {
     readonly id: string;
     readonly method: string;
     /** With pseudo-header fields; the values of one name as one. */
@@ -58,18 +59,28 @@ export type CheckResponse =
     };
 
 function serializeRequest(request: CheckRequest): Buffer {
-  const { body, size, ...http } = request.http;
   const message = create(wire.CheckRequestSchema, {
     attributes: {
       source: peerMessage(request.source),
       destination: peerMessage(request.destination),
       request: {
         time: timestampFromMs(request.timeMs),
-        http: { ...http, headers: { ...http.headers }, size: BigInt(size), ...bodyFields(body) },
+        ...(request.http && { http: httpMessage(request.http) }),
       },
     },
   });
   return Buffer.from(toBinary(wire.CheckRequestSchema, message));
+}
+
+function httpMessage({
+  body,
+  size,
+  headers,
+  ...http
+}: NonNullable<CheckRequest["http"]>): MessageInitShape<
+  typeof wire.AttributeContext_HttpRequestSchema
+> {
+  return { ...http, headers: { ...headers }, size: BigInt(size), ...bodyFields(body) };
 }
 
 function peerMessage({
@@ -96,23 +107,20 @@ function parseRequest(bytes: Uint8Array): CheckRequest {
   const { attributes } = fromBinary(wire.CheckRequestSchema, bytes);
   const http = attributes?.request?.http;
   const time = attributes?.request?.time;
-  const { body = "", rawBody = new Uint8Array() } = http ?? {};
-  const sent = rawBody.length > 0 ? rawBody : Buffer.from(body);
   return {
     source: parsePeer(attributes?.source),
     destination: parsePeer(attributes?.destination),
     timeMs: time === undefined ? 0 : Number(time.seconds) * 1000 + Math.trunc(time.nanos / 1e6),
-    http: {
-      id: http?.id ?? "",
-      method: http?.method ?? "",
-      headers: http?.headers ?? {},
-      path: http?.path ?? "",
-      host: http?.host ?? "",
-      scheme: http?.scheme ?? "",
-      size: Number(http?.size ?? 0n),
-      protocol: http?.protocol ?? "",
-      ...(sent.length > 0 && { body: sent }),
-    },
+    ...(http && { http: parseHttp(http) }),
+  };
+}
+
+function parseHttp(http: wire.AttributeContext_HttpRequest): NonNullable<CheckRequest["http"]> {
+  const { id, method, headers, path, host, scheme, protocol, size, body, rawBody } = http;
+  const sent = rawBody.length > 0 ? rawBody : Buffer.from(body);
+  return {
+    ...{ id, method, headers, path, host, scheme, protocol, size: Number(size) },
+    ...(sent.length > 0 && { body: sent }),
   };
 }
 

@@ -19,9 +19,12 @@ export interface ServiceCall {
   readonly timeoutMs: number;
   /** Bytes of a body beyond which the answer counts as none. */
   readonly maxResponseBytes: number;
-  /** Whose request this is about: when its client leaves, the call ends. @default nobody's */
-  readonly context?: RequestContext;
+  /** Whom this is about: when that client leaves, the call ends. @default nobody */
+  readonly context?: CallContext;
 }
+
+/** Whose request, or connection, a call is about. */
+export type CallContext = Pick<RequestContext, "downstream" | "signal">;
 
 export interface ServiceResponse {
   readonly head: ResponseHead;
@@ -46,8 +49,8 @@ export interface GrpcCall<Request, Response> {
   readonly message: Request;
   readonly timeoutMs: number;
   readonly maxResponseBytes: number;
-  /** @default nobody's */
-  readonly context?: RequestContext;
+  /** @default nobody */
+  readonly context?: CallContext;
 }
 
 /** One unary call. Never rejects. */

@@ -1,26 +1,42 @@
 /** Whether connections may pass, and go on to pass when policies have changed. */
-import type { ConnectionFailure } from "#common/transport/failure.ts";
-import type { Downstream } from "../filter/stage.ts";
-import { REAUTHORIZE_SLICE } from "../limits.ts";
+import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
+import type { Permits } from "../filter/ext-authz/check-connection.ts";
+import type { CallContext } from "../filter/service-caller.ts";
+import { REAUTHORIZATIONS_ASKED, REAUTHORIZE_SLICE } from "../limits.ts";
 
-/** Undefined lets the connection pass. */
-export type AuthorizeConnection = (downstream: Downstream) => ConnectionFailure | undefined;
+/** A connection that is decided about. */
+export interface Judged extends CallContext {
+  readonly permits: Permits;
+}
+
+/** Undefined: it may pass. */
+type Verdict = ConnectionFailure | undefined;
+/** Of a connection that somebody else is to decide about. Never rejects. */
+export type AskVerdict = () => Promise<Verdict>;
+export type AuthorizeConnection = (connection: Judged) => Verdict | AskVerdict;
 
 /** A connection that is being carried. */
 export interface StandingConnection {
-  readonly current: () => Downstream;
-  readonly cut: (why: string) => void;
+  readonly judged: () => Judged;
+  readonly cut: (why: ConnectionFailure) => void;
 }
 
 /** Istio ztunnel's words. */
 const POLICY_CHANGED = "connection closed due to policy change";
 
-/** Judges standing connections anew, some in each turn of the event loop. */
+/**
+ * Judges standing connections anew, some in each turn of the event loop. Those that an authorizer
+ * is to be asked about stand until it has answered; only so many are asked about at a time, and
+ * nobody else waits for that.
+ */
 export class Reauthorizer {
   readonly #authorize: AuthorizeConnection;
   readonly #standing = new Set<StandingConnection>();
   /** Of those, the ones that are to be looked at; a further change begins again. */
   #waiting: Iterator<StandingConnection> | undefined;
+  /** What is to be asked about them; the latest of each counts. */
+  readonly #unasked = new Map<StandingConnection, AskVerdict>();
+  #asking = 0;
 
   constructor(authorize: AuthorizeConnection) {
     this.#authorize = authorize;
@@ -32,6 +48,7 @@ export class Reauthorizer {
 
   delete(connection: StandingConnection): void {
     this.#standing.delete(connection);
+    this.#unasked.delete(connection);
   }
 
   changed(): void {
@@ -48,9 +65,37 @@ export class Reauthorizer {
         this.#waiting = undefined;
         return;
       }
-      const denied = this.#authorize(next.value.current());
-      if (denied !== undefined) next.value.cut(`${POLICY_CHANGED}: ${denied.message}`);
+      this.#judge(next.value);
     }
     setImmediate(() => this.#slice());
   }
+
+  #judge(connection: StandingConnection): void {
+    const verdict = this.#authorize(connection.judged());
+    this.#unasked.delete(connection);
+    if (typeof verdict !== "function") {
+      cutIfDenied(connection, verdict);
+      return;
+    }
+    this.#unasked.set(connection, verdict);
+    this.#askNext();
+  }
+
+  #askNext(): void {
+    for (const [connection, ask] of this.#unasked) {
+      if (this.#asking >= REAUTHORIZATIONS_ASKED) return;
+      this.#unasked.delete(connection);
+      this.#asking++;
+      void ask().then((verdict) => {
+        this.#asking--;
+        if (this.#standing.has(connection)) cutIfDenied(connection, verdict);
+        this.#askNext();
+      });
+    }
+  }
+}
+
+function cutIfDenied(connection: StandingConnection, denied: Verdict): void {
+  if (denied === undefined) return;
+  connection.cut(failure("policy-changed", `${POLICY_CHANGED}: ${denied.message}`));
 }

@@ -7,7 +7,7 @@ import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection } from "../http/engine.ts";
 import { TCP_ENDPOINT_ATTEMPTS } from "../limits.ts";
 import type { LeaseRefusal, Upstreams, WireLease } from "../upstream/upstream.ts";
-import { type AuthorizeConnection, Reauthorizer } from "./authorize.ts";
+import { type AuthorizeConnection, type Judged, Reauthorizer } from "./authorize.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { TcpReporter } from "./tcp-report.ts";
 
@@ -28,6 +28,12 @@ export interface TcpClient {
    * speak.
    */
   readonly firstWord?: (upstream: PeekedEnd | undefined) => Promise<"taken" | "carry">;
+}
+
+interface Carried {
+  readonly client: TcpClient;
+  readonly upstream: End;
+  readonly judged: () => Judged;
 }
 
 /** Resolves when the client is being carried, or has been refused. */
@@ -59,7 +65,8 @@ export class TcpProxy {
 
   async carry(client: TcpClient): Promise<void> {
     const report = this.#deps.reporter.begin(client.downstream);
-    const lease = await this.#connect(client);
+    const judged = judgedOf(client);
+    const lease = await this.#connect(client, judged());
     if ("ok" in lease) {
       if ((await client.firstWord?.(undefined)) === "taken") return;
       client.refuse(lease);
@@ -76,9 +83,9 @@ export class TcpProxy {
     }
     client.accept();
     report.opened(lease.endpoint, client.end, upstream);
-    this.#relay(client, upstream, (error, brokenBy) => {
+    this.#relay({ client, upstream, judged }, (why) => {
       lease.finished();
-      report.closed(error, brokenBy);
+      report.closed(why);
     });
   }
 
@@ -98,10 +105,11 @@ export class TcpProxy {
     return undefined;
   }
 
-  async #connect(client: TcpClient): Promise<WireLease | ConnectionFailure> {
+  async #connect(client: TcpClient, judged: Judged): Promise<WireLease | ConnectionFailure> {
     const { downstream, gone: signal } = client;
     const { authorize, random, upstreams } = this.#deps;
-    const denied = authorize(downstream);
+    const verdict = authorize(judged);
+    const denied = typeof verdict === "function" ? await verdict() : verdict;
     if (denied !== undefined) return denied;
     const backend = chooseBackend(downstream, random());
     if ("ok" in backend) return backend;
@@ -118,34 +126,49 @@ export class TcpProxy {
   }
 
   #relay(
-    { end, current }: TcpClient,
-    upstream: End,
-    onDone: (error: Error | undefined, brokenBy: string | undefined) => void,
+    { client, upstream, judged }: Carried,
+    onDone: (why: ConnectionFailure | undefined) => void,
   ): void {
     const { standing } = this.#deps;
     let running: Relay | undefined;
+    let cutFor: ConnectionFailure | undefined;
     let done = false;
-    const cut = (why: string): void => running?.abort(new Error(why));
+    const cut = (why: ConnectionFailure): void => {
+      cutFor = why;
+      running?.abort(new Error(why.message));
+    };
     const connection: ServerConnection = {
       // Its bytes mean nothing to us: it ends when its ends do, or at the drain's deadline.
       drain: () => undefined,
       destroy: () => cut(DRAINED),
     };
-    const judged = { current, cut };
-    running = relay(end, upstream, ({ error, brokenBy }) => {
+    const carried = { judged, cut };
+    running = relay(client.end, upstream, ({ error, brokenBy }) => {
       done = true;
       standing.delete(connection);
-      this.#reauthorizer.delete(judged);
-      onDone(error, brokenBy);
+      this.#reauthorizer.delete(carried);
+      onDone(cutFor ?? (error && describeBreak(error, brokenBy)));
     });
     if (done) return;
     standing.add(connection);
-    this.#reauthorizer.add(judged);
+    this.#reauthorizer.add(carried);
   }
 }
 
+/** The client as it is configured at each time, and for its whole life who has let it pass. */
+function judgedOf({ current, gone: signal }: TcpClient): () => Judged {
+  const permits = new Set<string>();
+  return () => ({ downstream: current(), signal, permits });
+}
+
 /** Istio ztunnel's words. */
-export const DRAINED = "connection failed to drain within the timeout";
+const DRAINED = failure("drain-timeout", "connection failed to drain within the timeout");
+
+function describeBreak(error: Error, brokenBy: string | undefined): ConnectionFailure {
+  const code = "code" in error ? error.code : undefined;
+  const reason = code === "ECONNRESET" || code === "EPIPE" ? "peer-reset" : "io-error";
+  return failure(reason, `${brokenBy ?? "proxy"} connection broken: ${error.message}`);
+}
 
 const REASONS: Partial<Record<LeaseRefusal["reason"], ConnectionFailure["reason"]>> = {
   "no-healthy-upstream": "no-healthy-upstream",

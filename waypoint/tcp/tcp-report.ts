@@ -9,7 +9,7 @@ import type {
 } from "#common/telemetry/connection-record.ts";
 import { endpointLabels } from "#common/telemetry/endpoint-labels.ts";
 import type { End } from "#common/transport/end.ts";
-import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
+import type { ConnectionFailure } from "#common/transport/failure.ts";
 import type { Downstream } from "../filter/stage.ts";
 import { LABEL_SETS_PER_DESTINATION } from "../limits.ts";
 import type { Endpoint } from "../upstream/upstream.ts";
@@ -17,7 +17,8 @@ import type { Endpoint } from "../upstream/upstream.ts";
 /** One connection; `refused` alone, or `opened` and then `closed`. */
 export interface TcpReport {
   opened(endpoint: Endpoint, client: End, upstream: End): void;
-  closed(error: Error | undefined, brokenBy: string | undefined): void;
+  /** `why`: it did not end by itself. */
+  closed(why: ConnectionFailure | undefined): void;
   refused(why: ConnectionFailure): void;
 }
 
@@ -79,9 +80,9 @@ class OpenReport implements TcpReport {
     this.#record({ event: "bytes", labels: 0, delta }, this.#labels);
   }
 
-  closed(error: Error | undefined, brokenBy: string | undefined): void {
+  closed(why: ConnectionFailure | undefined): void {
     this.#siblings.delete(this);
-    this.#finished("closed", error && describeBreak(error, brokenBy));
+    this.#finished("closed", why);
   }
 
   refused(why: ConnectionFailure): void {
@@ -152,10 +153,4 @@ function labelsOf(downstream: Downstream, endpoint: Endpoint | undefined): Conne
   if (sets.size >= LABEL_SETS_PER_DESTINATION) sets.clear();
   sets.set(key, labels);
   return labels;
-}
-
-function describeBreak(error: Error, brokenBy: string | undefined): ConnectionFailure {
-  const code = "code" in error ? error.code : undefined;
-  const reason = code === "ECONNRESET" || code === "EPIPE" ? "peer-reset" : "io-error";
-  return failure(reason, `${brokenBy ?? "proxy"} connection broken: ${error.message}`);
 }

@@ -41,8 +41,8 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   problems: [],
 };
 
-/** Istio's defaults for external authorizers. */
-const CHECK_TIMEOUT_MS = 600;
+/** Istio's defaults for external authorizers: ten minutes. */
+const CHECK_TIMEOUT_MS = 600_000;
 const STATUS_ON_ERROR = 403;
 /** As much of a body as an authorizer is ever sent. */
 const MAX_REQUEST_BYTES = 10_485_760;

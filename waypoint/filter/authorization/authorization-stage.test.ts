@@ -74,12 +74,14 @@ test("AUDIT and dry runs decide nothing and are noted", async () => {
 
 describe("a TCP connection", () => {
   const sets = new PolicySets("connection");
-  const decide = (authorizations: readonly L7Authorization[]) =>
+  const judge = (authorizations: readonly L7Authorization[]) =>
     authorizeConnection(
       downstream({ service: serviceWith({ authorizations }) }),
       gatewayWith({}),
       sets,
-    ).denied?.reason;
+    );
+  const decide = (authorizations: readonly L7Authorization[]) =>
+    judge(authorizations).denied?.reason;
 
   test("row 61: is refused by a DENY that asks only for HTTP", () => {
     assert.equal(decide(deny(to({ methods: ["GET"] }))), "denied-by-policy");
@@ -93,9 +95,13 @@ describe("a TCP connection", () => {
     assert.equal(decide(allow(to({ notPaths: ["/x"] }))), "no-allow-matched");
   });
 
-  test("that somebody would have to be asked about is refused", () => {
-    assert.equal(decide([authorization("ask", "custom", [{}])]), "external-authorization-error");
-    const denied = [authorization("ask", "custom", [{}]), ...deny({})];
-    assert.equal(decide(denied), "denied-by-policy");
+  test("is to be asked about where a CUSTOM matches, unless it is denied anyway", () => {
+    const ask = authorization("ask", "custom", [{}]);
+    assert.deepEqual(
+      judge([ask]).custom.map(({ policy }) => policy.key),
+      ["shop/ask"],
+    );
+    const both = judge([ask, ...deny({})]);
+    assert.deepEqual([both.denied?.reason, both.custom], ["denied-by-policy", []]);
   });
 });

@@ -1,34 +1,28 @@
 /**
  * AuthorizationPolicy on a TCP connection through a waypoint. What asks for HTTP is not there to be
- * compared: an ALLOW rule that asks for it never matches, a DENY is held to the rest of it. Nobody
- * can be asked about a connection: what a CUSTOM policy matches is refused.
+ * compared: an ALLOW rule that asks for it never matches, a DENY is held to the rest of it.
  */
-import {
-  authorize,
-  customRules,
-  describeRule,
-  unenforcedNotes,
-} from "#common/authorization/http/evaluate.ts";
+import type { CompiledHttpRule } from "#common/authorization/http/compile.ts";
+import { authorize, customRules } from "#common/authorization/http/evaluate.ts";
 import { RequestView } from "#common/authorization/http/request-view.ts";
 import type { GatewayConfig } from "#common/model/waypoint/resource.ts";
 import type { Downstream } from "../stage.ts";
 import { describeDenial } from "./authorization-stage.ts";
-import { NOTES_PER_REQUEST } from "./limits.ts";
 import type { PolicySets } from "./policy-sets.ts";
 import { DownstreamFacts } from "./request-facts.ts";
 
 export interface ConnectionVerdict {
-  /** Absent: allowed. */
+  /** Absent: allowed, as far as DENY and ALLOW go. */
   readonly denied?: {
-    readonly reason: "denied-by-policy" | "no-allow-matched" | "external-authorization-error";
+    readonly reason: "denied-by-policy" | "no-allow-matched";
     /** For the log. */
     readonly detail: string;
   };
-  /** Of AUDIT policies and dry runs. */
-  readonly notes: readonly string[];
+  /** Whose providers are to be asked as well. */
+  readonly custom: readonly CompiledHttpRule[];
 }
 
-const ALLOWED: ConnectionVerdict = { notes: [] };
+const ALLOWED: ConnectionVerdict = { custom: [] };
 
 /**
  * To be asked before the first byte goes on, and again for standing connections when the policies
@@ -42,13 +36,7 @@ export function authorizeConnection(
   const sets = policySets.of(gateway, downstream.service);
   if (sets.length === 0) return ALLOWED;
   const view = new RequestView(new DownstreamFacts(downstream, undefined));
-  const notes = unenforcedNotes(view, sets, NOTES_PER_REQUEST);
   const verdict = authorize(view, sets);
-  if (!verdict.allowed) {
-    return { denied: { reason: verdict.reason, detail: describeDenial(verdict) }, notes };
-  }
-  const [custom] = customRules(view, sets);
-  if (custom === undefined) return { notes };
-  const detail = `${describeRule(custom)} asks an external authorizer, which needs HTTP`;
-  return { denied: { reason: "external-authorization-error", detail }, notes };
+  if (verdict.allowed) return { custom: customRules(view, sets) };
+  return { denied: { reason: verdict.reason, detail: describeDenial(verdict) }, custom: [] };
 }

@@ -16,6 +16,7 @@ import type { CheckInput, CheckOutcome } from "./check.ts";
 import { checkOverGrpc } from "./grpc-check.ts";
 import { applyChanges, removeHeaders } from "./header-changes.ts";
 import { checkOverHttp } from "./http-check.ts";
+import { providerId } from "./provider-id.ts";
 
 export interface ExternalAuthorizationDeps {
   readonly call: CallService;
@@ -53,18 +54,6 @@ async function askAll(
     if (refused !== undefined) return refused;
   }
   return undefined;
-}
-
-const ids = new WeakMap<ExtAuthzProvider, string>();
-
-/** Equal for equal providers; worked out once. */
-function providerId(provider: ExtAuthzProvider): string {
-  let id = ids.get(provider);
-  if (id === undefined) {
-    id = JSON.stringify(provider);
-    ids.set(provider, id);
-  }
-  return id;
 }
 
 async function ask(

@@ -3,7 +3,7 @@ import { isAscii } from "#common/authorization/http/text-match.ts";
 import { type CheckRequest, check } from "#common/xds/external-auth-rpc.ts";
 import type { RequestHead } from "../../http/message.ts";
 import { callGrpc } from "../service-caller.ts";
-import type { RequestContext } from "../stage.ts";
+import type { Downstream, RequestContext } from "../stage.ts";
 import { type CheckInput, type CheckOutcome, PARTIAL_BODY_HEADER } from "./check.ts";
 import { isSettable } from "./header-changes.ts";
 import { ANSWER_BYTES, CHECK_TIMEOUT_MS } from "./limits.ts";
@@ -34,12 +34,10 @@ export async function checkOverGrpc(input: CheckInput): Promise<CheckOutcome> {
 
 function checkRequest({ context, body, now }: CheckInput): CheckRequest {
   const { downstream, head, id } = context;
-  const { source, destination, peer } = downstream;
   const headers = headerMap(context);
   if (body !== undefined) headers[PARTIAL_BODY_HEADER] = String(!body.complete);
   return {
-    source: { address: source, principal: peer.uri },
-    destination: { address: { ip: destination.host, port: destination.port }, principal: "" },
+    ...checkParties(downstream),
     timeMs: now(),
     http: {
       id,
@@ -52,6 +50,18 @@ function checkRequest({ context, body, now }: CheckInput): CheckRequest {
       protocol: `HTTP/${head.version}`,
       ...(body !== undefined && { body: body.bytes }),
     },
+  };
+}
+
+/** Who calls whom. */
+export function checkParties({
+  source,
+  destination: { host: ip, port },
+  peer,
+}: Downstream): Pick<CheckRequest, "source" | "destination"> {
+  return {
+    source: { address: source, principal: peer.uri },
+    destination: { address: { ip, port }, principal: "" },
   };
 }
 
