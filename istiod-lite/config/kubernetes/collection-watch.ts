@@ -112,7 +112,7 @@ export class CollectionWatch {
       timeoutSeconds: String(seconds),
     };
     const onOpen = (): void => sink.trouble(undefined);
-    const form = accept === undefined ? {} : { accept };
+    const form = accept === undefined ? {} : { accept: accept.watch };
     for await (const line of client.watch({ path, query, signal, onOpen, ...form })) {
       if (signal.aborted) return;
       this.#take(line);

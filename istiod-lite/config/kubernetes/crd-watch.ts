@@ -16,10 +16,10 @@ import { pause } from "#istiod-lite/config/kubernetes/pause.ts";
 import type { KindSource } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
 
 /** Source: Kubernetes' documentation, "Metadata-only fetches". */
-const METADATA_ONLY = [
-  "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-  "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-].join(",");
+const METADATA_ONLY = {
+  list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+  watch: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+};
 
 /**
  * `pending`: the definition is there, but not established (yet). `unserved`: it serves no version

@@ -11,8 +11,8 @@ import {
 export interface Collection {
   readonly path: string;
   readonly labelSelector?: string | undefined;
-  /** As of `KubeRequest`. */
-  readonly accept?: string | undefined;
+  /** As of `KubeRequest`; plain JSON unless said otherwise. */
+  readonly accept?: { readonly list: string; readonly watch: string } | undefined;
 }
 
 /** Takes the pages of one list; what it took of a list that began again is void. */
@@ -71,7 +71,7 @@ async function listOnce(
       method: "GET",
       path,
       query: { labelSelector, limit: limit === 0 ? undefined : String(limit), continue: next },
-      ...(accept !== undefined && { accept }),
+      ...(accept !== undefined && { accept: accept.list }),
       timeoutMs: LIST_PAGE_TIMEOUT_MS,
       signal,
     });
