@@ -45,6 +45,8 @@ const OPTIONS = {
   waypointUnavailable: "fail-closed",
   enforceWaypoints: false,
   outboundTraffic: "allow-any",
+  nodeTaint: "",
+  podNamespace: "istio-system",
   logLevel: "error",
   logFormat: "text",
 } as const;

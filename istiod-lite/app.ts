@@ -13,7 +13,7 @@ import { OwnedObjectsController } from "./controllers/owned-objects.ts";
 import { PolicyStatusController } from "./controllers/policy-status.ts";
 import { answerDebug } from "./debug.ts";
 import { EndpointMetrics } from "./endpoint-metrics.ts";
-import { GrpcEndpoint } from "./grpc-endpoint.ts";
+import { GrpcEndpoint, serverNames } from "./grpc-endpoint.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { createProcessLog, type Output } from "./process-log.ts";
@@ -170,7 +170,9 @@ export class Istiod {
       onRefused: () => metrics.refused(),
     });
     const onDropped = (reason: DropReason): void => metrics.dropped(reason);
-    return new GrpcEndpoint({ server, authority, logger: this.#logger, onDropped });
+    const { podNamespace, revision } = this.#options;
+    const names = serverNames(podNamespace, revision);
+    return new GrpcEndpoint({ server, authority, logger: this.#logger, onDropped, names });
   }
 
   async #start(): Promise<void> {
@@ -250,5 +252,7 @@ function createRegistry(options: IstiodOptions): Registry {
     waypointUnavailable: options.waypointUnavailable,
     enforceWaypoints: options.enforceWaypoints,
     outboundTraffic: options.outboundTraffic,
+    waypointImage: options.waypointImage,
+    discoveryAddress: options.discoveryAddress,
   });
 }

@@ -12,17 +12,22 @@ import { ConnectionGate, type DropReason } from "./connection-gate.ts";
 import { SERVER_CERTIFICATE_CHECK_MS, SHUTDOWN_GRACE_MS } from "./limits.ts";
 
 /** The names under which proxies know the control plane. */
-const SERVER_NAMES = ["istiod", "istiod-lite"].flatMap((name) => [
-  `${name}.istio-system.svc.cluster.local`,
-  `${name}.istio-system.svc`,
-  `${name}.istio-system`,
-]);
+export function serverNames(namespace: string, revision: string): readonly string[] {
+  const ofRevision = revision === "default" ? [] : [`istiod-${revision}`];
+  return ["istiod", "istiod-lite", ...ofRevision].flatMap((name) => [
+    `${name}.${namespace}.svc.cluster.local`,
+    `${name}.${namespace}.svc`,
+    `${name}.${namespace}`,
+  ]);
+}
 
 export interface GrpcEndpointDeps {
   readonly server: Server;
   readonly authority: LiveAuthority;
   readonly logger: Logger;
   readonly onDropped: (reason: DropReason) => void;
+  /** Names of this server, beside localhost. */
+  readonly names: readonly string[];
 }
 
 export class GrpcEndpoint {
@@ -52,7 +57,7 @@ export class GrpcEndpoint {
     this.#addresses = ownAddresses(host);
     this.#issue();
     const { authority } = this.#deps;
-    authority.onChange = () => this.#renew();
+    authority.onChange(() => this.#renew());
     authority.watch();
     this.#timer = setInterval(() => {
       if (Date.now() >= this.#renewAt) this.#renew();
@@ -79,7 +84,7 @@ export class GrpcEndpoint {
   }
 
   #issue(): void {
-    const names = [...SERVER_NAMES, "localhost"];
+    const names = [...this.#deps.names, "localhost"];
     const certificate = this.#deps.authority.current.issueServer(names, this.#addresses);
     this.#gate.setCertificate(certificate);
     this.#renewAt = Date.now() + (certificate.notAfter - Date.now()) / 2;

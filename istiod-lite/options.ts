@@ -6,8 +6,11 @@ import { ISTIOD_DEBUG_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { LOG_LEVELS, type LogLevel } from "#common/telemetry/log-levels.ts";
 
+/** Source: Istio's untaint controller, and the chart of its CNI plugin. */
+const NODE_TAINT = "cni.istio.io/not-ready";
+
 export interface IstiodOptions {
-  /** `folder:PATH`. */
+  /** `folder:PATH`, `kubernetes` (in a pod of the cluster) or `kubernetes:KUBECONFIG`. */
   readonly source: string;
   /** Where statuses are written; by default beside the source. */
   readonly overlay?: string;
@@ -35,6 +38,18 @@ export interface IstiodOptions {
   readonly hbone: boolean;
   /** Whether DNS of captured pods is captured too where no annotation says. */
   readonly dnsCapture: boolean;
+  /** What the containers of waypoints run; absent: Istio's name, which meshctl knows. */
+  readonly waypointImage?: string;
+  /** `host:port` where waypoints find this control plane; absent: Istio's default. */
+  readonly discoveryAddress?: string;
+  /** Of Kubernetes: by which Lease replicas agree on who writes; absent: one per revision. */
+  readonly leaderLease?: string;
+  /** Of Kubernetes: the taint that nodes lose when their ztunnel is ready; "" for none. */
+  readonly nodeTaint: string;
+  /** This pod, POD_NAME: who it is to other replicas; absent: the host's name. */
+  readonly podName?: string;
+  /** Where this control plane runs, POD_NAMESPACE: its Lease, its Secrets, its server's names. */
+  readonly podNamespace: string;
   readonly logLevel: LogLevel;
   readonly logFormat: "text" | "json";
 }
@@ -47,7 +62,7 @@ export function parseOptions(
   const command = new Command("istiod-lite")
     .description("The control plane: watches configuration, programs proxies, signs certificates.")
     .version(VERSION)
-    .requiredOption("--source <spec>", "where configuration comes from: folder:PATH")
+    .requiredOption("--source <spec>", "folder:PATH, kubernetes or kubernetes:KUBECONFIG")
     .option("--overlay <path>", "where statuses are written (default: beside the source)")
     .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
@@ -65,9 +80,11 @@ export function parseOptions(
     .option("--root-namespace <name>", "where mesh-wide policies live", "istio-system")
     .addOption(new Option("--log-level <level>").choices([...LOG_LEVELS]).default("info"))
     .addOption(new Option("--log-format <format>").choices(["text", "json"]).default("text"));
-  addWaypointOptions(command).parse(argv, { from: "user" });
+  addKubernetesOptions(addWaypointOptions(command)).parse(argv, { from: "user" });
   return {
     ...command.opts(),
+    ...(env.POD_NAME ? { podName: env.POD_NAME } : {}),
+    podNamespace: env.POD_NAMESPACE || command.opts().rootNamespace,
     hbone: env.PILOT_ENABLE_SENDING_HBONE !== "false",
     // Source of the name: istio-cni, whose business this is in Istio.
     dnsCapture: env.AMBIENT_DNS_CAPTURE !== "false",
@@ -88,6 +105,18 @@ function addWaypointOptions(command: Command): Command {
       new Option("--outbound-traffic <policy>", "what waypoints do with unknown destinations")
         .choices(["allow-any", "registry-only"])
         .default("allow-any"),
+    );
+}
+
+function addKubernetesOptions(command: Command): Command {
+  return command
+    .option("--waypoint-image <image>", "what the containers of waypoints run")
+    .option("--discovery-address <host:port>", "where waypoints find this control plane")
+    .option("--leader-lease <name>", "the Lease by which replicas agree on who writes")
+    .option(
+      "--node-taint <key>",
+      "taken off nodes whose ztunnel is ready; '' for none",
+      NODE_TAINT,
     );
 }
 

@@ -7,6 +7,7 @@ import type { ServiceEntry, WorkloadEntry } from "#common/kubernetes/entry-objec
 import type { Gateway, GatewayClass } from "#common/kubernetes/gateway-objects.ts";
 import type { IstioRouteObject } from "#common/kubernetes/istio-route-objects.ts";
 import type { L7PolicyObject } from "#common/kubernetes/l7-policy-objects.ts";
+import type { ObjectMeta } from "#common/kubernetes/object-meta.ts";
 import type { AuthorizationPolicy, PeerAuthentication } from "#common/kubernetes/policy-objects.ts";
 import type {
   BackendTLSPolicy,
@@ -14,28 +15,6 @@ import type {
   ReferenceGrant,
 } from "#common/kubernetes/route-objects.ts";
 import type { Volume } from "#common/kubernetes/volume-objects.ts";
-
-export interface OwnerReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly controller?: boolean;
-}
-
-export interface ObjectMeta {
-  readonly name: string;
-  /** Absent on cluster-scoped kinds; filled with "default" by the loader elsewhere. */
-  readonly namespace?: string;
-  readonly uid?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-  /** RFC 3339. */
-  readonly creationTimestamp?: string;
-  readonly deletionTimestamp?: string;
-  readonly generation?: number;
-  readonly resourceVersion?: string;
-  readonly ownerReferences?: readonly OwnerReference[];
-}
 
 export interface Condition {
   readonly type: string;
@@ -54,7 +33,11 @@ export interface Base<ApiVersion extends string, Kind extends string> {
 }
 
 export interface Node extends Base<"v1", "Node"> {
-  readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
+  readonly spec?: {
+    readonly podCIDR?: string;
+    readonly podCIDRs?: readonly string[];
+    readonly taints?: readonly { readonly key: string; readonly effect?: string }[];
+  };
   readonly status?: {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
   };
@@ -110,6 +93,9 @@ export interface Container {
     readonly mountPath: string;
     readonly readOnly?: boolean;
   }[];
+  /** Not looked into here. */
+  readonly resources?: object;
+  readonly securityContext?: object;
 }
 
 export interface PodSpec {
@@ -124,6 +110,9 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
   readonly containers: readonly Container[];
   readonly volumes?: readonly Volume[];
+  /** Not looked into here. */
+  readonly securityContext?: object;
+  readonly topologySpreadConstraints?: readonly object[];
 }
 
 export interface Pod extends Base<"v1", "Pod"> {
@@ -231,6 +220,7 @@ export type {
   RequestAuthentication,
   Telemetry,
 } from "#common/kubernetes/l7-policy-objects.ts";
+export type { ObjectMeta, OwnerReference } from "#common/kubernetes/object-meta.ts";
 export type {
   AuthorizationPolicy,
   MtlsMode,

@@ -1,6 +1,6 @@
 /**
- * How many certificates each caller may ask for: a token bucket per caller, a bounded number of
- * them.
+ * How many certificates each caller may ask for, or how often anything else may happen for the sake
+ * of one: a token bucket per caller, a bounded number of them.
  */
 import {
   CERTIFICATE_BURST_PER_CALLER,
@@ -13,32 +13,47 @@ interface Bucket {
   at: number;
 }
 
+export interface RateLimits {
+  /** At once. */
+  readonly burst: number;
+  readonly perSecond: number;
+  /** Buckets; at the bound the one used longest ago is full again. */
+  readonly callers: number;
+}
+
+const CERTIFICATES: RateLimits = {
+  burst: CERTIFICATE_BURST_PER_CALLER,
+  perSecond: CERTIFICATE_RATE_PER_CALLER_S,
+  callers: CERTIFICATE_CALLERS,
+};
+
 export class CallerRate {
   /** Least recently used first. */
   readonly #buckets = new Map<string, Bucket>();
   readonly #now: () => number;
 
-  constructor(now: () => number = Date.now) {
+  readonly #limits: RateLimits;
+
+  constructor(now: () => number = Date.now, limits = CERTIFICATES) {
     this.#now = now;
+    this.#limits = limits;
   }
 
   /** Takes one; false if the caller has none left. */
   take(caller: string): boolean {
     const now = this.#now();
-    const { left, at } = this.#buckets.get(caller) ?? {
-      left: CERTIFICATE_BURST_PER_CALLER,
-      at: now,
-    };
-    const refill = (Math.max(0, now - at) / 1000) * CERTIFICATE_RATE_PER_CALLER_S;
-    const available = Math.min(CERTIFICATE_BURST_PER_CALLER, left + refill);
+    const { burst, perSecond } = this.#limits;
+    const { left, at } = this.#buckets.get(caller) ?? { left: burst, at: now };
+    const refill = (Math.max(0, now - at) / 1000) * perSecond;
+    const available = Math.min(burst, left + refill);
     this.#buckets.delete(caller);
-    this.#buckets.set(caller, { left: Math.max(0, available - 1), at: now });
+    this.#buckets.set(caller, { left: available >= 1 ? available - 1 : available, at: now });
     this.#evict();
     return available >= 1;
   }
 
   #evict(): void {
-    if (this.#buckets.size <= CERTIFICATE_CALLERS) return;
+    if (this.#buckets.size <= this.#limits.callers) return;
     const [oldest] = this.#buckets.keys();
     if (oldest !== undefined) this.#buckets.delete(oldest);
   }

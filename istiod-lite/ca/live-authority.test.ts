@@ -28,9 +28,9 @@ async function start(files: Readonly<Record<string, string>> = {}) {
     logger,
   });
   let changes = 0;
-  live.onChange = () => {
+  live.onChange(() => {
     changes++;
-  };
+  });
   return { dir, live, log, changes: () => changes };
 }
 

@@ -24,8 +24,7 @@ export class LiveAuthority {
   #seen: string;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Called after another CA or other roots are in force. */
-  onChange: () => void = () => undefined;
+  readonly #listeners: (() => void)[] = [];
 
   private constructor(options: LiveAuthorityOptions, current: CertificateAuthority, stamp: string) {
     this.#options = options;
@@ -39,6 +38,11 @@ export class LiveAuthority {
     const { store, now } = options;
     const authority = new CertificateAuthority(await store.load(), now);
     return new LiveAuthority(options, authority, await store.stamp());
+  }
+
+  /** Has the listener called whenever another CA or other roots have come into force. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** The CA to issue with now; not to be kept. */
@@ -79,6 +83,6 @@ export class LiveAuthority {
       return;
     }
     logger.info("another CA is in force", { place, ...this.#current.summary });
-    this.onChange();
+    for (const listener of this.#listeners) listener();
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Who calls: a bound service account token becomes a Caller, or the call is refused. This
- * implementation verifies against a key set file (`--token-jwks`); one that asks the API server's
- * TokenReview fits the same interface.
+ * implementation verifies against a key set file (`--token-jwks`); on Kubernetes the API server is
+ * asked (istiod-lite/config/kubernetes/api-token-reviewer.ts).
  */
 import { createHash } from "node:crypto";
 import { type JWTPayload, jwtVerify } from "jose";
@@ -104,7 +104,8 @@ export class JwksTokenReviewer implements TokenReviewer {
   }
 }
 
-function bearerToken(header: string | undefined): string {
+/** The token of an `authorization` header. Throws MeshError UNAUTHENTICATED where there is none. */
+export function bearerToken(header: string | undefined): string {
   if (header === undefined || header === "") {
     throw new MeshError("UNAUTHENTICATED", "the call carries no authorization header");
   }

@@ -4,10 +4,12 @@
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
+import type { KubernetesKind } from "#common/kubernetes/objects.ts";
 import { overlayPath } from "#common/kubernetes/overlay.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import type { OwnedObjectsWriter } from "#istiod-lite/config/source.ts";
+import type { OwnedObject, OwnedObjectsWriter } from "#istiod-lite/config/source.ts";
+
+const SCALING: ReadonlySet<string> = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
 
 export class FolderOwnedObjects implements OwnedObjectsWriter {
   readonly #folder: string;
@@ -16,8 +18,10 @@ export class FolderOwnedObjects implements OwnedObjectsWriter {
     this.#folder = folder;
   }
 
-  async apply(owner: string, objects: readonly KubernetesObject[]): Promise<void> {
+  async apply(owner: string, wanted: readonly OwnedObject[]): Promise<void> {
     const file = this.#file(owner);
+    // Nobody scales or drains a folder's pods.
+    const objects = wanted.filter(({ kind }) => !SCALING.has(kind));
     try {
       if (objects.length === 0) return await rm(file, { force: true });
       const list = { apiVersion: "v1", kind: "List", items: objects };

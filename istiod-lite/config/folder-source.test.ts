@@ -86,7 +86,7 @@ test("the object changes under its overlay, and the overlay stays", async (t) =>
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));
   const { statusWriter, until } = await fixture.start(t);
-  await statusWriter.setPodAnnotation("shop", "a", "x", "1");
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
   fixture.publish(pod("a", "u1", "new"));
   const state = await until((now) => JSON.stringify(now.get("Pod/shop/a")).includes("new"));
   assert.deepEqual(annotationsOf(state), { own: "yes", x: "1" });
@@ -96,11 +96,14 @@ test("a pod of the same name that came later has no part in the old pod's overla
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));
   const { statusWriter, until } = await fixture.start(t);
-  await statusWriter.setPodAnnotation("shop", "a", REDIRECTION_ANNOTATION, "enabled");
+  await statusWriter.setPodAnnotations(
+    { namespace: "shop", name: "a" },
+    { [REDIRECTION_ANNOTATION]: "enabled" },
+  );
   fixture.publish(pod("a", "u2"));
   const state = await until((now) => now.get("Pod/shop/a")?.metadata.uid === "u2");
   assert.deepEqual(annotationsOf(state), { own: "yes" });
-  await statusWriter.setPodAnnotation("shop", "a", "x", "1");
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
   assert.deepEqual(fixture.overlay("Pod", "shop", "a"), {
     metadata: { uid: "u2", annotations: { x: "1" } },
   });
@@ -114,7 +117,7 @@ test("the overlay of an object that is gone is removed, at the start too", async
   mkdirSync(dirname(orphan), { recursive: true });
   writeFileSync(orphan, JSON.stringify({ metadata: { annotations: { x: "1" } } }));
   const { statusWriter, until, source } = await fixture.start(t);
-  await statusWriter.setPodAnnotation("shop", "a", "x", "1");
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
   fixture.remove("Pod", "shop", "a");
   await until((state) => !state.has("Pod/shop/a"));
   await source.close();
@@ -127,7 +130,7 @@ test("overlays survive a restart; broken ones are replaced by the next write", a
   fixture.publish(pod("b"));
   fixture.publish({ apiVersion: "v1", kind: "Node", metadata: { name: "n" } });
   const first = await fixture.start(t);
-  await first.statusWriter.setPodAnnotation("shop", "a", "x", "1");
+  await first.statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
   const node = { kind: "Node", namespace: "", name: "n" } as const;
   await first.statusWriter.setConditions(node, [{ type: "Mesh", status: "True" }], undefined);
   await first.source.close();
@@ -137,7 +140,7 @@ test("overlays survive a restart; broken ones are replaced by the next write", a
   const second = await fixture.start(t);
   assert.deepEqual(annotationsOf(second.state()), { own: "yes", x: "1" });
   assert.match(JSON.stringify(second.state().get("Node//n")), /"type":"Mesh"/);
-  await second.statusWriter.setPodAnnotation("shop", "b", "x", "2");
+  await second.statusWriter.setPodAnnotations({ namespace: "shop", name: "b" }, { x: "2" });
   assert.deepEqual(annotationsOf(second.state(), "Pod/shop/b"), { own: "yes", x: "2" });
 });
 

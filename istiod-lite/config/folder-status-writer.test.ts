@@ -20,14 +20,20 @@ test("a pod's annotation comes back in the change stream, and goes again", async
   const fixture = new SourceFixture(t);
   fixture.publish(pod("a"));
   const { statusWriter, state } = await fixture.start(t);
-  await statusWriter.setPodAnnotation("shop", "a", REDIRECTION_ANNOTATION, "enabled");
+  await statusWriter.setPodAnnotations(
+    { namespace: "shop", name: "a" },
+    { [REDIRECTION_ANNOTATION]: "enabled" },
+  );
   assert.deepEqual(annotationsOf(state()), { own: "yes", [REDIRECTION_ANNOTATION]: "enabled" });
   assert.deepEqual(fixture.overlay("Pod", "shop", "a"), {
     metadata: { uid: "u1", annotations: { [REDIRECTION_ANNOTATION]: "enabled" } },
   });
-  await statusWriter.setPodAnnotation("shop", "a", REDIRECTION_ANNOTATION, undefined);
+  await statusWriter.setPodAnnotations(
+    { namespace: "shop", name: "a" },
+    { [REDIRECTION_ANNOTATION]: undefined },
+  );
   assert.deepEqual(annotationsOf(state()), { own: "yes" });
-  await statusWriter.setPodAnnotation("shop", "a", "own", undefined);
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { own: undefined });
   assert.deepEqual(annotationsOf(state()), {}, "also one that the object has itself");
 });
 
@@ -140,8 +146,8 @@ test("what changes nothing writes nothing and delivers nothing", async (t) => {
   fixture.publish(pod("a"));
   const { statusWriter, batches } = await fixture.start(t);
   const setAll = async () => {
-    await statusWriter.setPodAnnotation("shop", "a", "x", "1");
-    await statusWriter.setPodAnnotation("shop", "a", "absent", undefined);
+    await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
+    await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { absent: undefined });
     await statusWriter.setConditions(podRef, [accepted], 1);
   };
   await setAll();
@@ -156,7 +162,7 @@ test("nothing is written about objects that do not exist", async (t) => {
   const fixture = new SourceFixture(t);
   fixture.publish(shop);
   const { statusWriter } = await fixture.start(t);
-  await statusWriter.setPodAnnotation("shop", "../../x", "x", "1");
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "../../x" }, { x: "1" });
   await statusWriter.setConditions(policyRef, [accepted], 1);
   await statusWriter.recordEvent(podRef, { type: "Normal", reason: "R", message: "m" });
   assert.equal(existsSync(join(fixture.state, "overlay")), false);
@@ -193,13 +199,16 @@ test("a write that fails says so, and nothing has changed", async (t) => {
   fixture.publish(pod("a"));
   const { statusWriter, batches } = await fixture.start(t);
   writeFileSync(join(fixture.state, "overlay"), "a file in the place of the folder");
-  await assert.rejects(statusWriter.setPodAnnotation("shop", "a", "x", "1"), {
-    name: "MeshError",
-    code: "OVERLAY_WRITE_FAILED",
-  });
+  await assert.rejects(
+    statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" }),
+    {
+      name: "MeshError",
+      code: "OVERLAY_WRITE_FAILED",
+    },
+  );
   assert.equal(batches.length, 1);
   rmSync(join(fixture.state, "overlay"));
-  await statusWriter.setPodAnnotation("shop", "a", "x", "1");
+  await statusWriter.setPodAnnotations({ namespace: "shop", name: "a" }, { x: "1" });
   assert.equal(batches.length, 2);
 });
 
@@ -210,7 +219,9 @@ test("many writes at once all arrive", async (t) => {
   const { statusWriter, state } = await fixture.start(t);
   await Promise.all(
     names.flatMap((name) =>
-      ["x", "y"].map((key) => statusWriter.setPodAnnotation("shop", name, key, name)),
+      ["x", "y"].map((key) =>
+        statusWriter.setPodAnnotations({ namespace: "shop", name }, { [key]: name }),
+      ),
     ),
   );
   for (const name of names) {

@@ -17,9 +17,14 @@ import type {
   EventDetails,
   NewCondition,
   ObjectReference,
+  PodReference,
   StatusWriter,
 } from "#istiod-lite/config/source.ts";
-import { completeConditions, foreignEntries } from "#istiod-lite/config/status-conditions.ts";
+import {
+  completeCondition,
+  completeConditions,
+  foreignEntries,
+} from "#istiod-lite/config/status-conditions.ts";
 import { MAX_EVENT_MESSAGE_LENGTH, MAX_EVENTS_PER_OBJECT } from "#istiod-lite/limits.ts";
 
 export interface FolderStatusWriterDeps {
@@ -36,20 +41,21 @@ export class FolderStatusWriter implements StatusWriter {
     this.#deps = deps;
   }
 
-  async setPodAnnotation(
-    namespace: string,
-    pod: string,
-    annotation: string,
-    value: string | undefined,
+  async setPodAnnotations(
+    { namespace, name }: PodReference,
+    wanted: Readonly<Record<string, string | undefined>>,
   ): Promise<void> {
-    await this.#update({ kind: "Pod", namespace, name: pod }, (before, object) => {
-      const { [annotation]: _, ...others } = before.metadata.annotations ?? {};
-      const own = object.metadata.annotations?.[annotation];
-      // What the object itself says has to be taken away, not only what was laid over it.
-      const removal = own === undefined ? undefined : null;
-      const wanted = value ?? removal;
-      const annotations = wanted === undefined ? others : { ...others, [annotation]: wanted };
-      return { ...before, metadata: { ...before.metadata, annotations } };
+    await this.#update({ kind: "Pod", namespace, name }, (before, object) => {
+      const annotations = new Map(Object.entries(before.metadata.annotations ?? {}));
+      for (const [annotation, value] of Object.entries(wanted)) {
+        annotations.delete(annotation);
+        const own = object.metadata.annotations?.[annotation];
+        if (value !== undefined) annotations.set(annotation, value);
+        // What the object itself says has to be taken away, not only what was laid over it.
+        else if (own !== undefined) annotations.set(annotation, null);
+      }
+      const after = Object.fromEntries(annotations);
+      return { ...before, metadata: { ...before.metadata, annotations: after } };
     });
   }
 
@@ -121,20 +127,11 @@ export class FolderStatusWriter implements StatusWriter {
   }
 
   #condition(
-    { type, status, reason, message }: NewCondition,
+    condition: NewCondition,
     present: readonly Condition[],
     observedGeneration: number | undefined,
   ): Condition {
-    const before = present.find((condition) => condition.type === type);
-    const unmoved = before?.status === status ? before.lastTransitionTime : undefined;
-    return {
-      type,
-      status,
-      ...(reason === undefined ? {} : { reason }),
-      ...(message === undefined ? {} : { message }),
-      ...(observedGeneration === undefined ? {} : { observedGeneration }),
-      lastTransitionTime: unmoved ?? this.#deps.now().toISOString(),
-    };
+    return completeCondition(condition, present, { observedGeneration, now: this.#deps.now });
   }
 }
 

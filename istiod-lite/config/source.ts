@@ -7,6 +7,7 @@ import type {
   KubernetesKind,
   KubernetesObject,
   ObjectChange,
+  ObjectMeta,
   ServiceEntryAddress,
 } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -35,6 +36,13 @@ export interface ObjectReference {
   readonly name: string;
 }
 
+export interface PodReference {
+  readonly namespace: string;
+  readonly name: string;
+  /** Where it is known: another pod of the name is not meant. */
+  readonly uid?: string;
+}
+
 /** A Kubernetes Event, as `kubectl describe` shows it below the object. */
 export interface EventDetails {
   readonly type: "Normal" | "Warning";
@@ -49,14 +57,12 @@ export type NewCondition = Pick<Condition, "type" | "status" | "reason" | "messa
 /** Writes to the `status` and the annotations of objects, never to their `spec`. */
 export interface StatusWriter {
   /**
-   * Sets one annotation of a pod, or removes it when `value` is undefined. A pod that does not
+   * Sets annotations of a pod, and removes those whose value is undefined. A pod that does not
    * exist (any more) is no error: there is nothing left to write to.
    */
-  setPodAnnotation(
-    namespace: string,
-    pod: string,
-    annotation: string,
-    value: string | undefined,
+  setPodAnnotations(
+    pod: PodReference,
+    annotations: Readonly<Record<string, string | undefined>>,
   ): Promise<void>;
   /**
    * Sets the given conditions, by type, and removes those of `obsoleteTypes` (default: none);
@@ -87,13 +93,23 @@ export interface StatusWriter {
   recordEvent(object: ObjectReference, event: EventDetails): Promise<void>;
 }
 
+/** What an API server runs beside the kinds that are read: neither is looked into here. */
+export interface ScalingObject {
+  readonly apiVersion: "policy/v1" | "autoscaling/v2";
+  readonly kind: "PodDisruptionBudget" | "HorizontalPodAutoscaler";
+  readonly metadata: ObjectMeta;
+  readonly spec: object;
+}
+
+export type OwnedObject = KubernetesObject | ScalingObject;
+
 /** Brings objects about that something of this control plane's own needs, and takes them away. */
 export interface OwnedObjectsWriter {
   /**
    * Makes exactly these exist for the owner (`<kind>/<namespace>/<name>`); none: takes all of its
    * away. Nothing is written when nothing changes.
    */
-  apply(owner: string, objects: readonly KubernetesObject[]): Promise<void>;
+  apply(owner: string, objects: readonly OwnedObject[]): Promise<void>;
   /** Takes away what belongs to owners that are not among these: they went while nobody looked. */
   keepOnly(owners: ReadonlySet<string>): Promise<void>;
 }

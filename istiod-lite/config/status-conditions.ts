@@ -1,7 +1,28 @@
-/** Conditions deep inside a status: those of each parent of a route, of each listener. */
+/** Conditions as they are stored, also deep inside a status: of a route's parents, of listeners. */
 import type { Condition } from "#common/kubernetes/objects.ts";
 import { POLICY_CONTROLLER, ROUTE_CONTROLLER } from "#common/kubernetes/route-objects.ts";
 import type { NewCondition } from "#istiod-lite/config/source.ts";
+
+/**
+ * A condition as it is to be stored. `present` are the conditions that there are: the time moves
+ * only when the status does.
+ */
+export function completeCondition(
+  { type, status, reason, message }: NewCondition,
+  present: readonly Condition[],
+  { observedGeneration, now }: { readonly observedGeneration: number | undefined; now: () => Date },
+): Condition {
+  const before = present.find((condition) => condition.type === type);
+  const unmoved = before?.status === status ? before.lastTransitionTime : undefined;
+  return {
+    type,
+    status,
+    ...(reason === undefined ? {} : { reason }),
+    ...(message === undefined ? {} : { message }),
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    lastTransitionTime: unmoved ?? now().toISOString(),
+  };
+}
 
 type Complete = (condition: NewCondition, present: readonly Condition[]) => Condition;
 type Json = Readonly<Record<string, unknown>>;

@@ -29,6 +29,10 @@ export interface RegistryOptions {
   readonly enforceWaypoints: boolean;
   /** Source: MeshConfig.outboundTrafficPolicy. */
   readonly outboundTraffic: "allow-any" | "registry-only";
+  /** What the containers of waypoints run. @default Istio's name for it */
+  readonly waypointImage?: string | undefined;
+  /** `host:port` where waypoints find the control plane. @default Istio's */
+  readonly discoveryAddress?: string | undefined;
 }
 
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {

@@ -1,13 +1,9 @@
 /** What one call of `Registry.apply` changed. */
-import type {
-  Condition,
-  KubernetesKind,
-  KubernetesObject,
-  ServiceEntryAddress,
-} from "#common/kubernetes/objects.ts";
+import type { Condition, KubernetesKind, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
 import type { Cidr } from "#common/model/ip.ts";
 import type { DiscoveryResource } from "#common/xds/discovery-rpc.ts";
 import type { TypeUrl } from "#common/xds/type-urls.ts";
+import type { OwnedObject } from "#istiod-lite/config/source.ts";
 
 /** One resource as it is pushed: encoded once, shared by every stream, versioned by its content. */
 export interface PublishedResource extends DiscoveryResource {
@@ -51,7 +47,7 @@ export interface ObjectStatus {
 export interface OwnedObjects {
   /** `Gateway/<namespace>/<name>`. */
   readonly owner: string;
-  readonly objects: readonly KubernetesObject[];
+  readonly objects: readonly OwnedObject[];
 }
 
 /** All lists are ordered by type and name; a resource whose bytes did not change is not listed. */

@@ -36,7 +36,7 @@ function start(t: TestContext): {
   const absent = new AbsentZtunnels({
     resources: { all: () => [resource] },
     writer: {
-      setPodAnnotation: async (namespace, pod) => void told.push(`${namespace}/${pod}`),
+      setPodAnnotations: async ({ namespace, name }) => void told.push(`${namespace}/${name}`),
       recordEvent: async ({ kind, name }) => void told.push(`${kind} ${name}`),
     },
     logger: createLogger({ level: "error", format: "text", write: () => undefined }),

@@ -13,7 +13,7 @@ import type { ResourceView } from "../registry/resource-table.ts";
 
 export interface AbsentZtunnelsDeps {
   readonly resources: Pick<ResourceView, "all">;
-  readonly writer: Pick<StatusWriter, "setPodAnnotation" | "recordEvent">;
+  readonly writer: Pick<StatusWriter, "setPodAnnotations" | "recordEvent">;
   readonly logger: Logger;
   /**
    * Whether the node has one that is ready, though it is not connected here: it is with another
@@ -77,8 +77,9 @@ export class AbsentZtunnels {
       { type: "Warning", reason: "ZtunnelAbsent", message },
     );
     for (const { value } of pods) {
-      const { namespace, name } = decodeCapturedPod(value);
-      await writer.setPodAnnotation(namespace, name, CAPTURE_PROBLEM_ANNOTATION, message);
+      await writer.setPodAnnotations(decodeCapturedPod(value), {
+        [CAPTURE_PROBLEM_ANNOTATION]: message,
+      });
     }
   }
 }

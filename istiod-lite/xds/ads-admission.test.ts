@@ -8,7 +8,7 @@ import { makeGateway } from "../registry/waypoints/waypoint-fixtures.ts";
 import { AdsTestServer, names, RawStream } from "./ads-test-server.ts";
 
 const noWrites = {
-  setPodAnnotation: () => Promise.resolve(),
+  setPodAnnotations: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
   setAddresses: () => Promise.resolve(),
   setStatusFields: () => Promise.resolve(),

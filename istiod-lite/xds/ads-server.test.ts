@@ -21,7 +21,7 @@ const pods = [
 ];
 const ambient = makeNamespace("shop", { "istio.io/dataplane-mode": "ambient" });
 const noWrites = {
-  setPodAnnotation: () => Promise.resolve(),
+  setPodAnnotations: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
   setAddresses: () => Promise.resolve(),
   setStatusFields: () => Promise.resolve(),

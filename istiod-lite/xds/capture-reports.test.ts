@@ -13,15 +13,15 @@ class RecordingWriter implements StatusWriter {
   readonly written: string[] = [];
   failures = 0;
 
-  async setPodAnnotation(
-    namespace: string,
-    pod: string,
-    annotation: string,
-    value: string | undefined,
+  async setPodAnnotations(
+    { namespace, name }: { readonly namespace: string; readonly name: string },
+    annotations: Readonly<Record<string, string | undefined>>,
   ): Promise<void> {
     if (this.failures-- > 0) throw new Error("disk full");
-    if (!annotation.startsWith("ambient.istio.io/") && value === undefined) return;
-    this.written.push(`${namespace}/${pod} ${annotation}=${value ?? ""}`);
+    for (const [annotation, value] of Object.entries(annotations)) {
+      if (!annotation.startsWith("ambient.istio.io/") && value === undefined) continue;
+      this.written.push(`${namespace}/${name} ${annotation}=${value ?? ""}`);
+    }
   }
 
   async setConditions(): Promise<void> {

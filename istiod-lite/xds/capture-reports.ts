@@ -91,14 +91,11 @@ export class CaptureReports {
       logger.debug("report about a pod that is not there to capture", { node, pod, state });
       return;
     }
-    const annotations = [
-      [REDIRECTION_ANNOTATION, ANNOTATION[state]],
-      [CAPTURE_PROBLEM_ANNOTATION, problemOf(report)],
-      [CAPTURE_REPAIRS_ANNOTATION, repairsOf(report)],
-    ] as const;
-    for (const [annotation, value] of annotations) {
-      await writer.setPodAnnotation(namespace, name, annotation, value);
-    }
+    await writer.setPodAnnotations(report, {
+      [REDIRECTION_ANNOTATION]: ANNOTATION[state],
+      [CAPTURE_PROBLEM_ANNOTATION]: problemOf(report),
+      [CAPTURE_REPAIRS_ANNOTATION]: repairsOf(report),
+    });
     for (const event of this.#eventsOf(report)) {
       await writer.recordEvent({ kind: "Pod", namespace, name }, event);
     }

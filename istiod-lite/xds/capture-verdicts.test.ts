@@ -10,7 +10,7 @@ import { makeNamespace, makePod, present } from "../registry/registry-fixtures.t
 import { AdsTestServer } from "./ads-test-server.ts";
 
 const NO_WRITER: StatusWriter = {
-  setPodAnnotation: async () => undefined,
+  setPodAnnotations: async () => undefined,
   setConditions: async () => undefined,
   setStatusFields: async () => undefined,
   setAddresses: async () => undefined,

@@ -18,7 +18,7 @@ import { AdsTestServer } from "./ads-test-server.ts";
 
 const WEB = "Kubernetes//Pod/shop/web-1";
 const noWrites = {
-  setPodAnnotation: () => Promise.resolve(),
+  setPodAnnotations: () => Promise.resolve(),
   setConditions: () => Promise.resolve(),
   setAddresses: () => Promise.resolve(),
   setStatusFields: () => Promise.resolve(),

@@ -20,7 +20,11 @@ export const node = defineKind({
   name: dnsSubdomain,
   fields: {
     spec: object<NodeSpec>(
-      { podCIDR: text(cidrBlock), podCIDRs: list(text(cidrBlock), { min: 1, max: 2 }) },
+      {
+        podCIDR: text(cidrBlock),
+        podCIDRs: list(text(cidrBlock), { min: 1, max: 2 }),
+        taints: list(object({ key: text(notEmpty), effect: text() }, { required: ["key"] })),
+      },
       { check: checkPodCidrs },
     ),
     status: object({

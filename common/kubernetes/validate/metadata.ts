@@ -94,7 +94,14 @@ export const conditions: Schema = list(
 
 const ownerReferences: Schema = list(
   object(
-    { apiVersion: text(notEmpty), kind: text(notEmpty), name: text(notEmpty), controller: boolean },
+    {
+      apiVersion: text(notEmpty),
+      kind: text(notEmpty),
+      name: text(notEmpty),
+      uid: text(),
+      controller: boolean,
+      blockOwnerDeletion: boolean,
+    },
     { required: ["apiVersion", "kind", "name"] },
   ),
 );

@@ -8,6 +8,9 @@ import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.t
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** Source: istio/api, and `istiod-lite/registry/waypoints/names.ts`. */
+const WAYPOINT_BOUND = "istio.io/WaypointBound";
+
 /** Written by `kubectl apply`: the whole object once more. */
 const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -61,13 +64,13 @@ export function keepObject(kind: WatchedKind, apiVersion: string, object: Fields
     case "Pod":
       return { ...base, spec: keepPodSpec(object.spec), status: keepPodStatus(object.status) };
     case "Service":
-      return { ...base, spec: keepServiceSpec(object.spec) };
+      return { ...base, spec: keepServiceSpec(object.spec), ...keepBound(object.status) };
     case "EndpointSlice":
       return { ...base, ...keepSlice(object) };
     case "Node":
       return {
         ...base,
-        spec: pick(object.spec, ["podCIDR", "podCIDRs"]),
+        spec: pick(object.spec, ["podCIDR", "podCIDRs", "taints"]),
         status: pick(object.status, ["addresses"]),
       };
     case "Namespace":
@@ -142,6 +145,13 @@ function keepServiceSpec(value: unknown): unknown {
   if (!isFields(value)) return value;
   const ports = each(value.ports, (port) => pick(port, SERVICE_PORT));
   return { ...(pick(value, SERVICE_SPEC) as Fields), ...(ports !== undefined && { ports }) };
+}
+
+/** What we said of it, to take it back: of other conditions nothing is read. */
+function keepBound(status: unknown): Fields {
+  const all = isFields(status) && Array.isArray(status.conditions) ? status.conditions : [];
+  const bound = all.filter((condition) => isFields(condition) && condition.type === WAYPOINT_BOUND);
+  return bound.length === 0 ? {} : { status: { conditions: bound } };
 }
 
 function keepSlice(object: Fields): Fields {

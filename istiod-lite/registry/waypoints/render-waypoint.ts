@@ -4,51 +4,26 @@
  * that what selects, watches or patches Istio's waypoints finds these.
  */
 import type {
-  Container,
   Deployment,
-  EnvVar,
   Gateway,
   KubeService,
   ObjectMeta,
-  PodSpec,
+  OwnerReference,
   ServiceAccount,
 } from "#common/kubernetes/objects.ts";
-import { HBONE_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
-import { NATIVE_TUNNEL_LABEL } from "../pod-workload.ts";
+import { HBONE_PORT, READINESS_PORT } from "#common/model/ports.ts";
+import { MANAGED_BY_US, MANAGED_LABEL, SERVICE_TYPE } from "./names.ts";
 import {
-  GATEWAY_CLASS_LABEL,
-  MANAGED_BY_US,
-  MANAGED_LABEL,
-  NAME_OVERRIDE,
-  SERVICE_ACCOUNT_OVERRIDE,
-  SERVICE_TYPE,
-} from "./names.ts";
+  gatewayLabels,
+  infrastructure,
+  podMetadata,
+  podSpec,
+  type RenderOptions,
+} from "./render-waypoint-pod.ts";
 import { GATEWAY_NAME_LABEL } from "./scope.ts";
 import { deploymentName, serviceAccountName } from "./waypoint-facts.ts";
 
-export interface RenderOptions {
-  readonly clusterId: string;
-  readonly trustDomain: string;
-  readonly trustDomainAliases?: readonly string[];
-  readonly revision: string;
-}
-
 type Labels = Readonly<Record<string, string>>;
-
-/** Annotations that are about the Gateway itself. */
-const OWN_ANNOTATIONS: ReadonlySet<string> = new Set([
-  "kubectl.kubernetes.io/last-applied-configuration",
-  "gateway.istio.io/controller-version",
-  NAME_OVERRIDE,
-  SERVICE_ACCOUNT_OVERRIDE,
-]);
-
-const IMAGE = "istio/proxyv2";
-const TRUST_BUNDLE = "istio-ca-root-cert";
-/** Source: the template's expirationSeconds of 12 h. */
-const TOKEN_SECONDS = 43_200;
-/** Source: Kubernetes' default; Istio's waypoints use it to drain. */
-const GRACE_SECONDS = 30;
 
 export interface RenderedWaypoint {
   readonly serviceAccount: ServiceAccount;
@@ -62,9 +37,7 @@ export function renderWaypoint(gateway: Gateway, options: RenderOptions): Render
     namespace: gateway.metadata.namespace ?? "default",
     labels: { ...infrastructure(gateway).labels, ...gatewayLabels(gateway), ...labels },
     annotations: { ...annotations, ...infrastructure(gateway).annotations },
-    ownerReferences: [
-      { apiVersion: gateway.apiVersion, kind: "Gateway", name: gateway.metadata.name },
-    ],
+    ownerReferences: [ownerReference(gateway)],
   });
   const name = deploymentName(gateway);
   const managed = { [MANAGED_LABEL]: MANAGED_BY_US };
@@ -94,104 +67,37 @@ export function renderWaypoint(gateway: Gateway, options: RenderOptions): Render
   };
 }
 
-function podMetadata(gateway: Gateway, { revision }: RenderOptions) {
-  const { labels, annotations } = infrastructure(gateway);
-  return {
-    labels: {
-      "sidecar.istio.io/inject": "false",
-      "istio.io/dataplane-mode": "none",
-      "service.istio.io/canonical-name": deploymentName(gateway),
-      "service.istio.io/canonical-revision": "latest",
-      [NATIVE_TUNNEL_LABEL]: "http",
-      ...labels,
-      ...gatewayLabels(gateway),
-      [MANAGED_LABEL]: MANAGED_BY_US,
-    },
-    annotations: {
-      ...annotations,
-      "istio.io/rev": revision,
-      "prometheus.io/path": "/stats/prometheus",
-      "prometheus.io/port": String(METRICS_PORT),
-      "prometheus.io/scrape": "true",
-    },
-  };
+/** With the Gateway go its objects: an API server's garbage collector sees to it by the uid. */
+function ownerReference({ apiVersion, metadata: { name, uid } }: Gateway): OwnerReference {
+  const reference = { apiVersion, kind: "Gateway", name };
+  if (uid === undefined) return reference;
+  return { ...reference, uid, controller: true, blockOwnerDeletion: true };
 }
 
-function podSpec(gateway: Gateway, options: RenderOptions): PodSpec {
-  return {
-    serviceAccountName: serviceAccountName(gateway),
-    terminationGracePeriodSeconds: GRACE_SECONDS,
-    containers: [container(gateway, options)],
-    volumes: [
-      {
-        name: "istio-token",
-        projected: {
-          sources: [
-            {
-              serviceAccountToken: {
-                audience: "istio-ca",
-                expirationSeconds: TOKEN_SECONDS,
-                path: "istio-token",
-              },
-            },
-          ],
-        },
-      },
-      { name: "istiod-ca-cert", configMap: { name: TRUST_BUNDLE } },
-    ],
-  };
-}
-
-function container(gateway: Gateway, options: RenderOptions): Container {
-  const httpGet = { path: "/healthz/ready", port: READINESS_PORT };
-  return {
-    name: "istio-proxy",
-    image: IMAGE,
-    args: ["proxy", "waypoint"],
-    env: environment(gateway, options),
-    ports: [
-      { name: "hbone", containerPort: HBONE_PORT, protocol: "TCP" },
-      { name: "metrics", containerPort: METRICS_PORT, protocol: "TCP" },
-      { name: "status-port", containerPort: READINESS_PORT, protocol: "TCP" },
-    ],
-    startupProbe: { httpGet, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 30 },
-    // Sooner than the template's 15 s: traffic waits for a waypoint that has just come.
-    readinessProbe: { httpGet, periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 4 },
-    volumeMounts: [
-      { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
-      { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio", readOnly: true },
-    ],
-  };
-}
-
-function environment(gateway: Gateway, options: RenderOptions): readonly EnvVar[] {
-  const { clusterId, trustDomain, trustDomainAliases = [] } = options;
-  const field = (name: string, fieldPath: string): EnvVar => ({
+/** Made only where somebody says something of it. Source: Istio's "Gateway customization". */
+export function renderScaling(gateway: Gateway) {
+  const name = deploymentName(gateway);
+  const matchLabels = { [GATEWAY_NAME_LABEL]: gateway.metadata.name };
+  const metadata: ObjectMeta = {
     name,
-    valueFrom: { fieldRef: { fieldPath } },
-  });
-  const { namespace = "default", name } = gateway.metadata;
-  const deployment = deploymentName(gateway);
-  return [
-    field("POD_NAME", "metadata.name"),
-    field("POD_NAMESPACE", "metadata.namespace"),
-    field("INSTANCE_IP", "status.podIP"),
-    field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
-    field("NODE_NAME", "spec.nodeName"),
-    field("HOST_IP", "status.hostIP"),
-    { name: "GATEWAY_NAME", value: name },
-    { name: "TRUST_DOMAIN", value: trustDomain },
-    ...(trustDomainAliases.length === 0
-      ? []
-      : [{ name: "TRUST_DOMAIN_ALIASES", value: trustDomainAliases.join(",") }]),
-    { name: "TERMINATION_GRACE_PERIOD_SECONDS", value: String(GRACE_SECONDS) },
-    { name: "ISTIO_META_CLUSTER_ID", value: clusterId },
-    { name: "ISTIO_META_WORKLOAD_NAME", value: deployment },
-    {
-      name: "ISTIO_META_OWNER",
-      value: `kubernetes://apis/apps/v1/namespaces/${namespace}/deployments/${deployment}`,
+    namespace: gateway.metadata.namespace ?? "default",
+    labels: { ...gatewayLabels(gateway), [MANAGED_LABEL]: MANAGED_BY_US },
+    ownerReferences: [ownerReference(gateway)],
+  };
+  return {
+    horizontalPodAutoscaler: {
+      apiVersion: "autoscaling/v2",
+      kind: "HorizontalPodAutoscaler",
+      metadata,
+      spec: { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name } },
     },
-  ];
+    podDisruptionBudget: {
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      metadata,
+      spec: { selector: { matchLabels } },
+    },
+  } as const;
 }
 
 function serviceSpec(gateway: Gateway): KubeService["spec"] {
@@ -216,23 +122,5 @@ function serviceSpec(gateway: Gateway): KubeService["spec"] {
         appProtocol: "all",
       },
     ],
-  };
-}
-
-function gatewayLabels({ metadata, spec }: Gateway): Labels {
-  return { [GATEWAY_NAME_LABEL]: metadata.name, [GATEWAY_CLASS_LABEL]: spec.gatewayClassName };
-}
-
-/**
- * What everything that runs the Gateway carries: what `infrastructure` says, and only where it says
- * nothing the Gateway's own. Source: Istio's deploymentcontroller.
- */
-function infrastructure({ metadata, spec }: Gateway): { labels: Labels; annotations: Labels } {
-  const { labels, annotations } = spec.infrastructure ?? {};
-  const given: ObjectMeta = (labels ?? annotations) === undefined ? metadata : { name: "" };
-  const kept = Object.entries(annotations ?? given.annotations ?? {});
-  return {
-    labels: labels ?? given.labels ?? {},
-    annotations: Object.fromEntries(kept.filter(([key]) => !OWN_ANNOTATIONS.has(key))),
   };
 }

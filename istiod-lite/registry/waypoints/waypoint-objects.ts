@@ -4,20 +4,22 @@
  * (spec.infrastructure.parametersRef) merged in, the nearer one last, and checked as if a user had
  * applied them. Source: Istio's "Gateway customization".
  */
-import type { ConfigMap, Gateway, KubernetesObject } from "#common/kubernetes/objects.ts";
+import type { ConfigMap, Gateway } from "#common/kubernetes/objects.ts";
 import { parseYaml } from "#common/kubernetes/parse-yaml.ts";
 import { formatField } from "#common/kubernetes/problem.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
+import type { OwnedObject, ScalingObject } from "#istiod-lite/config/source.ts";
 import { mergePatch } from "./merge-patch.ts";
-import { type RenderOptions, renderWaypoint } from "./render-waypoint.ts";
+import { renderScaling, renderWaypoint } from "./render-waypoint.ts";
+import type { RenderOptions } from "./render-waypoint-pod.ts";
 
 export type WaypointObjects =
-  | { readonly objects: readonly KubernetesObject[] }
+  | { readonly objects: readonly OwnedObject[] }
   /** Why they cannot be made as they were asked for. */
   | { readonly problem: string };
 
-/** Keys of the ConfigMaps that are about objects which are not made here: nothing to do. */
-const IGNORED: ReadonlySet<string> = new Set(["horizontalPodAutoscaler", "podDisruptionBudget"]);
+/** Keys of ConfigMaps about objects that are made only where somebody says something of them. */
+const SCALING = ["horizontalPodAutoscaler", "podDisruptionBudget"] as const;
 
 /** `parameters`: ConfigMaps, the nearer one last. */
 export function waypointObjects(
@@ -26,12 +28,14 @@ export function waypointObjects(
   options: RenderOptions,
 ): WaypointObjects {
   const rendered: Record<string, unknown> = { ...renderWaypoint(gateway, options) };
+  const scaling: Readonly<Record<string, unknown>> = { ...renderScaling(gateway) };
   for (const { metadata, data = {} } of parameters) {
     for (const [key, text] of Object.entries(data)) {
-      if (IGNORED.has(key)) continue;
       const where = `ConfigMap ${metadata.namespace}/${metadata.name}, ${key}`;
+      if (Object.hasOwn(scaling, key)) rendered[key] ??= scaling[key];
       if (!Object.hasOwn(rendered, key)) {
-        return { problem: `${where}: known are ${Object.keys(rendered).join(", ")}` };
+        const known = [...Object.keys(renderWaypoint(gateway, options)), ...SCALING];
+        return { problem: `${where}: known are ${known.join(", ")}` };
       }
       const { documents, problems } = parseYaml(text, where);
       const [problem] = problems;
@@ -40,8 +44,13 @@ export function waypointObjects(
       rendered[key] = mergePatch(rendered[key], documents[0]?.value ?? {});
     }
   }
-  const objects: KubernetesObject[] = [];
+  const objects: OwnedObject[] = [];
   for (const [key, value] of Object.entries(rendered)) {
+    if (Object.hasOwn(scaling, key)) {
+      // The API server knows these kinds, and nobody here does.
+      objects.push(value as ScalingObject);
+      continue;
+    }
     const { object, issues } = validateObject(value);
     const error = issues.find(({ severity }) => severity === "error");
     if (object === undefined) {

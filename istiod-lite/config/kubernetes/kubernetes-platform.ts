@@ -1,0 +1,141 @@
+/**
+ * istiod-lite on a cluster: configuration from the API server, callers proven by it, the CA in its
+ * Secrets, and a Lease among replicas for whatever is written.
+ */
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import type { ObjectChange } from "#common/kubernetes/objects.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { LiveAuthority } from "#istiod-lite/ca/live-authority.ts";
+import { ApiTokenReviewer } from "#istiod-lite/config/kubernetes/api-token-reviewer.ts";
+import { CaSecrets } from "#istiod-lite/config/kubernetes/ca-secrets.ts";
+import { KubernetesOwnedObjects } from "#istiod-lite/config/kubernetes/kubernetes-owned-objects.ts";
+import { KubernetesSource } from "#istiod-lite/config/kubernetes/kubernetes-source.ts";
+import { KubernetesStatusWriter } from "#istiod-lite/config/kubernetes/kubernetes-status-writer.ts";
+import { leadingClient } from "#istiod-lite/config/kubernetes/leading-client.ts";
+import { type ElectionClock, LeaseElector } from "#istiod-lite/config/kubernetes/lease-elector.ts";
+import { NodeUntaint } from "#istiod-lite/config/kubernetes/node-untaint.ts";
+import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.ts";
+import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
+import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
+import type { Platform } from "#istiod-lite/config/platform.ts";
+import type { ObjectReference } from "#istiod-lite/config/source.ts";
+
+export interface KubernetesPlatformOptions {
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  readonly revision: string;
+  readonly podName?: string;
+  readonly podNamespace: string;
+  readonly leaderLease?: string;
+  /** "" for none. */
+  readonly nodeTaint: string;
+}
+
+export interface KubernetesPlatformDeps {
+  readonly client: KubeClient;
+  readonly logger: Logger;
+}
+
+const CLOCK: ElectionClock = {
+  now: () => performance.now(),
+  date: () => new Date(),
+  sleep: (milliseconds, signal) =>
+    sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+};
+
+export class KubernetesPlatform implements Platform {
+  readonly source: KubernetesSource;
+  readonly statusWriter: KubernetesStatusWriter;
+  readonly reportWriter: KubernetesStatusWriter;
+  readonly ownedObjects: KubernetesOwnedObjects;
+  readonly tokens: ApiTokenReviewer;
+  readonly ca: CaSecrets;
+  readonly leadership: LeaseElector;
+  readonly #client: KubeClient;
+  readonly #ztunnels: ReadyZtunnels;
+  readonly #rootConfigMaps: RootConfigMaps;
+  readonly #untaint: NodeUntaint;
+  readonly #closing = new AbortController();
+
+  constructor(
+    options: KubernetesPlatformOptions,
+    { client: bare, logger }: KubernetesPlatformDeps,
+  ) {
+    const client = permissionGate(bare, { logger: logger.scope("permissions") });
+    this.#client = bare;
+    this.leadership = elector(options, client, logger);
+    const leading = leadingClient(client, this.leadership);
+    this.source = new KubernetesSource({ client: bare, logger: logger.scope("config") });
+    const apiVersionOf = (object: ObjectReference): string | undefined =>
+      this.source.object(referenceKey(object))?.apiVersion;
+    const writer = { logger: logger.scope("status"), now: () => new Date(), apiVersionOf };
+    this.statusWriter = new KubernetesStatusWriter({ ...writer, client: leading });
+    this.reportWriter = new KubernetesStatusWriter({ ...writer, client });
+    this.ownedObjects = new KubernetesOwnedObjects({
+      client: leading,
+      logger: logger.scope("owned"),
+      fieldManager: ofRevision(FIELD_MANAGER, options.revision),
+    });
+    this.tokens = new ApiTokenReviewer(client);
+    const { podNamespace: namespace, trustDomain } = options;
+    const { signal } = this.#closing;
+    this.ca = new CaSecrets(
+      { namespace, trustDomain },
+      { client, logger: logger.scope("ca"), signal },
+    );
+    const forLeader = { client: leading, leadership: this.leadership };
+    this.#rootConfigMaps = new RootConfigMaps({ ...forLeader, logger: logger.scope("roots") });
+    const { nodeTaint: taintKey } = options;
+    const ztunnels = new ReadyZtunnels(options.rootNamespace, taintKey);
+    this.#ztunnels = ztunnels;
+    const nodeLogger = logger.scope("nodes");
+    this.#untaint = new NodeUntaint({ ...forLeader, logger: nodeLogger, ztunnels, taintKey });
+  }
+
+  hasReadyZtunnel(node: string): boolean {
+    return this.#ztunnels.has(node);
+  }
+
+  apply(changes: readonly ObjectChange[]): void {
+    this.#rootConfigMaps.apply(changes);
+    this.#untaint.look(this.#ztunnels.apply(changes));
+  }
+
+  start(authority: LiveAuthority): void {
+    const setRoots = (): void => this.#rootConfigMaps.setRoots(authority.current.rootsPem);
+    authority.onChange(setRoots);
+    setRoots();
+    this.leadership.start();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#rootConfigMaps.close();
+    await this.#untaint.close();
+    await this.leadership.close();
+    this.#client.close();
+  }
+}
+
+function elector(
+  { leaderLease, podName, podNamespace, revision }: KubernetesPlatformOptions,
+  client: KubeClient,
+  logger: Logger,
+): LeaseElector {
+  const name = leaderLease ?? ofRevision("istiod-lite-leader", revision);
+  // A container that is restarted in its pod is another process: it does not lead on.
+  const identity = `${podName ?? hostname()}_${randomUUID()}`;
+  return new LeaseElector(
+    { namespace: podNamespace, name, identity },
+    { client, logger: logger.scope("leader"), clock: CLOCK },
+  );
+}
+
+function ofRevision(name: string, revision: string): string {
+  return revision === "default" ? name : `${name}-${revision}`;
+}

@@ -1,0 +1,179 @@
+/**
+ * Writes statuses and annotations through the status subresource, and Events. A status is read
+ * before it is written, so that nothing is written when nothing changes, and goes back with the
+ * version that was read, so that what others write meanwhile is not lost.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { isNotFound } from "#common/kube-client/apply.ts";
+import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { objectPath } from "#common/kube-client/resources.ts";
+import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
+import { mergeConditions } from "#common/kubernetes/overlay.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import { EventRecorder } from "#istiod-lite/config/kubernetes/event-recorder.ts";
+import {
+  FIELD_MANAGER,
+  getStored,
+  type StoredObject,
+} from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type {
+  EventDetails,
+  NewCondition,
+  ObjectReference,
+  PodReference,
+  StatusWriter,
+} from "#istiod-lite/config/source.ts";
+import {
+  completeCondition,
+  completeConditions,
+  foreignEntries,
+} from "#istiod-lite/config/status-conditions.ts";
+import { CONFLICT_RETRIES } from "#istiod-lite/limits.ts";
+
+export interface KubernetesStatusWriterDeps {
+  readonly client: KubeClient;
+  readonly logger: Logger;
+  readonly now: () => Date;
+  /** In which version the object is read; undefined where it is not known. */
+  readonly apiVersionOf: (object: ObjectReference) => string | undefined;
+}
+
+type Status = Readonly<Record<string, unknown>>;
+
+export class KubernetesStatusWriter implements StatusWriter {
+  readonly #deps: KubernetesStatusWriterDeps;
+  readonly #events: EventRecorder;
+
+  constructor(deps: KubernetesStatusWriterDeps) {
+    this.#deps = deps;
+    this.#events = new EventRecorder(deps);
+  }
+
+  /** The API server writes nothing where they are so already. */
+  async setPodAnnotations(
+    { namespace, name, uid }: PodReference,
+    annotations: Readonly<Record<string, string | undefined>>,
+  ): Promise<void> {
+    const values = Object.entries(annotations).map(([key, value]) => [key, value ?? null] as const);
+    try {
+      await this.#patch(
+        { kind: "Pod", namespace, name },
+        {
+          metadata: { ...(uid !== undefined && { uid }), annotations: Object.fromEntries(values) },
+        },
+      );
+    } catch (error) {
+      // With a uid, a conflict says that there is another pod of this name now.
+      if (isNotFound(error) || (uid !== undefined && isConflict(error))) return;
+      throw error;
+    }
+  }
+
+  async setConditions(
+    reference: ObjectReference,
+    conditions: readonly NewCondition[],
+    observedGeneration: number | undefined,
+    obsoleteTypes: readonly string[] = [],
+  ): Promise<void> {
+    await this.#update(reference, (status) => {
+      const all = conditionsOf(status.conditions);
+      const present = all.filter(({ type }) => !obsoleteTypes.includes(type));
+      const changes = conditions.map((condition) =>
+        this.#condition(condition, present, observedGeneration),
+      );
+      return { conditions: mergeConditions(present, changes) };
+    });
+  }
+
+  async setAddresses(
+    reference: ObjectReference,
+    addresses: readonly ServiceEntryAddress[],
+  ): Promise<void> {
+    await this.#update(reference, () => ({ addresses }));
+  }
+
+  async setStatusFields(
+    reference: ObjectReference,
+    fields: Status,
+    observedGeneration: number | undefined,
+  ): Promise<void> {
+    await this.#update(reference, (status) => {
+      const completed = Object.entries(fields).map(([field, value]) => {
+        const complete = (condition: NewCondition, others: readonly Condition[]) =>
+          this.#condition(condition, others, observedGeneration);
+        const ours = completeConditions(value, status[field], complete);
+        return [field, Array.isArray(ours) ? [...foreignEntries(status[field]), ...ours] : ours];
+      });
+      return Object.fromEntries(completed) as Status;
+    });
+  }
+
+  async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
+    const object = await getStored(this.#deps.client, this.#named(reference));
+    if (object !== undefined) await this.#events.record(object, event);
+  }
+
+  async #update(
+    reference: ObjectReference,
+    change: (status: Status, object: StoredObject) => Status,
+  ): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const object = await getStored(this.#deps.client, this.#named(reference));
+      if (object === undefined) return;
+      const before = object.status ?? {};
+      const status = change(before, object);
+      if (Object.entries(status).every(([key, value]) => isSame(before[key], value))) return;
+      const { resourceVersion, uid } = object.metadata;
+      try {
+        await this.#patch(reference, { metadata: { resourceVersion, uid }, status });
+        return;
+      } catch (error) {
+        if (isNotFound(error)) return;
+        if (!isConflict(error) || tries >= CONFLICT_RETRIES) throw error;
+      }
+    }
+  }
+
+  async #patch(reference: ObjectReference, body: object): Promise<void> {
+    await this.#deps.client.request({
+      method: "PATCH",
+      path: `${objectPath(this.#named(reference))}/status`,
+      query: { fieldManager: FIELD_MANAGER },
+      body,
+      contentType: "application/merge-patch+json",
+    });
+  }
+
+  #named(reference: ObjectReference) {
+    return { ...reference, apiVersion: this.#deps.apiVersionOf(reference) };
+  }
+
+  /** An API server wants a reason and a message of every condition, and times in whole seconds. */
+  #condition(
+    { reason = "Reported", message = "", ...condition }: NewCondition,
+    present: readonly Condition[],
+    observedGeneration: number | undefined,
+  ): Condition {
+    const now = (): Date => new Date(Math.floor(this.#deps.now().getTime() / 1000) * 1000);
+    const completed = completeCondition({ ...condition, reason, message }, present, {
+      observedGeneration,
+      now,
+    });
+    const { lastTransitionTime = "" } = completed;
+    return { ...completed, lastTransitionTime: lastTransitionTime.replace(/\.\d+Z$/, "Z") };
+  }
+}
+
+/** An empty list may be stored as none. */
+function isSame(before: unknown, after: unknown): boolean {
+  if (before === undefined && Array.isArray(after) && after.length === 0) return true;
+  return isDeepStrictEqual(before, after);
+}
+
+function conditionsOf(value: unknown): readonly Condition[] {
+  return Array.isArray(value) ? (value as readonly Condition[]) : [];
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof KubeApiError && error.status === 409;
+}

@@ -1,0 +1,70 @@
+/**
+ * Takes the taint off nodes whose ztunnel is ready: where a new node is created with it, no pod of
+ * the mesh is scheduled there before its traffic can be captured. Source: Istio's untaint
+ * controller.
+ */
+import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { objectPath } from "#common/kube-client/resources.ts";
+import type { Node } from "#common/kubernetes/objects.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import type { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
+import { RepairQueue } from "#istiod-lite/config/kubernetes/repair-queue.ts";
+import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type { Leadership } from "#istiod-lite/config/leadership.ts";
+
+export interface NodeUntaintDeps {
+  readonly client: KubeClient;
+  readonly leadership: Leadership;
+  readonly logger: Logger;
+  readonly ztunnels: ReadyZtunnels;
+  readonly taintKey: string;
+}
+
+export class NodeUntaint {
+  readonly #deps: NodeUntaintDeps;
+  readonly #queue: RepairQueue;
+
+  constructor(deps: NodeUntaintDeps) {
+    this.#deps = deps;
+    this.#queue = new RepairQueue({
+      ...deps,
+      what: "taints of a node",
+      isDue: (node) => deps.ztunnels.isWaiting(node),
+      write: (node) => this.#untaint(node),
+    });
+    deps.leadership.onChange((isLeader) => {
+      if (isLeader) this.#queue.add(deps.ztunnels.tainted);
+    });
+  }
+
+  /** Something has changed of these nodes, or of their ztunnels. */
+  look(nodes: Iterable<string>): void {
+    this.#queue.add(nodes);
+  }
+
+  close(): Promise<void> {
+    return this.#queue.close();
+  }
+
+  async #untaint(name: string): Promise<void> {
+    const { client, logger, taintKey } = this.#deps;
+    const reference = { kind: "Node", name };
+    const node = (await getStored(client, reference)) as Node | undefined;
+    const taints = node?.spec?.taints ?? [];
+    const left = taints.filter(({ key }) => key !== taintKey);
+    if (node === undefined || left.length === taints.length) return;
+    const { resourceVersion } = node.metadata;
+    try {
+      await client.request({
+        method: "PATCH",
+        path: objectPath(reference),
+        query: { fieldManager: FIELD_MANAGER },
+        body: { metadata: { resourceVersion }, spec: { taints: left } },
+        contentType: "application/merge-patch+json",
+      });
+      logger.info("the node's ztunnel is ready: taint taken off", { node: name, taint: taintKey });
+    } catch (error) {
+      if (!(error instanceof KubeApiError) || error.status !== 404) throw error;
+    }
+  }
+}
