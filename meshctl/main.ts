@@ -6,6 +6,7 @@ import { addDelete } from "#meshctl/delete.ts";
 import { addDown } from "#meshctl/down.ts";
 import { addExec } from "#meshctl/exec.ts";
 import { addGet } from "#meshctl/get.ts";
+import { addInstall, addUpgrade } from "#meshctl/install.ts";
 import { addLogs } from "#meshctl/logs.ts";
 import { addRollout } from "#meshctl/rollout.ts";
 import { addUp } from "#meshctl/up.ts";
@@ -21,7 +22,8 @@ const program = new Command("meshctl")
 
 const looking = [addGet, addExec, addLogs, addZtunnelConfig];
 const changing = [addDelete, addRollout, addWaypoint];
-for (const add of [addUp, addDown, ...looking, ...changing]) add(program);
+const installing = [addInstall, addUpgrade];
+for (const add of [addUp, addDown, ...looking, ...changing, ...installing]) add(program);
 
 try {
   await program.parseAsync();

@@ -3,10 +3,11 @@
  * Source: istioctl/pkg/waypoint. `--name` is the waypoint's, as there; `--cluster` chooses the
  * cluster.
  */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { stringify } from "yaml";
 import { MeshError } from "#common/runtime/errors.ts";
 import { connect } from "#meshctl/connect.ts";
+import { parseDurationMs } from "#meshctl/duration.ts";
 import { WAYPOINT_TIMEOUT_MS } from "#meshctl/limits.ts";
 import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
 import { type ApplyOptions, applyWaypoint, deleteWaypoints } from "#meshctl/waypoint-apply.ts";
@@ -106,14 +107,6 @@ function namespaceOption(): Option {
 function timeoutOption(): Option {
   const option = new Option("--waypoint-timeout <duration>", "how long to wait: 90s, 2m");
   return option.default(WAYPOINT_TIMEOUT_MS, "90s").argParser(parseDurationMs);
-}
-
-/** A duration as Go writes it, in its simple forms. */
-function parseDurationMs(text: string): number {
-  const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-  const [, number = "", unit = ""] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? [];
-  if (number !== "") return Number(number) * units[unit as keyof typeof units];
-  throw new InvalidArgumentError("give a duration, such as 90s or 2m.");
 }
 
 function clientOf({ cluster }: ClusterChoice) {

@@ -1,0 +1,16 @@
+/** Bounds of installing, and what happens at each. */
+
+/** A CRD that is not served by then fails the installation. */
+export const CRD_ESTABLISHED_TIMEOUT_MS = 30_000;
+
+/** How often an object is looked at while its change is waited for. */
+export const INSTALL_POLL_MS = 250;
+
+/** A rollout that is not over by then fails, with what its pods say (`--timeout`). */
+export const ROLLOUT_TIMEOUT_MS = 300_000;
+
+/** Pods that are not un-enrolled by then stop an uninstallation (`--timeout`). */
+export const UNENROL_TIMEOUT_MS = 120_000;
+
+/** Names listed in one line; how many more there are is said. */
+export const NAMES_SHOWN = 5;

@@ -1,0 +1,47 @@
+/** An object of the installation, as a manifest says it: any kind, in the API's own shape. */
+import { MeshError } from "#common/runtime/errors.ts";
+
+export type JsonObject = { readonly [key: string]: unknown };
+
+export interface Manifest extends JsonObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: JsonObject & {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** `origin` is what errors call the place that it came from. Throws a MeshError for anything else. */
+export function asManifest(value: unknown, origin: string): Manifest {
+  const lacks = !isObject(value)
+    ? "is no object"
+    : typeof value.apiVersion !== "string" || typeof value.kind !== "string"
+      ? "has no apiVersion and kind"
+      : !isObject(value.metadata) || typeof value.metadata.name !== "string"
+        ? "has no metadata.name"
+        : undefined;
+  if (lacks === undefined) return value as Manifest;
+  throw new MeshError("MANIFEST", `${origin}: a document ${lacks}`, {
+    hint: "every document of a manifest is one Kubernetes object",
+  });
+}
+
+/** As kubectl writes it: `daemonset.apps/ztunnel`, with the namespace where there is one. */
+export function nameOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): string {
+  const [group, version] = apiVersion.split("/");
+  const type = `${kind.toLowerCase()}${version === undefined ? "" : `.${group}`}`;
+  return `${type}/${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}
+
+/** The same object, whatever it says: group and kind, namespace and name. */
+export function keyOf({ apiVersion, kind, metadata: { name, namespace = "" } }: Manifest): string {
+  const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
+  return `${group}/${kind}/${namespace}/${name}`;
+}
