@@ -15,14 +15,12 @@ import {
   CAPTURE_PROBLEM_ANNOTATION,
   CAPTURE_REPAIRS_ANNOTATION,
 } from "#common/model/captured-pod.ts";
+import { DATAPLANE_MODE_LABEL, REDIRECTION_ANNOTATION } from "#meshctl/annotations.ts";
 import { serviceEntryColumns, workloadEntryColumns } from "#meshctl/entry-columns.ts";
 import { gatewayClassColumns, gatewayColumns } from "#meshctl/gateway-columns.ts";
 import { backendTlsPolicyColumns, routeColumns } from "#meshctl/route-columns.ts";
 import { formatAge } from "#meshctl/table.ts";
 
-/** Set by istiod-lite on pods whose traffic is captured. Source: istio/api annotations.yaml. */
-const REDIRECTION_ANNOTATION = "ambient.istio.io/redirection";
-const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
 const TRUST_DOMAIN = "cluster.local";
 const NONE = "-";
 

@@ -9,6 +9,7 @@ import { addGet } from "#meshctl/get.ts";
 import { addInstall, addUpgrade } from "#meshctl/install.ts";
 import { addLogs } from "#meshctl/logs.ts";
 import { addRollout } from "#meshctl/rollout.ts";
+import { addUninstall } from "#meshctl/uninstall.ts";
 import { addUp } from "#meshctl/up.ts";
 import { addWaypoint } from "#meshctl/waypoint.ts";
 import { addZtunnelConfig } from "#meshctl/ztunnel-config.ts";
@@ -22,7 +23,7 @@ const program = new Command("meshctl")
 
 const looking = [addGet, addExec, addLogs, addZtunnelConfig];
 const changing = [addDelete, addRollout, addWaypoint];
-const installing = [addInstall, addUpgrade];
+const installing = [addInstall, addUpgrade, addUninstall];
 for (const add of [addUp, addDown, ...looking, ...changing, ...installing]) add(program);
 
 try {

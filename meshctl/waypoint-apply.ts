@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespace } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { DATAPLANE_MODE_LABEL as DATAPLANE_MODE } from "#meshctl/annotations.ts";
 import { ClusterFolder } from "#meshctl/cluster-folder.ts";
 import { WAYPOINT_POLL_MS } from "#meshctl/limits.ts";
 import type { ControlClient } from "#meshctl/local/control-client.ts";
@@ -15,7 +16,6 @@ import {
 } from "#meshctl/waypoint-gateway.ts";
 
 const USE_WAYPOINT = "istio.io/use-waypoint";
-const DATAPLANE_MODE = "istio.io/dataplane-mode";
 
 export interface ApplyOptions extends GatewayOptions {
   readonly namespace: string;

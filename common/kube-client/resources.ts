@@ -32,6 +32,7 @@ export const resources = {
   Namespace: cluster("v1", "namespaces"),
   ServiceAccount: of("v1", "serviceaccounts"),
   ConfigMap: of("v1", "configmaps"),
+  ResourceQuota: of("v1", "resourcequotas"),
   Secret: of("v1", "secrets"),
   Event: of("v1", "events"),
   Pod: of("v1", "pods"),

@@ -31,7 +31,7 @@ export interface ApplyManifestsOptions {
   readonly forceConflicts: boolean;
 }
 
-/** What would change, in the order in which it would. Throws a MeshError with all that is refused. */
+/** What would change, in order. Throws a MeshError with all that is refused. */
 export async function planManifests(
   client: KubeClient,
   manifests: readonly Manifest[],

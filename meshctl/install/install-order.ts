@@ -5,7 +5,7 @@ import type { Manifest } from "./manifest.ts";
 const PHASES: readonly (readonly string[])[] = [
   ["Namespace"],
   ["CustomResourceDefinition"],
-  ["PriorityClass", "ServiceAccount", "ClusterRole", "Role"],
+  ["PriorityClass", "ResourceQuota", "ServiceAccount", "ClusterRole", "Role"],
   ["ClusterRoleBinding", "RoleBinding"],
   ["ConfigMap", "Secret", "NetworkPolicy", "Service"],
   ["*"],

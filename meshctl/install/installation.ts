@@ -28,8 +28,10 @@ export async function renderInstallation(
   settings: InstallationSettings,
 ): Promise<readonly Manifest[]> {
   const { profile, folder = profileFolder(profile), image, revision } = settings;
+  // Kinds come first, and only where the cluster has none: see apply-manifests.ts.
+  const kinds = await renderKustomization(join(MANIFESTS, "crds"));
   const manifests = await renderKustomization(folder);
-  return manifests
+  return [...kinds, ...manifests]
     .map((one) => (image === undefined ? one : withImage(one, image)))
     .map((one) => (revision === undefined ? one : withRevision(one, revision)));
 }

@@ -164,12 +164,20 @@ async function generateConfigMaps({ folder, objects }: Rendering, value: unknown
 }
 
 /** Kinds that stand in no namespace. Source: the API server's /apis, for what manifests/ has. */
-const CLUSTER_KINDS =
-  /^(Namespace|CustomResourceDefinition|PriorityClass|ClusterRole|ClusterRoleBinding|GatewayClass|(Mutating|Validating)(WebhookConfiguration|AdmissionPolicy(Binding)?))$/;
+const CLUSTER_KINDS = [
+  "Namespace",
+  "CustomResourceDefinition",
+  "PriorityClass",
+  "ClusterRole",
+  "ClusterRoleBinding",
+  "GatewayClass",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
+];
 
 function intoNamespace(object: Manifest, namespace: unknown): Manifest {
   if (typeof namespace !== "string") throw broken("namespace", "it is no text");
-  if (CLUSTER_KINDS.test(object.kind)) return object;
+  if (CLUSTER_KINDS.includes(object.kind)) return object;
   return { ...object, metadata: { ...object.metadata, namespace } };
 }
 

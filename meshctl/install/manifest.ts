@@ -18,7 +18,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** `origin` is what errors call the place that it came from. Throws a MeshError for anything else. */
+/** `origin` is what errors call its place. Throws a MeshError for anything else. */
 export function asManifest(value: unknown, origin: string): Manifest {
   const lacks = !isObject(value)
     ? "is no object"

@@ -26,7 +26,7 @@ const MERGE_KEYS: Readonly<Record<string, readonly string[]>> = {
 
 const DIRECTIVE = "$patch";
 
-/** Null takes a field away; `$patch: delete` an item of a list, `$patch: replace` what was there. */
+/** Null takes a field away, `$patch: delete` an item of a list; `$patch: replace` all the rest. */
 export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
   if (patch[DIRECTIVE] === "replace") return withoutDirective(patch);
   const merged: Record<string, unknown> = { ...target };
@@ -48,17 +48,14 @@ function mergeList(field: string, current: unknown, wanted: readonly unknown[]):
   if (key === undefined) return wanted;
   const patches = wanted.filter(isObject);
   const same = (a: unknown, b: JsonObject) => isObject(a) && a[key] === b[key];
-  const kept = items
-    .filter((item) => !patches.some((p) => p[DIRECTIVE] === "delete" && same(item, p)))
-    .map((item) => {
-      const patch = patches.find((candidate) => same(item, candidate));
-      return patch === undefined || !isObject(item) ? item : mergePatch(item, patch);
+  // Those that the patch names come first, in its order, as kustomize does it.
+  const named = patches
+    .filter((patch) => patch[DIRECTIVE] !== "delete")
+    .map((patch) => {
+      const there = items.find((item) => same(item, patch));
+      return mergePatch(isObject(there) ? there : {}, patch);
     });
-  const added = patches.filter(
-    (patch) => patch[DIRECTIVE] !== "delete" && !items.some((item) => same(item, patch)),
-  );
-  // New ones come first, as kustomize does it.
-  return [...added.map((item) => mergePatch({}, item)), ...kept];
+  return [...named, ...items.filter((item) => !patches.some((patch) => same(item, patch)))];
 }
 
 function withoutDirective({ [DIRECTIVE]: _, ...rest }: JsonObject): JsonObject {

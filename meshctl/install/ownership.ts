@@ -23,6 +23,7 @@ const KINDS = [
   "ClusterRoleBinding",
   "RoleBinding",
   "ConfigMap",
+  "ResourceQuota",
   "NetworkPolicy",
   "Service",
   "GatewayClass",
