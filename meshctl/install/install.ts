@@ -14,6 +14,7 @@ import { keyOf, type Manifest, nameOf } from "./manifest.ts";
 import { diffObjects } from "./object-diff.ts";
 import { findInstalled, isAppliedBy } from "./ownership.ts";
 import { untilRolledOut } from "./rollouts.ts";
+import { splitByServed } from "./served-kinds.ts";
 
 export interface InstallOptions {
   readonly dryRun: boolean;
@@ -31,7 +32,11 @@ export async function install(
   options: InstallOptions,
   say: Say,
 ): Promise<void> {
-  const planned = await planManifests(client, manifests, options);
+  const { served, leftOut } = await splitByServed(client, manifests);
+  const planned = await planManifests(client, served, options);
+  for (const object of leftOut) {
+    say(`${nameOf(object)} left out: the cluster has no ${object.apiVersion}`);
+  }
   const left = await findLeftOver(client, manifests);
   if (options.dryRun) {
     showPlan(planned, left, say);

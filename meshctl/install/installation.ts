@@ -31,7 +31,9 @@ export async function renderInstallation(
   // Kinds come first, and only where the cluster has none: see apply-manifests.ts.
   const kinds = await renderKustomization(join(MANIFESTS, "crds"));
   const manifests = await renderKustomization(folder);
-  return [...kinds, ...manifests]
+  // For clusters with the Gateway API; left out of others by served-kinds.ts.
+  const waypoints = await renderKustomization(join(MANIFESTS, "waypoint-class"));
+  return [...kinds, ...waypoints, ...manifests]
     .map((one) => (image === undefined ? one : withImage(one, image)))
     .map((one) => (revision === undefined ? one : withRevision(one, revision)));
 }
