@@ -9,7 +9,8 @@ import { RawConnection, RawUpstream } from "./raw-connection.ts";
  * a client that reads nothing), `response-limits` (header bounds of its own for responses),
  * `expect` (100 comes from the upstream), `options-asterisk` (`OPTIONS *`), `early-head` (a head
  * leaves before anything of its body is there), `reuse-after-bodyless` (of an upstream's
- * connection after an answer to HEAD, or after a 304 that says a length).
+ * connection after an answer to HEAD, or after a 304 that says a length), `pipelined-close` (a
+ * client may end its side behind pipelined requests of which the last says close).
  */
 export type Capability =
   | "request-trailers"
@@ -18,6 +19,7 @@ export type Capability =
   | "upgrade"
   | "half-close"
   | "pipelining"
+  | "pipelined-close"
   | "write-timeout"
   | "response-limits"
   | "expect"

@@ -38,6 +38,39 @@ export const departureChecks: readonly Check[] = [
   ),
 
   check(
+    "a client that ends its side behind a further request has left, and is not waited for",
+    async ({ upstream, open }) => {
+      for (const request of [GET, POST]) {
+        const client = await open();
+        client.write(`${request}${GET}${GET}`);
+        const connection = await upstream.next();
+        await connection.head();
+        client.socket.end();
+        await connection.wait(() => connection.closed || connection.ended, "the end");
+        await client.wait(() => client.closed, "the close");
+      }
+    },
+  ),
+
+  check(
+    "a client that ends its side behind a request that says close gets all of its answers",
+    async ({ upstream, open }) => {
+      const client = await open();
+      client.write(`${GET}GET /last HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n`);
+      client.socket.end();
+      const connection = await upstream.next();
+      await connection.head();
+      connection.write(OK);
+      await client.until("ok");
+      const last = await connection.head();
+      assert.match(last, /^GET \/last /);
+      connection.write(OK);
+      assert.match(await client.rest(), /ok$/);
+    },
+    { needs: "pipelined-close" },
+  ),
+
+  check(
     "whose client leaves amid the response, an upstream is let go",
     async ({ upstream, open }) => {
       const client = await open();

@@ -5,6 +5,12 @@
  */
 export const EMPTY_LINES_BEFORE_REQUEST = 4;
 
+/**
+ * What is read of the requests behind the one that is being answered, so that it is noticed when
+ * their client leaves. Beyond it the connection is not read until the answer is complete.
+ */
+export const READ_AHEAD_BYTES = 16 * 1024;
+
 /** Bytes of extensions behind a chunk's size, which nobody reads: beyond it the message is bad. */
 export const CHUNK_EXTENSION_BYTES = 1_024;
 

@@ -3,7 +3,7 @@
  * framing, hold what comes too early, and stop reading while nobody takes more.
  */
 import type { HeaderList } from "../header-list.ts";
-import { EMPTY_LINES_BEFORE_REQUEST } from "../limits.ts";
+import { EMPTY_LINES_BEFORE_REQUEST, READ_AHEAD_BYTES } from "../limits.ts";
 import { ChunkedReader } from "./chunked-reader.ts";
 import { canBecomeHead, END_OF_HEAD, HeadBuffer } from "./head-buffer.ts";
 import { TrailerReader } from "./trailer-reader.ts";
@@ -73,6 +73,17 @@ export class MessageReader {
   /** Whether bytes wait that were not read yet. */
   get hasHeld(): boolean {
     return this.#held !== undefined && this.#at < this.#held.length;
+  }
+
+  /** What waits to be read. */
+  get held(): Buffer | undefined {
+    return this.hasHeld ? this.#held?.subarray(this.#at) : undefined;
+  }
+
+  /** Whether more may wait behind what is being answered. */
+  get readsAhead(): boolean {
+    const waiting = this.#held === undefined ? 0 : this.#held.length - this.#at;
+    return this.#mode === "hold" && waiting < READ_AHEAD_BYTES;
   }
 
   /** Part of a head has come. */

@@ -80,7 +80,7 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
   onData(chunk: Uint8Array, release: (() => void) | undefined): boolean {
     const bytes = ownBytes(chunk, release);
     if (this.#phase !== "open") return this.#discard(bytes.length);
-    const more = this.reader.push(bytes);
+    const more = this.reader.push(bytes) || this.reader.readsAhead;
     this.#paused = !more;
     return more;
   }
@@ -168,7 +168,7 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
   /** Reads on, if anything may be read. */
   advance(): void {
     if (this.#phase !== "open") return;
-    const more = this.reader.advance();
+    const more = this.reader.advance() || this.reader.readsAhead;
     this.#checkInputEnd();
     if (more) this.#resumeEnd();
   }
@@ -223,13 +223,20 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
     return this.#phase !== "closed";
   }
 
-  /** What follows from the client's end, once all that came before has been read. */
+  /**
+   * What follows from the client's end, once all that came before has been read. Behind a request
+   * that is being answered others may wait: their client has left as well, unless it says close in
+   * one of them.
+   */
   #checkInputEnd(): void {
-    if (!this.#inputEnded || this.#phase !== "open" || this.reader.hasHeld) return;
+    if (!this.#inputEnded || this.#phase !== "open") return;
     const exchange = this.#exchange;
-    if (exchange === undefined) this.#finish();
+    const { held } = this.reader;
+    if (held !== undefined) {
+      if (exchange?.abandoned && !SAYS_CLOSE.test(held.toString("latin1"))) this.cut(clientLeft());
+    } else if (exchange === undefined) this.#finish();
     else if (this.reader.inBody) this.fail(TRUNCATED, "reset");
-    else if (exchange.abandoned) this.cut(new ExchangeError("reset", "the client left"));
+    else if (exchange.abandoned) this.cut(clientLeft());
     else exchange.inputEnded();
   }
 
@@ -268,6 +275,13 @@ export class H1ServerConnection implements ServerConnection, EndEvents, ReaderOw
     this.#paused = false;
     this.#end.resume();
   }
+}
+
+/** Whoever ends its side after such a request still waits for the answer. */
+const SAYS_CLOSE = /\nconnection:[^\n]*\bclose\b/i;
+
+function clientLeft(): ExchangeError {
+  return new ExchangeError("reset", "the client left");
 }
 
 const HEAD_OVERDUE: Refusal = { status: 408, message: "the request's header took too long" };

@@ -4,6 +4,7 @@ import { undiciForwarder } from "./undici-forwarder.ts";
 
 codecSuite("undici", undiciForwarder, {
   lacks: [
+    "pipelined-close",
     "upgrade",
     "request-trailers",
     "expect",
