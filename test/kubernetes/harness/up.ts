@@ -15,10 +15,13 @@ if (nodes === undefined) throw new Error("usage: up.ts [0|1|2] [IMAGE.tar ...]")
 const { program } = await prepareTools();
 const start = () => startKubernetes({ nodes, images });
 await using cluster = await timed(sayOnStderr, `a cluster with ${nodes} nodes`, start);
+const enter = cluster.nodes.map(
+  ({ name, namespaces }) => `nsenter -a -t ${namespaces.pid} # ${name}\n`,
+);
 process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}
 alias kubectl=${program("kubectl")}
 logs in ${cluster.logFolder}
-${cluster.nodes.map(({ name, namespaces }) => `nsenter -a -t ${namespaces.pid}  # ${name}\n`).join("")}
+${enter.join("")}
 Ctrl-C ends it.
 `);
 // Something has to keep this process from ending.
