@@ -16,10 +16,11 @@ import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { connectKubeconfig } from "#common/kube-client/kubeconfig.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { namespaceObstacles } from "../../../tools/system-check.ts";
+import { ApiFaults } from "./api-faults.ts";
 import { CLUSTER_DNS, KUBE_PROXY_BINDING } from "./base-objects.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { Kubectl } from "./kubectl.ts";
-import { lastLogLines } from "./logs.ts";
+import { collectLogs, lastLogLines } from "./logs.ts";
 import { KubernetesNode } from "./node.ts";
 import { ClusterPki } from "./pki.ts";
 import type { Site } from "./site.ts";
@@ -67,6 +68,7 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
   /** The administrator's. */
   readonly client: KubeClient;
   readonly controlPlane: ControlPlane;
+  readonly faults: ApiFaults;
   readonly #site: Site;
   readonly #keeper: ChildProcess;
   readonly #nodes: KubernetesNode[] = [];
@@ -78,6 +80,7 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
     this.hostAddress = controlPlane.link.host;
     this.client = connectKubeconfig({ path: controlPlane.kubeconfig });
     this.controlPlane = controlPlane;
+    this.faults = new ApiFaults(controlPlane, this);
     this.#site = site;
     this.#keeper = keeper;
   }
@@ -112,6 +115,11 @@ export class KubernetesCluster extends Kubectl implements AsyncDisposable {
     );
     await this.check(["wait", "--for=condition=Ready", "node", "--all", "--timeout=110s"]);
     await this.rolledOut("kube-system/deploy/coredns");
+  }
+
+  /** Everything that may tell why something failed, into a folder that outlives the cluster. */
+  collectLogs(folder: string): Promise<void> {
+    return collectLogs(this, this.logFolder, folder);
   }
 
   /** Ends everything; resolves when nothing of it is left. */

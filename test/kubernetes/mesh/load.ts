@@ -1,0 +1,60 @@
+/**
+ * Runs in test pods: sends requests at a fixed rate, each on a connection of its own, then prints
+ * how they went as JSON.
+ *
+ * usage: node load.ts URL REQUESTS-PER-SECOND SECONDS
+ */
+import { request } from "node:http";
+
+const [url = "", rate = "", seconds = ""] = process.argv.slice(2);
+const TIMEOUT_MS = 15_000;
+/** Failures that are told one by one. */
+const TOLD = 10;
+
+const failures: string[] = [];
+const answeredBy: Record<string, number> = {};
+let [sent, succeeded, failed] = [0, 0, 0];
+const start = Date.now();
+const end = start + Number(seconds) * 1_000;
+
+function fail(why: string): void {
+  failed += 1;
+  if (failures.length < TOLD)
+    failures.push(`${((Date.now() - start) / 1000).toFixed(2)} s: ${why}`);
+}
+
+function send(): void {
+  sent += 1;
+  const call = request(url, { agent: false, timeout: TIMEOUT_MS }, (response) => {
+    let body = "";
+    response.setEncoding("utf8").on("data", (text: string) => {
+      body += text;
+    });
+    response.on("error", (error) => fail(error.message));
+    response.on("end", () => {
+      if (response.statusCode !== 200) return fail(`${response.statusCode} ${body.slice(0, 200)}`);
+      succeeded += 1;
+      const { version } = JSON.parse(body) as { version: string };
+      answeredBy[version] = (answeredBy[version] ?? 0) + 1;
+    });
+  });
+  call.on("timeout", () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+  call.on("error", (error) => fail(error.message));
+  call.end();
+}
+
+/** Catches up after a pause: the rate holds on a busy machine too. */
+function sendDue(): void {
+  const due = Math.floor(((Date.now() - start) / 1_000) * Number(rate));
+  while (Date.now() < end && sent < due) send();
+  if (Date.now() < end) setTimeout(sendDue, 5);
+  else if (succeeded + failed < sent) setTimeout(sendDue, 50);
+  else report();
+}
+
+function report(): void {
+  process.stdout.write(`${JSON.stringify({ sent, succeeded, failed, failures, answeredBy })}\n`);
+  process.exit(0);
+}
+
+sendDue();
