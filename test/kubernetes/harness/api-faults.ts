@@ -43,7 +43,7 @@ export class ApiFaults {
     const rule = `ip saddr { ${from.join(", ")} } tcp dport ${API_SERVER_PORT} drop`;
     const hook = "type filter hook input priority 0; policy accept;";
     const { namespaces } = this.#controlPlane;
-    await namespaces.check(["nft", `table inet ${table} { chain input { ${hook} ${rule} } }`]);
+    await namespaces.check(["nft", `table inet ${table} { chain input { ${hook} ${rule}; }; }`]);
     return async () => void (await namespaces.check(["nft", `delete table inet ${table}`]));
   }
 

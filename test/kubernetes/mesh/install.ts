@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { ROOT } from "../../house/tree.ts";
 import type { KubernetesCluster } from "../harness/cluster.ts";
+import { gatewayApiCrds } from "../harness/official-crds.ts";
 
 const BASE = join(ROOT, "manifests/base");
 const CRDS = join(ROOT, "manifests/crds");
@@ -12,6 +13,9 @@ const ROLLOUT_TIMEOUT_MS = 200_000;
 /** Resolves when the control plane and every ztunnel are ready. */
 export async function installMesh(cluster: KubernetesCluster): Promise<void> {
   await cluster.check(["apply", "--server-side", "-k", CRDS]);
+  await cluster.check(["apply", "--server-side", "-f", "-"], {
+    stdin: (await gatewayApiCrds()).map((crd) => JSON.stringify(crd)).join("\n---\n"),
+  });
   const established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
   await cluster.check(established);
   await cluster.check(["apply", "--server-side", "-k", BASE]);
