@@ -1,21 +1,78 @@
 /** How every command that needs a running cluster finds it. */
 import { type Command, Option } from "commander";
-import { ControlClient } from "#meshctl/local/control-client.ts";
-import { findCluster } from "#meshctl/local/find-clusters.ts";
+import { MeshError } from "#common/runtime/errors.ts";
+import {
+  connectKubernetes,
+  type KubernetesOption,
+  knowsKubernetes,
+  withKubernetesOptions,
+} from "#meshctl/kubernetes-access.ts";
+import { KubernetesCluster } from "#meshctl/kubernetes-cluster.ts";
+import { findCluster, findClusters } from "#meshctl/local/find-clusters.ts";
+import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
+import { NamespaceCluster } from "#meshctl/namespace-cluster.ts";
 
-/** The option by which one of several clusters is chosen. */
-export interface ClusterOption {
+/** The options by which one of several clusters is chosen. */
+export interface ClusterOption extends KubernetesOption {
+  /** Of `meshctl up`. */
   readonly name?: string;
 }
 
 export function withClusterOption(command: Command): Command {
-  return command.addOption(
-    new Option("--name <cluster>", "the cluster, where several are running").env("MESHCTL_CLUSTER"),
+  return withKubernetesOptions(
+    command.addOption(
+      new Option("--name <cluster>", "the cluster of meshctl up, where several are running").env(
+        "MESHCTL_CLUSTER",
+      ),
+    ),
   );
 }
 
-/** Throws a MeshError that says what to type where there is no such cluster. */
-export async function connect(options: ClusterOption): Promise<ControlClient> {
-  const { initPid } = await findCluster(options.name);
-  return new ControlClient(initPid);
+/**
+ * What is named counts. Else a cluster of `meshctl up` on this machine comes before Kubernetes, and
+ * that is said where both could be meant. Throws a MeshError that says what to type.
+ */
+export async function connect(
+  options: ClusterOption,
+  warn: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
+): Promise<MeshCluster> {
+  const { name, kubeconfig, context } = options;
+  const wantsKubernetes = kubeconfig !== undefined || context !== undefined;
+  if (name !== undefined && wantsKubernetes) {
+    throw new MeshError("WHICH_CLUSTER", `${name} is a cluster of meshctl up, not of Kubernetes`, {
+      hint: "leave away --name (or $MESHCTL_CLUSTER), or --kubeconfig and --context",
+    });
+  }
+  if (wantsKubernetes) return kubernetes(options);
+  if (name !== undefined) return new NamespaceCluster((await findCluster(name)).initPid);
+  const running = await findClusters();
+  if (running.length > 0) {
+    const { initPid, settings } = await findCluster(undefined);
+    if (knowsKubernetes()) {
+      warn(`(cluster ${settings.name} of meshctl up; --context CONTEXT for Kubernetes)`);
+    }
+    return new NamespaceCluster(initPid);
+  }
+  if (knowsKubernetes()) return kubernetes(options);
+  throw new MeshError("NO_CLUSTER", "no cluster is running here, and no kubeconfig is known", {
+    hint: "meshctl up FOLDER, or --kubeconfig FILE for Kubernetes",
+  });
+}
+
+function kubernetes(options: KubernetesOption): MeshCluster {
+  const { client, namespace } = connectKubernetes(options);
+  return new KubernetesCluster(client, namespace);
+}
+
+/** Runs a command on the cluster that its options choose. */
+export async function withCluster(
+  options: ClusterOption,
+  run: (cluster: MeshCluster) => Promise<void>,
+): Promise<void> {
+  const cluster = await connect(options);
+  try {
+    await run(cluster);
+  } finally {
+    cluster.close();
+  }
 }

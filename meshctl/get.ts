@@ -4,9 +4,9 @@ import { stringify } from "yaml";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { ageOf, columnsOf } from "#meshctl/columns.ts";
-import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
+import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
 import { EVENT_NAMES, getEvents } from "#meshctl/get-events.ts";
-import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 import { resolveKind } from "#meshctl/resource-kinds.ts";
 import { formatTable } from "#meshctl/table.ts";
 
@@ -23,7 +23,7 @@ export function addGet(program: Command): void {
     )
     .argument("<kind>", "pods, services, nodes, namespaces, authorizationpolicies, events, …")
     .argument("[name]", "only this one")
-    .option("-n, --namespace <namespace>", `of this namespace (${DEFAULT_NAMESPACE})`)
+    .option("-n, --namespace <namespace>", "of this namespace (default, or the context's)")
     .option("-A, --all-namespaces", "of all namespaces")
     .addOption(
       new Option("-o, --output <format>", "how to show them").choices([
@@ -36,20 +36,28 @@ export function addGet(program: Command): void {
     .action(get);
 }
 
-async function get(kindName: string, name: string | undefined, options: GetOptions): Promise<void> {
+function get(kindName: string, name: string | undefined, options: GetOptions): Promise<void> {
+  return withCluster(options, (cluster) => show(cluster, kindName, name, options));
+}
+
+async function show(
+  cluster: MeshCluster,
+  kindName: string,
+  name: string | undefined,
+  options: GetOptions,
+): Promise<void> {
+  const where = options.namespace ?? cluster.defaultNamespace;
   if (name === undefined && EVENT_NAMES.includes(kindName.toLowerCase())) {
-    const namespace = options.allNamespaces ? undefined : (options.namespace ?? DEFAULT_NAMESPACE);
-    return getEvents(await connect(options), namespace, options.output);
+    return getEvents(cluster, options.allNamespaces ? undefined : where, options.output);
   }
   const { kind, namespaced } = resolveKind(kindName);
   const all = !namespaced || options.allNamespaces === true;
-  const namespace = all ? undefined : (options.namespace ?? DEFAULT_NAMESPACE);
-  const client = await connect(options);
-  const { items } = await client.objects(kind, namespace);
+  const namespace = all ? undefined : where;
+  const items = await cluster.objects(kind, namespace);
   const found = name === undefined ? items : items.filter((item) => item.metadata.name === name);
   if (found.length === 0 && (name !== undefined || !isDocument(options))) {
-    const where = namespace === undefined ? "" : ` in namespace ${namespace}`;
-    const text = `there is no ${kind}${name === undefined ? "" : ` ${name}`}${where}`;
+    const place = namespace === undefined ? "" : ` in namespace ${namespace}`;
+    const text = `there is no ${kind}${name === undefined ? "" : ` ${name}`}${place}`;
     const hint = `meshctl get ${kindName}${namespaced ? " -A" : ""}`;
     if (name !== undefined) throw new MeshError("NOTHING_FOUND", text, { hint });
     // As kubectl: an empty list is an answer, not a failure.

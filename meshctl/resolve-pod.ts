@@ -1,23 +1,20 @@
-/** From what a person types to a pod: its name, `pod/NAME`, or `deploy/NAME` for any pod of it. */
-import type { Pod } from "#common/kubernetes/objects.ts";
+/** From what a person types to a pod: its name, or `deploy/NAME` and `ds/NAME` for any of it. */
+import type { KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import type { ContainerAccess, PodAccess } from "#meshctl/local/control-api.ts";
-import type { ControlClient } from "#meshctl/local/control-client.ts";
 import { isReady } from "#meshctl/local/endpoints.ts";
-
-export const DEFAULT_NAMESPACE = "default";
+import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 
 /** Throws a MeshError that names the pods there are. */
 export async function resolvePod(
-  client: ControlClient,
+  cluster: MeshCluster,
   reference: string,
-  namespace: string,
-): Promise<PodAccess> {
-  const pods = (await client.objects("Pod")).items.filter((object) => object.kind === "Pod");
-  const here = pods.filter((pod) => pod.metadata.namespace === namespace);
+  namespace: string = cluster.defaultNamespace,
+): Promise<Pod> {
+  const here = (await cluster.objects("Pod", namespace)).filter(isPod);
   const pod = choose(reference, here);
-  if (pod !== undefined) return client.pod(namespace, pod.metadata.name);
-  const elsewhere = pods.find((candidate) => choose(reference, [candidate]) !== undefined);
+  if (pod !== undefined) return pod;
+  const all = (await cluster.objects("Pod")).filter(isPod);
+  const elsewhere = all.find((candidate) => choose(reference, [candidate]) !== undefined);
   const names = here.map((candidate) => candidate.metadata.name).join(", ");
   throw new MeshError("NO_SUCH_POD", `there is no pod ${reference} in namespace ${namespace}`, {
     hint:
@@ -29,28 +26,33 @@ export async function resolvePod(
   });
 }
 
-/** A ready pod is preferred among those of a Deployment. */
+function isPod(object: KubernetesObject): object is Pod {
+  return object.kind === "Pod";
+}
+
+/** A ready pod is preferred among those of a Deployment or DaemonSet. */
 function choose(reference: string, pods: readonly Pod[]): Pod | undefined {
   const [kind = "", name] = reference.split("/");
   if (name === undefined) return pods.find((pod) => pod.metadata.name === reference);
   if (/^(pod|pods|po)$/.test(kind)) return pods.find((pod) => pod.metadata.name === name);
-  if (!/^(deploy|deployment|deployments)$/.test(kind)) return undefined;
-  const owned = pods.filter((pod) => ownedBy(pod, name));
+  const owner = OWNERS[kind];
+  if (owner === undefined) return undefined;
+  const owned = pods.filter((pod) => ownedBy(pod, owner, name));
   return owned.find(isReady) ?? owned[0];
 }
 
-function ownedBy(pod: Pod, deployment: string): boolean {
-  const [owner] = pod.metadata.ownerReferences ?? [];
-  return owner?.kind === "ReplicaSet" && owner.name.replace(/-[^-]+$/, "") === deployment;
-}
+const OWNERS: Readonly<Record<string, string>> = {
+  deploy: "ReplicaSet",
+  deployment: "ReplicaSet",
+  deployments: "ReplicaSet",
+  ds: "DaemonSet",
+  daemonset: "DaemonSet",
+  daemonsets: "DaemonSet",
+};
 
-/** The named container, or the first. */
-export function resolveContainer(pod: PodAccess, name: string | undefined): ContainerAccess {
-  const container =
-    name === undefined ? pod.containers[0] : pod.containers.find((c) => c.name === name);
-  if (container !== undefined) return container;
-  const names = pod.containers.map((candidate) => candidate.name).join(", ");
-  throw new MeshError("NO_SUCH_CONTAINER", `pod ${pod.name} has no container ${name ?? ""}`, {
-    hint: `its containers are ${names}`,
-  });
+function ownedBy(pod: Pod, kind: string, name: string): boolean {
+  const [owner] = pod.metadata.ownerReferences ?? [];
+  if (owner?.kind !== kind) return false;
+  // A ReplicaSet is called after its Deployment, with a hash behind.
+  return (kind === "ReplicaSet" ? owner.name.replace(/-[^-]+$/, "") : owner.name) === name;
 }

@@ -1,8 +1,7 @@
 /** `meshctl rollout restart`: replaces ztunnels one after the other, without a gap in between. */
 import type { Command } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
-import { ztunnelName } from "#meshctl/local/node-programs.ts";
+import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
 
 export function addRollout(program: Command): void {
   const rollout = program.command("rollout").description("Replace running programs of the mesh.");
@@ -23,15 +22,7 @@ async function restart(
       hint: "meshctl rollout restart ztunnel; pods are made anew by meshctl delete pod",
     });
   }
-  const client = await connect(options);
-  const nodes = (await client.info()).nodes.map(({ name }) => name);
-  const unknown = wanted.find((node) => !nodes.includes(node));
-  if (unknown !== undefined) {
-    const hint = `its nodes are ${nodes.join(", ")}`;
-    throw new MeshError("NO_SUCH_NODE", `the cluster has no node ${unknown}`, { hint });
-  }
-  for (const node of wanted.length > 0 ? wanted : nodes) {
-    await client.meshProcess(ztunnelName(node), { action: "replace" });
-    process.stdout.write(`ztunnel on ${node} replaced; the old one drains\n`);
-  }
+  await withCluster(options, (cluster) =>
+    cluster.restartZtunnels(wanted, (line) => void process.stdout.write(`${line}\n`)),
+  );
 }

@@ -1,13 +1,12 @@
 /** `meshctl waypoint list` and `status`, in istioctl's columns. */
 import type { Gateway } from "#common/kubernetes/objects.ts";
-import type { ControlClient } from "#meshctl/local/control-client.ts";
-import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 import { formatTable } from "#meshctl/table.ts";
 import { untilProgrammed } from "#meshctl/waypoint-apply.ts";
 import { isWaypoint, programmedOf, REVISION, WAYPOINT_FOR } from "#meshctl/waypoint-gateway.ts";
 
 export interface ListOptions {
-  readonly namespace: string;
+  readonly namespace?: string;
   readonly allNamespaces: boolean;
 }
 
@@ -22,10 +21,10 @@ const NONE_FOUND = "No waypoints found.\n";
 const GAP = 5;
 
 export async function listWaypoints(
-  client: ControlClient,
-  { namespace, allNamespaces }: ListOptions,
+  cluster: MeshCluster,
+  { namespace = cluster.defaultNamespace, allNamespaces }: ListOptions,
 ): Promise<string> {
-  const waypoints = await waypointsIn(client, allNamespaces ? undefined : namespace);
+  const waypoints = await waypointsIn(cluster, allNamespaces ? undefined : namespace);
   if (waypoints.length === 0) return NONE_FOUND;
   const header = ["NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"];
   const rows = waypoints.map((gateway) => {
@@ -42,14 +41,14 @@ export async function listWaypoints(
 }
 
 export async function waypointStatus(
-  client: ControlClient,
+  cluster: MeshCluster,
   { namespace, wait, timeoutMs }: StatusOptions,
 ): Promise<string> {
-  const place = namespace ?? DEFAULT_NAMESPACE;
-  for (const { metadata } of wait ? await waypointsIn(client, place) : []) {
-    await untilProgrammed(client, place, metadata.name, timeoutMs);
+  const place = namespace ?? cluster.defaultNamespace;
+  for (const { metadata } of wait ? await waypointsIn(cluster, place) : []) {
+    await untilProgrammed(cluster, place, metadata.name, timeoutMs);
   }
-  const waypoints = await waypointsIn(client, place);
+  const waypoints = await waypointsIn(cluster, place);
   if (waypoints.length === 0) return NONE_FOUND;
   const header = ["NAME", "STATUS", "TYPE", "REASON", "MESSAGE"];
   const rows = waypoints.map((gateway) => {
@@ -61,8 +60,8 @@ export async function waypointStatus(
 }
 
 async function waypointsIn(
-  client: ControlClient,
+  cluster: MeshCluster,
   namespace: string | undefined,
 ): Promise<readonly Gateway[]> {
-  return (await client.objects("Gateway", namespace)).items.filter(isWaypoint);
+  return (await cluster.objects("Gateway", namespace)).filter(isWaypoint);
 }

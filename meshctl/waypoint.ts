@@ -1,15 +1,15 @@
 /**
- * `meshctl waypoint`: istioctl's commands, flags and columns, for the cluster of `meshctl up`.
- * Source: istioctl/pkg/waypoint. `--name` is the waypoint's, as there; `--cluster` chooses the
- * cluster.
+ * `meshctl waypoint`: istioctl's commands, flags and columns. Source: istioctl/pkg/waypoint.
+ * `--name` is the waypoint's, as there; `--cluster` chooses a cluster of `meshctl up`.
  */
 import { type Command, Option } from "commander";
 import { stringify } from "yaml";
 import { MeshError } from "#common/runtime/errors.ts";
-import { connect } from "#meshctl/connect.ts";
+import { withCluster } from "#meshctl/connect.ts";
 import { parseDurationMs } from "#meshctl/duration.ts";
+import { type KubernetesOption, withKubernetesOptions } from "#meshctl/kubernetes-access.ts";
 import { WAYPOINT_TIMEOUT_MS } from "#meshctl/limits.ts";
-import { DEFAULT_NAMESPACE } from "#meshctl/resolve-pod.ts";
+import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 import { type ApplyOptions, applyWaypoint, deleteWaypoints } from "#meshctl/waypoint-apply.ts";
 import {
   DEFAULT_WAYPOINT,
@@ -19,12 +19,12 @@ import {
 } from "#meshctl/waypoint-gateway.ts";
 import { type ListOptions, listWaypoints, waypointStatus } from "#meshctl/waypoint-list.ts";
 
-interface ClusterChoice {
+interface ClusterChoice extends KubernetesOption {
   readonly cluster?: string;
 }
 
 interface DeleteOptions extends ClusterChoice {
-  readonly namespace: string;
+  readonly namespace?: string;
   readonly all: boolean;
   readonly revision?: string;
 }
@@ -36,31 +36,36 @@ export function addWaypoint(program: Command): void {
   withGateway(command("generate", "Print a waypoint's configuration as YAML."))
     .option("-n, --namespace <namespace>", "its namespace; none in the YAML unless given")
     .action((options: GatewayOptions) => say(stringify(waypointGateway(options)).trimEnd()));
-  addApply(command("apply", "Add a waypoint to the folder that the cluster follows."));
-  withCluster(command("delete", "Remove waypoints from the folder that the cluster follows."))
+  addApply(
+    command("apply", "Add a waypoint: to the folder that the cluster follows, or to Kubernetes."),
+  );
+  withClusterChoice(command("delete", "Remove waypoints."))
     .argument("[names...]", "of the waypoints, as list shows them")
     .addOption(namespaceOption())
     .option("--all", "all waypoints of the namespace", false)
     .option("-r, --revision <revision>", "those of this revision")
     .action(remove);
-  withCluster(command("list", "List waypoints."))
+  withClusterChoice(command("list", "List waypoints."))
     .addOption(namespaceOption())
     .option("-A, --all-namespaces", "of all namespaces", false)
     .action(async (options: ListOptions & ClusterChoice) => {
-      process.stdout.write(await listWaypoints(await clientOf(options), options));
+      await onCluster(options, async (cluster) => {
+        process.stdout.write(await listWaypoints(cluster, options));
+      });
     });
-  withCluster(command("status", "Show whether the waypoints of a namespace are programmed."))
-    .option("-n, --namespace <namespace>", `its namespace (${DEFAULT_NAMESPACE})`)
+  withClusterChoice(command("status", "Show whether the waypoints of a namespace are programmed."))
+    .option("-n, --namespace <namespace>", "its namespace (default, or the context's)")
     .option("-w, --wait", "until they are", false)
     .addOption(timeoutOption())
     .action(async ({ waypointTimeout: timeoutMs, ...options }) => {
-      const client = await clientOf(options);
-      process.stdout.write(await waypointStatus(client, { ...options, timeoutMs }));
+      await onCluster(options, async (cluster) => {
+        process.stdout.write(await waypointStatus(cluster, { ...options, timeoutMs }));
+      });
     });
 }
 
 function addApply(command: Command): void {
-  withCluster(withGateway(command))
+  withClusterChoice(withGateway(command))
     .addOption(namespaceOption())
     .option("--enroll-namespace", "label the namespace with the waypoint's name", false)
     .option("--overwrite", "also where the namespace has another waypoint", false)
@@ -68,7 +73,7 @@ function addApply(command: Command): void {
     .addOption(timeoutOption())
     .action(async ({ waypointTimeout, ...options }) => {
       const apply: ApplyOptions = { ...options, waypointTimeoutMs: waypointTimeout };
-      await applyWaypoint(await clientOf(options), apply, say);
+      await onCluster(options, (cluster) => applyWaypoint(cluster, apply, say));
     });
 }
 
@@ -83,9 +88,11 @@ async function remove(names: readonly string[], options: DeleteOptions): Promise
       hint: "name them, or say --all or --revision; meshctl waypoint list",
     });
   }
-  const client = await clientOf(options);
-  const missing = await deleteWaypoints(client, namespace, some ? { revision } : names, say);
-  if (missing.length > 0) process.exitCode = 1;
+  await onCluster(options, async (cluster) => {
+    const place = namespace ?? cluster.defaultNamespace;
+    const missing = await deleteWaypoints(cluster, place, some ? { revision } : names, say);
+    if (missing.length > 0) process.exitCode = 1;
+  });
 }
 
 function withGateway(command: Command): Command {
@@ -95,13 +102,13 @@ function withGateway(command: Command): Command {
     .option("-r, --revision <revision>", "the revision to label the waypoint with");
 }
 
-function withCluster(command: Command): Command {
-  const option = new Option("--cluster <cluster>", "the cluster, where several are running");
-  return command.addOption(option.env("MESHCTL_CLUSTER"));
+function withClusterChoice(command: Command): Command {
+  const option = new Option("--cluster <cluster>", "the cluster of meshctl up, where several are");
+  return withKubernetesOptions(command.addOption(option.env("MESHCTL_CLUSTER")));
 }
 
 function namespaceOption(): Option {
-  return new Option("-n, --namespace <namespace>", "its namespace").default(DEFAULT_NAMESPACE);
+  return new Option("-n, --namespace <namespace>", "its namespace (default, or the context's)");
 }
 
 function timeoutOption(): Option {
@@ -109,8 +116,11 @@ function timeoutOption(): Option {
   return option.default(WAYPOINT_TIMEOUT_MS, "90s").argParser(parseDurationMs);
 }
 
-function clientOf({ cluster }: ClusterChoice) {
-  return connect(cluster === undefined ? {} : { name: cluster });
+function onCluster(
+  { cluster, ...options }: ClusterChoice,
+  run: (cluster: MeshCluster) => Promise<void>,
+): Promise<void> {
+  return withCluster({ ...options, ...(cluster !== undefined && { name: cluster }) }, run);
 }
 
 function say(line: string): void {

@@ -2,11 +2,9 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
 import { LOG_LEVELS, parseLogDirectives } from "#common/telemetry/log-levels.ts";
-import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
-import { requestAdmin } from "#meshctl/local/admin-request.ts";
-import { ztunnelName } from "#meshctl/local/node-programs.ts";
+import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
 import { type AdminPortOption, withAdminPort } from "./ztunnel-config-options.ts";
-import { resolveTarget, type TargetOptions, ztunnelNodes } from "./ztunnel-config-target.ts";
+import { resolveTarget, type TargetOptions } from "./ztunnel-config-target.ts";
 
 interface LogOptions extends ClusterOption, TargetOptions, AdminPortOption {
   readonly level?: string;
@@ -30,17 +28,18 @@ async function log(reference: string | undefined, options: LogOptions): Promise<
   if (reset && level !== undefined) {
     throw new MeshError("CONFLICTING_OPTIONS", "--level and --reset say different things");
   }
-  const client = await connect(options);
-  const all = reference === undefined && node === undefined;
-  const nodes = all
-    ? await ztunnelNodes(client)
-    : [(await resolveTarget(client, reference, options, false)).node];
   const query = reset ? "?reset" : level === undefined ? "" : `?level=${encodeURIComponent(level)}`;
-  for (const one of nodes) {
-    const asked = { method: "POST", path: `/logging${query}`, port } as const;
-    const answer = await requestAdmin(client, one, asked);
-    process.stdout.write(`${ztunnelName(one.name)}.istio-system:\n${answer}\n`);
-  }
+  const asked = { method: "POST", path: `/logging${query}`, port } as const;
+  await withCluster(options, async (cluster) => {
+    const ztunnels =
+      reference === undefined && node === undefined
+        ? await cluster.ztunnels()
+        : [(await resolveTarget(cluster, reference, options, false)).ztunnel];
+    for (const ztunnel of ztunnels) {
+      const answer = await cluster.askZtunnel(ztunnel, asked);
+      process.stdout.write(`${ztunnel.name}.istio-system:\n${answer}\n`);
+    }
+  });
 }
 
 /** In the notation that Istio's ztunnel takes, too. */

@@ -6,9 +6,7 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { type Command, Option } from "commander";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, connect, withClusterOption } from "#meshctl/connect.ts";
-import { requestAdmin } from "#meshctl/local/admin-request.ts";
-import { ztunnelName } from "#meshctl/local/node-programs.ts";
+import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
 import { parseDump, type ZtunnelDump } from "./ztunnel-config-dump.ts";
 import { addLog } from "./ztunnel-config-log.ts";
 import {
@@ -179,20 +177,17 @@ async function showKind(
       hint: "give one of them",
     });
   }
-  const { dump, pod } =
-    file === undefined
-      ? await fromCluster(kind, reference, options)
-      : { dump: await fromFile(file), pod: undefined };
-  const { value, table } = kind.show(dump, options, pod);
-  process.stdout.write(formatOutput(options.output, value, table));
-}
-
-async function fromCluster(kind: Kind, reference: string | undefined, options: KindOptions) {
-  const client = await connect(options);
-  const { node, pod } = await resolveTarget(client, reference, options, kind.anyOne);
-  const asked = { method: "GET", path: "/config_dump", port: options.proxyAdminPort } as const;
-  const body = await requestAdmin(client, node, asked);
-  return { dump: parseDump(body, `the config dump of ${ztunnelName(node.name)}`), pod };
+  const print = (dump: ZtunnelDump, pod: Target["pod"]) => {
+    const { value, table } = kind.show(dump, options, pod);
+    process.stdout.write(formatOutput(options.output, value, table));
+  };
+  if (file !== undefined) return print(await fromFile(file), undefined);
+  await withCluster(options, async (cluster) => {
+    const { ztunnel, pod } = await resolveTarget(cluster, reference, options, kind.anyOne);
+    const asked = { method: "GET", path: "/config_dump", port: options.proxyAdminPort } as const;
+    const body = await cluster.askZtunnel(ztunnel, asked);
+    print(parseDump(body, `the config dump of ${ztunnel.name}`), pod);
+  });
 }
 
 async function fromFile(file: string): Promise<ZtunnelDump> {
