@@ -98,7 +98,9 @@ export class Istiod {
     try {
       const store = platform.ca;
       const authority = await LiveAuthority.load({ store, logger: logger.scope("ca") });
-      istiod = new Istiod(options, logger, metrics, platform, authority);
+      const waypointImage = options.waypointImage ?? (await platform.ownImage());
+      const known = { ...options, ...(waypointImage !== undefined && { waypointImage }) };
+      istiod = new Istiod(known, logger, metrics, platform, authority);
       await istiod.#start();
       return istiod;
     } catch (error) {

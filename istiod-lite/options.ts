@@ -38,7 +38,7 @@ export interface IstiodOptions {
   readonly hbone: boolean;
   /** Whether DNS of captured pods is captured too where no annotation says. */
   readonly dnsCapture: boolean;
-  /** What the containers of waypoints run; absent: Istio's name, which meshctl knows. */
+  /** What the containers of waypoints run; absent: what this process runs as. */
   readonly waypointImage?: string;
   /** `host:port` where waypoints find this control plane; absent: Istio's default. */
   readonly discoveryAddress?: string;
@@ -110,7 +110,7 @@ function addWaypointOptions(command: Command): Command {
 
 function addKubernetesOptions(command: Command): Command {
   return command
-    .option("--waypoint-image <image>", "what the containers of waypoints run")
+    .option("--waypoint-image <image>", "what waypoints run (default: this pod's own image)")
     .option("--discovery-address <host:port>", "where waypoints find this control plane")
     .option("--leader-lease <name>", "the Lease by which replicas agree on who writes")
     .option(

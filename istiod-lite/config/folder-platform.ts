@@ -34,6 +34,7 @@ export function folderPlatform(options: FolderPlatformOptions, logger: Logger): 
     ca: caFolder({ dir, trustDomain }),
     leadership: ALWAYS_LEADING,
     hasReadyZtunnel: () => undefined,
+    ownImage: () => Promise.resolve(undefined),
     apply: () => undefined,
     start: () => undefined,
     close: () => Promise.resolve(),

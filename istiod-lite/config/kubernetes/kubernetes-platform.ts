@@ -6,7 +6,9 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
-import type { ObjectChange } from "#common/kubernetes/objects.ts";
+import type { ObjectChange, Pod } from "#common/kubernetes/objects.ts";
+import { describeError } from "#common/runtime/errors.ts";
+import { VERSION } from "#common/runtime/version.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { LiveAuthority } from "#istiod-lite/ca/live-authority.ts";
 import { ApiTokenReviewer } from "#istiod-lite/config/kubernetes/api-token-reviewer.ts";
@@ -20,7 +22,7 @@ import { NodeUntaint } from "#istiod-lite/config/kubernetes/node-untaint.ts";
 import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.ts";
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
-import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type { Platform } from "#istiod-lite/config/platform.ts";
 import type { ObjectReference } from "#istiod-lite/config/source.ts";
@@ -41,6 +43,9 @@ export interface KubernetesPlatformDeps {
   readonly logger: Logger;
 }
 
+/** Of a process that runs in no pod. */
+const FALLBACK_IMAGE = `ambient-mesh:${VERSION}`;
+
 const CLOCK: ElectionClock = {
   now: () => performance.now(),
   date: () => new Date(),
@@ -56,7 +61,9 @@ export class KubernetesPlatform implements Platform {
   readonly tokens: ApiTokenReviewer;
   readonly ca: CaSecrets;
   readonly leadership: LeaseElector;
+  readonly #options: KubernetesPlatformOptions;
   readonly #client: KubeClient;
+  readonly #logger: Logger;
   readonly #ztunnels: ReadyZtunnels;
   readonly #rootConfigMaps: RootConfigMaps;
   readonly #untaint: NodeUntaint;
@@ -67,7 +74,9 @@ export class KubernetesPlatform implements Platform {
     { client: bare, logger }: KubernetesPlatformDeps,
   ) {
     const client = permissionGate(bare, { logger: logger.scope("permissions") });
+    this.#options = options;
     this.#client = bare;
+    this.#logger = logger.scope("platform");
     this.leadership = elector(options, client, logger);
     const leading = leadingClient(client, this.leadership);
     this.source = new KubernetesSource({ client: bare, logger: logger.scope("config") });
@@ -99,6 +108,20 @@ export class KubernetesPlatform implements Platform {
 
   hasReadyZtunnel(node: string): boolean {
     return this.#ztunnels.has(node);
+  }
+
+  /** One image holds every program of the mesh: of its pod, the first container is this one. */
+  async ownImage(): Promise<string> {
+    const { podName: name, podNamespace: namespace } = this.#options;
+    if (name === undefined) return FALLBACK_IMAGE;
+    try {
+      const pod = await getStored(this.#client, { kind: "Pod", namespace, name });
+      return (pod as Pod | undefined)?.spec.containers[0]?.image ?? FALLBACK_IMAGE;
+    } catch (error) {
+      const why = describeError(error);
+      this.#logger.warn("this pod's own image is not known", { why, instead: FALLBACK_IMAGE });
+      return FALLBACK_IMAGE;
+    }
   }
 
   apply(changes: readonly ObjectChange[]): void {
