@@ -91,7 +91,6 @@ export class RootConfigMaps {
     };
     try {
       await applyObject(this.#deps.client, object, FIELD_MANAGER);
-      this.#present.set(namespace, rootsPem);
     } catch (error) {
       // The namespace went before its deletion was heard of.
       if (!isNotFound(error) && !isTerminating(error)) throw error;
