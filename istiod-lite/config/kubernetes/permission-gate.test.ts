@@ -53,12 +53,7 @@ describe("what may not be done", () => {
     ["GET", "/api/v1/namespaces/shop", "get namespaces", ""],
     ["PATCH", "/api/v1/nodes/n", "patch nodes", ""],
     ["POST", "/api/v1/namespaces/shop/events", "create events", "shop"],
-    [
-      "PUT",
-      "/apis/coordination.k8s.io/v1/namespaces/i/leases/l",
-      "update leases.coordination.k8s.io",
-      "i",
-    ],
+    ["PUT", "/apis/batch/v1/namespaces/i/jobs/l", "update jobs.batch", "i"],
     [
       "PATCH",
       "/apis/apps/v1/namespaces/s/deployments/d/status",
