@@ -49,6 +49,15 @@ function pod(name: string): Parameters<typeof applyObject>[1] {
   return { apiVersion: "v1", kind: "Pod", metadata, ...{ spec: { containers, ...NO_TOKEN } } };
 }
 
+async function giveAddress(name: string, podIP: string): Promise<void> {
+  await cluster.client.request({
+    method: "PATCH",
+    path: `/api/v1/namespaces/shop/pods/${name}/status`,
+    contentType: "application/merge-patch+json",
+    body: { status: { podIP, podIPs: [{ ip: podIP }] } },
+  });
+}
+
 /** A service without a selector, and its endpoint. */
 function serviceWithSlice(): readonly Parameters<typeof applyObject>[1][] {
   const ports = [{ name: "http", port: 80 }];
@@ -118,12 +127,7 @@ describe("a source of a real API server", () => {
         { name: "app", image: "app", ports: [{ containerPort: 8080, protocol: "TCP" }] },
       ],
     });
-    await cluster.client.request({
-      method: "PATCH",
-      path: "/api/v1/namespaces/shop/pods/a/status",
-      contentType: "application/merge-patch+json",
-      body: { status: { podIP: "10.0.0.9", podIPs: [{ ip: "10.0.0.9" }] } },
-    });
+    await giveAddress("a", "10.0.0.9");
     await until("the address", () => JSON.stringify(state.get("Pod/shop/a")).includes("10.0.0.9"));
     await deleteObject(cluster.client, { kind: "AuthorizationPolicy", ...named("p") });
     await until("the policy to go", () => !state.has("AuthorizationPolicy/shop/p"));
