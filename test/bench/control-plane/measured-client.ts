@@ -14,6 +14,9 @@ import { MEASURED_NODE, ztunnelName } from "./mesh-objects.ts";
 
 const SERVER_NAME = "istiod.istio-system.svc";
 
+/** Where an istiod-lite serves, and what its certificate is known by. */
+export type MeasuredControlPlane = Pick<IstiodProcess, "xdsPort" | "rootCertFile">;
+
 export class MeasuredClient {
   /** Names of what was received since the last reset, in order, and their bytes. */
   readonly upserts: string[] = [];
@@ -21,14 +24,17 @@ export class MeasuredClient {
   bytes = 0;
   readonly #held = new Map<string, unknown>();
   readonly #handlers: readonly ResourceHandler[];
-  readonly #istiod: IstiodProcess;
+  readonly #istiod: MeasuredControlPlane;
   readonly #tokenFile: string;
   readonly #waiting = new Set<() => void>();
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #client: DeltaClient | undefined;
 
-  constructor(istiod: IstiodProcess, tokenFile: string) {
+  /** Called with the names of each response that was applied. */
+  onApplied: ((names: readonly string[]) => void) | undefined;
+
+  constructor(istiod: MeasuredControlPlane, tokenFile: string) {
     this.#istiod = istiod;
     this.#tokenFile = tokenFile;
     this.#handlers = [
@@ -105,6 +111,7 @@ export class MeasuredClient {
         for (const name of removed) this.#held.delete(`${typeUrl}/${name}`);
         this.upserts.push(...upserts.map(({ name }) => name));
         this.removals += removed.length;
+        this.onApplied?.(upserts.map(({ name }) => name));
       },
     });
   }
