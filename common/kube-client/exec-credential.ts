@@ -50,6 +50,7 @@ export class ExecPlugin {
   readonly #deps: ExecDeps;
   #running: Promise<ExecCredential> | undefined;
   #last: ExecCredential | undefined;
+  #ranMs = Number.NEGATIVE_INFINITY;
   #failure: { readonly error: unknown; readonly ms: number } | undefined;
 
   /** Throws MeshError KUBECONFIG where the entry says nothing that can be run. */
@@ -62,7 +63,9 @@ export class ExecPlugin {
   async credential(): Promise<ExecCredential> {
     const now = this.#deps.now();
     const last = this.#last;
-    if (last !== undefined && now < last.expiresMs - EXEC_EARLY_MS) return last;
+    // One that gives what has expired is not run for every request.
+    const isNew = now - this.#ranMs < EXEC_RETRY_MS;
+    if (last !== undefined && (isNew || now < last.expiresMs - EXEC_EARLY_MS)) return last;
     if (this.#failure !== undefined && now - this.#failure.ms < EXEC_RETRY_MS) {
       throw this.#failure.error;
     }
@@ -82,6 +85,7 @@ export class ExecPlugin {
     try {
       const output = await runPlugin(this.#plugin, this.#deps);
       this.#last = parseCredential(output, apiVersion);
+      this.#ranMs = this.#deps.now();
       this.#failure = undefined;
       return this.#last;
     } catch (cause) {

@@ -24,7 +24,7 @@ type Count = keyof typeof DEFAULTS;
 
 export const USAGE = `usage: npm run bench:kubernetes -- [OPTION ...]
 
-A real etcd and kube-apiserver (built or found as for test:kubernetes; needs root), synthetic objects,
+A real etcd and kube-apiserver (as for test:kubernetes; needs root), synthetic objects,
 the real istiod-lite, and one ztunnel's connection to it.
 
   --pods N        (default ${DEFAULTS.pods})
