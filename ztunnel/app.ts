@@ -51,7 +51,7 @@ export class Ztunnel {
   readonly #registry = new Registry();
   readonly #memory: MemoryWatch;
   readonly #telemetry: TelemetrySink;
-  /** Undefined where a CNI agent captures the pods: then it also says what became of them. */
+  /** Undefined where a CNI agent captures the pods, and says what became of them. */
   readonly #reporter: CaptureReporter | undefined;
   readonly #certificates: CertManager;
   readonly #enrolment: Enrolment;
@@ -110,8 +110,8 @@ export class Ztunnel {
   }
 
   async #start(): Promise<void> {
-    const { nodeName, warnings } = this.#config;
-    for (const warning of warnings) this.#logger.warn(warning);
+    const { nodeName } = this.#config;
+    for (const warning of this.#config.warnings) this.#logger.warn(warning);
     registerBuildInfo(this.#registry, "ztunnel", this.#host.version);
     const workers = await this.#startWorkers();
     this.#workers = workers;
@@ -152,11 +152,14 @@ export class Ztunnel {
       logger: this.#rootLogger,
       report: (changes) => this.#enrolment.report(changes),
       state: this.#state,
+      prepare: (captured) => withDnsOf(captured, this.#dns),
+      channel: () => this.#config.xds && this.#channel(this.#config.xds),
     });
   }
 
   async #drain(): Promise<void> {
     this.#logger.info("draining", { deadlineMs: this.#config.drainDeadlineMs });
+    await this.#pods?.depart();
     this.#stopping.abort();
     if (this.#config.readinessFd !== undefined) await this.#closeServers();
     await this.#running;
@@ -264,7 +267,7 @@ export class Ztunnel {
       onState: (update) => this.#applyState(update),
       onCapturedPods:
         inpodSocket === undefined
-          ? (upserts, removed) => this.#pods?.apply(withDnsOf(upserts, this.#dns), removed)
+          ? (upserts, removed) => this.#pods?.apply(upserts, removed)
           : undefined,
       onAnswers: (answers) => this.#workers?.answerAddresses(answers),
       logger: this.#rootLogger.scope("xds"),
@@ -283,9 +286,8 @@ export class Ztunnel {
 
   /** What keeps this node from being ready: types never answered, pods never tried. */
   #pending(): readonly string[] {
-    const memory = this.#memory.isShort ? ["its memory is short"] : [];
     return [
-      ...memory,
+      ...(this.#memory.isShort ? ["its memory is short"] : []),
       ...(this.#mesh?.client.pending ?? []),
       ...(this.#pods?.pending() ?? ["its start"]),
     ];

@@ -89,6 +89,8 @@ export interface ZtunnelConfig {
   readonly nodeNetns: string;
   /** The files of this process's memory cgroup; of a container they are where they always are. */
   readonly memoryCgroupDir: string;
+  /** Undefined where no CNI plugin asks this ztunnel about the sandboxes of the node. */
+  readonly cni: CniConfig | undefined;
   readonly logLevels: LogLevels;
   readonly logFormat: "text" | "json";
   readonly adminPort: number;
@@ -125,6 +127,7 @@ export function loadConfig(env: Environment, cores = availableParallelism()): Zt
     inpodSocket: env.INPOD_UDS || undefined,
     memoryCgroupDir: memoryCgroupDir(env),
     ...node(env),
+    cni: cni(env),
     logLevels: logLevels(env),
     logFormat: choice(env, "LOG_FORMAT", ["text", "json"] as const, "text"),
     adminPort: port(env, "ADMIN_PORT", proxyConfig.proxyAdminPort ?? ADMIN_PORT),
@@ -186,6 +189,29 @@ function node(env: Environment) {
   const podSandboxesDir = env.POD_SANDBOXES_DIR || undefined;
   const own = podSandboxesDir === undefined ? "/proc/1/ns/net" : "/proc/self/ns/net";
   return { podSandboxesDir, nodeNetns: env.NODE_NETNS || own };
+}
+
+/** All paths but `nodeRoot` are the same here as on the node. */
+export interface CniConfig {
+  readonly socketPath: string;
+  /** The node's directories of plugins and of configurations; undefined: another installs them. */
+  readonly install: { readonly binDir: string; readonly confDir: string } | undefined;
+  readonly excludedNamespaces: readonly string[];
+  /** Where the node's file system is seen from here. */
+  readonly nodeRoot: string;
+}
+
+function cni(env: Environment): CniConfig | undefined {
+  const { CNI_SOCKET: socketPath, CNI_BIN_DIR: binDir, CNI_CONF_DIR: confDir } = env;
+  if (!socketPath) return undefined;
+  const own = env.POD_NAMESPACE || "istio-system";
+  const excluded = (env.CNI_EXCLUDE_NAMESPACES ?? "kube-system").split(/[\s,]+/).filter(Boolean);
+  return {
+    socketPath,
+    install: binDir && confDir ? { binDir, confDir } : undefined,
+    excludedNamespaces: [...new Set([own, ...excluded])],
+    nodeRoot: env.POD_SANDBOXES_DIR ? "" : "/proc/1/root",
+  };
 }
 
 /** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */

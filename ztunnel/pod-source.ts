@@ -9,9 +9,10 @@ import type { ZdsWorkloadInfo } from "#common/model/zds.ts";
 import { liveCounter, liveGauge } from "#common/telemetry/live-metrics.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
-import { createCapture } from "./capture-wiring.ts";
+import type { CallChannel } from "./cni/verdicts.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { workloadUidOf } from "./local-xds/load-local-xds.ts";
+import { createOwnCapture } from "./own-capture.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 import { type ZdsPodCounters, ZdsPods } from "./zds/zds-pods.ts";
@@ -24,6 +25,8 @@ export interface PodSource {
   pending(): readonly string[];
   /** Follows the source until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>;
+  /** Before the end: lets all pods go where the mesh leaves this node for good. Never rejects. */
+  depart(): Promise<void>;
   /** After `run` has ended: changes nothing any more. */
   stop(): Promise<void>;
   /** Lets the pods' namespaces go, which connections need until they are over. */
@@ -38,27 +41,16 @@ export interface PodSourceDeps {
   /** What became of pods that this process captures itself. */
   readonly report: (changes: readonly PodReport[]) => void;
   readonly state: Pick<ProxyState, "workloads">;
+  /** The pods as they are to be captured. */
+  readonly prepare: (pods: readonly CapturedPod[]) => readonly CapturedPod[];
+  /** To istiod-lite; undefined where there is none. */
+  readonly channel: () => CallChannel | undefined;
 }
 
 export function createPodSource(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const { inpodSocket } = config;
-  if (inpodSocket === undefined) return ownCapture(config, deps);
+  if (inpodSocket === undefined) return createOwnCapture(config, deps);
   return zdsSource(inpodSocket, config, deps);
-}
-
-function ownCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
-  const capture = createCapture(config, { ...deps, logger: deps.logger.scope("capture") });
-  return {
-    apply: (upserts, removedUids) => {
-      capture.apply(upserts, removedUids);
-      capture.setSnapshotComplete();
-    },
-    pods: () => capture.pods(),
-    pending: () => (capture.isSettled() ? [] : ["capture of this node's pods"]),
-    run: () => Promise.resolve(),
-    stop: () => capture.stop(),
-    close: () => capture.close(),
-  };
 }
 
 /** istiod's form, unless a local file names the workload another way. */
@@ -83,6 +75,7 @@ function zdsSource(path: string, config: ZtunnelConfig, deps: PodSourceDeps): Po
     pods: () => pods.pods(),
     pending: () => (pods.isSettled() ? [] : [`the pods of the CNI agent at ${path}`]),
     run: (signal) => client.run(signal),
+    depart: () => Promise.resolve(),
     stop: () => pods.stop(),
     close: () => pods.close(),
   };

@@ -121,8 +121,13 @@ export function isSamePlace(a: Place, b: Place): boolean {
     a.ipv6 === b.ipv6 &&
     a.pod.serviceAccount === b.pod.serviceAccount &&
     a.pod.workloadUid === b.pod.workloadUid &&
-    a.pod.ips.join() === b.pod.ips.join()
+    hasSameAddresses(a.pod, b.pod)
   );
+}
+
+/** In whatever order: a CNI plugin and the API server may each have their own. */
+function hasSameAddresses(a: CapturedPod, b: CapturedPod): boolean {
+  return [...a.ips].sort().join() === [...b.ips].sort().join();
 }
 
 type RuleSettings = Pick<PodRuleOptions, "bypassInboundCapture" | "dnsCapture">;

@@ -8,6 +8,8 @@ import { describeError } from "#common/runtime/errors.ts";
 import type { PodCaptureDependencies } from "./attachment.ts";
 import { type Entry, nameOf, newEntry } from "./capture-entry.ts";
 import type { CaptureOutcome } from "./capture-outcome.ts";
+import { CaptureWaiters } from "./capture-waiters.ts";
+import { bidFarewell, releaseNow } from "./farewell.ts";
 import type { HostProbes } from "./host-probes.ts";
 import {
   CAPTURE_CHECK_INTERVAL_MS,
@@ -40,6 +42,7 @@ export class CaptureManager {
   readonly #queue: WorkQueue;
   readonly #sandboxes: { close(): void } | undefined;
   readonly #repairs = new RepairCounters();
+  readonly #waiters = new CaptureWaiters();
   #snapshotComplete = false;
   #failures = 0;
 
@@ -69,9 +72,17 @@ export class CaptureManager {
     }
   }
 
+  /** As `apply`. Resolves with "" when captured, with what is missing when the signal aborts. */
+  async capture(pod: CapturedPod, signal: AbortSignal): Promise<string> {
+    const captured = this.#waiters.wait(pod.uid, signal);
+    this.apply([pod], []);
+    if (await captured) return "";
+    return this.#reports.get(pod.uid)?.message || "it took too long";
+  }
+
   /**
-   * The control plane has said everything it knows. Probe exceptions that an earlier process left
-   * for pods not wanted now are dropped, except after an empty snapshot, which may be a mistake.
+   * The control plane has said all it knows. Probe exceptions that an earlier process left for pods
+   * not wanted now are dropped, except after an empty snapshot, which may be a mistake.
    */
   setSnapshotComplete(): void {
     this.#snapshotComplete = true;
@@ -85,7 +96,7 @@ export class CaptureManager {
     );
   }
 
-  /** The state of every pod, for a control plane that has just connected. */
+  /** The state of every pod. */
   reports(): readonly PodReport[] {
     return this.#reports.all();
   }
@@ -116,7 +127,18 @@ export class CaptureManager {
     await this.#queue.close();
     this.#reports.close();
     const retired = [...this.#entries.values()].filter(({ isRetired }) => isRetired);
-    await Promise.all(retired.map((entry) => this.#releaseNow(entry)));
+    await Promise.all(retired.map((entry) => releaseNow(entry, this.#options.log)));
+  }
+
+  /** Stops, and gives every pod and the node their own network back: the mesh leaves the node. */
+  async leave(): Promise<void> {
+    this.#sandboxes?.close();
+    await this.#queue.close();
+    const entries = [...this.#entries.values()];
+    for (const map of [this.#entries, this.#wanted]) map.clear();
+    const { log, probes } = this.#options;
+    await bidFarewell(entries, log, (entry) => this.#report(entry, "disabled", ""));
+    await probes.remove();
   }
 
   /** Stops, and lets the pods' namespaces go. */
@@ -137,6 +159,7 @@ export class CaptureManager {
 
   async #ensure(pod: CapturedPod): Promise<void> {
     const entry = this.#entryOf(pod);
+    const captured = this.#waiters.attempt(pod.uid);
     const outcome = await entry.capture.ensure(pod);
     if (outcome.kind === "absent") {
       this.#failed(entry, "pending", outcome.message);
@@ -146,6 +169,7 @@ export class CaptureManager {
       this.#queue.addAfter(pod.uid, outcome.retryInMs);
     } else {
       this.#isCaptured(entry, outcome);
+      captured();
     }
   }
 
@@ -199,15 +223,6 @@ export class CaptureManager {
     if (isNews) this.#report(entry, "disabled", "");
   }
 
-  async #releaseNow({ pod, capture }: Entry): Promise<void> {
-    try {
-      await capture.release();
-    } catch (error) {
-      const fields = { pod: nameOf(pod), error: describeError(error) };
-      this.#options.log.warn("a pod that left the mesh keeps the mesh's rules", fields);
-    }
-  }
-
   #entryOf(pod: CapturedPod): Entry {
     const known = this.#entries.get(pod.uid);
     if (known !== undefined) {
@@ -224,9 +239,8 @@ export class CaptureManager {
   }
 
   /**
-   * A check or repair that could not be made, for lack of descriptors say: a pod that peers reach
-   * by HBONE stays announced, or they would be told to send plaintext. After a few it is said
-   * there.
+   * For lack of descriptors, say: a pod that peers reach by HBONE stays announced, or they would be
+   * told to send plaintext. After a few it is said there.
    */
   #threw(uid: string, message: string): void {
     const entry = this.#entries.get(uid);
@@ -280,7 +294,7 @@ export class CaptureManager {
 
   /** Pods that were captured at once are not looked at at once. */
   #untilNextLook(): number {
-    const intervalMs = this.#options.checkIntervalMs ?? CAPTURE_CHECK_INTERVAL_MS;
-    return intervalMs * (1 - Math.random() / 4);
+    const { checkIntervalMs = CAPTURE_CHECK_INTERVAL_MS } = this.#options;
+    return checkIntervalMs * (1 - Math.random() / 4);
   }
 }
