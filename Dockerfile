@@ -12,7 +12,7 @@ RUN node_modules/.bin/node tools/image/stage-main.ts /out
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-    ca-certificates libatomic1 libstdc++6 netbase nftables \
+    busybox-static ca-certificates libatomic1 libstdc++6 netbase netcat-openbsd nftables \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /
 ENV NODE_COMPILE_CACHE=/opt/ambient-mesh/compile-cache

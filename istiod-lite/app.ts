@@ -165,7 +165,7 @@ export class Istiod {
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
       writer,
       verdicts: this.#verdicts,
-      areZtunnelsRemoved: undefined,
+      areZtunnelsRemoved: () => this.#platform.areZtunnelsRemoved(),
       trustDomain: this.#options.trustDomain,
       logger: this.#rootLogger,
       onProved: (peer) => this.#endpoint.proved(peer),

@@ -35,8 +35,7 @@ export interface GrpcServerDeps {
   readonly isNodeProxy: (caller: Caller) => boolean;
   readonly writer: StatusWriter;
   readonly verdicts: CaptureVerdicts;
-  /** Undefined where nobody can know. */
-  readonly areZtunnelsRemoved: (() => Promise<boolean>) | undefined;
+  readonly areZtunnelsRemoved: () => Promise<boolean>;
   readonly trustDomain: string;
   readonly logger: Logger;
   /** The connection from `peer` has brought a good token. */

@@ -69,7 +69,8 @@ function inDirectory(directory: string): ResolvConfLocator {
   };
 }
 
-function openNode(sys: Syscalls, file: string): Netns {
+/** Throws MeshError NODE_UNREACHABLE. */
+export function openNode(sys: Syscalls, file: string): Netns {
   try {
     return sys.openNetns(file);
   } catch (cause) {

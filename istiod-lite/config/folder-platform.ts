@@ -35,6 +35,7 @@ export function folderPlatform(options: FolderPlatformOptions, logger: Logger): 
     leadership: ALWAYS_LEADING,
     hasReadyZtunnel: () => undefined,
     ownImage: () => Promise.resolve(undefined),
+    areZtunnelsRemoved: () => Promise.resolve(false),
     apply: () => undefined,
     start: () => undefined,
     close: () => Promise.resolve(),

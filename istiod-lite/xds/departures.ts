@@ -5,8 +5,8 @@ import type { Departure } from "#common/xds/capture-rpc.ts";
 import { type NodeCallDeps, refusalOfNodeCall } from "./node-call.ts";
 
 export interface DeparturesDeps extends NodeCallDeps {
-  /** Whether the ztunnels of all nodes are being removed. Undefined: nobody can know. */
-  readonly areZtunnelsRemoved: (() => Promise<boolean>) | undefined;
+  /** Whether the ztunnels of all nodes are being removed. */
+  readonly areZtunnelsRemoved: () => Promise<boolean>;
 }
 
 export class Departures {
@@ -37,7 +37,7 @@ export class Departures {
   async #isForGood(): Promise<boolean> {
     const { areZtunnelsRemoved, logger } = this.#deps;
     try {
-      return (await areZtunnelsRemoved?.()) ?? false;
+      return await areZtunnelsRemoved();
     } catch (error) {
       logger.warn("cannot see whether ztunnel is being removed", { why: describeError(error) });
       return false;

@@ -27,9 +27,11 @@ export const SLIM_PACKAGES = ["base-files", "dash", "libc6", "libgcc-s1", "libmd
 
 /** What the programs need, and why. */
 export const PACKAGES: Readonly<Record<string, string>> = {
+  "busybox-static": "the shell of the CNI plugin, which runs on any node",
   "ca-certificates": "waypoints that speak TLS with servers outside the mesh",
   libatomic1: "Node",
   "libstdc++6": "Node",
+  "netcat-openbsd": "how the CNI plugin calls ztunnel",
   netbase: "names of protocols and services, for nft",
   nftables: "ztunnel's rules in pods and on the node (nft)",
 };
@@ -71,6 +73,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "istiod-lite": "istiod-lite/main.ts",
   meshctl: "meshctl/main.ts",
   waypoint: "waypoint/main.ts",
+  "uninstall-node": "ztunnel/uninstall-node-main.ts",
   ztunnel: "ztunnel/main.ts",
 };
 

@@ -23,6 +23,7 @@ import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.t
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
 import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { areZtunnelsRemoved } from "#istiod-lite/config/kubernetes/ztunnel-removal.ts";
 import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type { Platform } from "#istiod-lite/config/platform.ts";
 import type { ObjectReference } from "#istiod-lite/config/source.ts";
