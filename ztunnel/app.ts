@@ -24,13 +24,14 @@ import { podStates } from "./admin/dump-sources.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { workersSink } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import { createPodSource } from "./create-pod-source.ts";
 import type { DnsProxy } from "./dns/dns-proxy.ts";
 import { createDnsProxy, Synced, withDns, withDnsOf } from "./dns-wiring.ts";
 import { Enrolment } from "./enrolment.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds } from "./local-xds/load-local-xds.ts";
 import { MeshSubscription } from "./mesh-subscription.ts";
-import { createPodSource, type PodSource } from "./pod-source.ts";
+import type { PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import type { TelemetrySink } from "./telemetry-sink.ts";
 import { createTelemetry, type Output, watchMemory } from "./telemetry-wiring.ts";
@@ -87,11 +88,8 @@ export class Ztunnel {
     const { network, podNamespace: rootNamespace, preferredServiceNamespace } = config;
     this.#state = new ProxyState({ network, rootNamespace, preferredServiceNamespace });
     registerUnreadablePolicies(this.#registry, this.#state);
-    this.#dns = createDnsProxy(config, {
-      state: this.#state,
-      registry: this.#registry,
-      synced: this.#synced,
-    });
+    const dns = { state: this.#state, registry: this.#registry, synced: this.#synced };
+    this.#dns = createDnsProxy(config, dns);
     this.#mesh = this.#subscribe();
     if (this.#mesh === undefined) this.#synced.done();
   }

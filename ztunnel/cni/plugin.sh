@@ -104,5 +104,7 @@ while :; do
   [ "$("$runtime/busybox" date +%s)" -lt "$ends" ] || break
   "$runtime/busybox" usleep 100000
 done
-fail 11 "no ztunnel answers on this node, so nobody can say whether pod $namespace/$(argument K8S_POD_NAME) may start uncaptured: see kubectl -n istio-system get pods -l app=ztunnel -o wide" \
-  "socket $socket; if the mesh has left this cluster for good: meshctl uninstall, or see docs/nodes.md"
+pod=$namespace/$(argument K8S_POD_NAME)
+look='kubectl -n istio-system get pods -l app=ztunnel -o wide'
+fail 11 "no ztunnel answers on this node, so pod $pod may not start: see $look" \
+  "socket $socket; has the mesh left this cluster for good? meshctl uninstall, or docs/nodes.md"
