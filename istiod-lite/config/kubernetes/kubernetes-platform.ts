@@ -125,6 +125,10 @@ export class KubernetesPlatform implements Platform {
     }
   }
 
+  areZtunnelsRemoved(): Promise<boolean> {
+    return areZtunnelsRemoved(this.#client, this.#options.rootNamespace);
+  }
+
   apply(changes: readonly ObjectChange[]): void {
     this.#rootConfigMaps.apply(changes);
     this.#untaint.look(this.#ztunnels.apply(changes));
