@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
+import { addCheck } from "#meshctl/check.ts";
 import { addDelete } from "#meshctl/delete.ts";
 import { addDown } from "#meshctl/down.ts";
 import { addExec } from "#meshctl/exec.ts";
@@ -21,7 +22,7 @@ const program = new Command("meshctl")
   .showHelpAfterError("(add --help for what can be typed)")
   .enablePositionalOptions();
 
-const looking = [addGet, addExec, addLogs, addZtunnelConfig];
+const looking = [addGet, addCheck, addExec, addLogs, addZtunnelConfig];
 const changing = [addDelete, addRollout, addWaypoint];
 const installing = [addInstall, addUpgrade, addUninstall];
 for (const add of [addUp, addDown, ...looking, ...changing, ...installing]) add(program);

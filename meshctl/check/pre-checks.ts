@@ -1,0 +1,109 @@
+/** `meshctl check --pre`: whether a cluster can take an installation. */
+import { getObject, isNotFound } from "#common/kube-client/apply.ts";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import { isObject, type JsonObject, type Manifest } from "#meshctl/install/manifest.ts";
+import { isOurs } from "#meshctl/install/ownership.ts";
+import { isServed } from "#meshctl/install/served-kinds.ts";
+import { listObjects } from "#meshctl/kubernetes-objects.ts";
+import { cniFacts, nodeFacts, otherMeshes, podSecurity, serverVersion } from "./cluster-facts.ts";
+import { ok, unlessAny, warning } from "./outcome.ts";
+import { missingPermissions } from "./permissions.ts";
+import type { Check } from "./run-checks.ts";
+
+const GATEWAY_API = "/apis/gateway.networking.k8s.io/v1";
+
+export function preChecks(client: KubeClient, manifests: readonly Manifest[]): readonly Check[] {
+  return [
+    {
+      id: "check-server-version",
+      description: "the API server answers, and is new enough",
+      fatal: true,
+      run: async () => {
+        const version = await client.request({ method: "GET", path: "/version" });
+        return serverVersion(isObject(version) ? version : {});
+      },
+    },
+    {
+      id: "check-permissions",
+      description: "you may install",
+      run: async () => {
+        const missing = await missingPermissions(client, manifests);
+        return unlessAny("failed", missing);
+      },
+    },
+    {
+      id: "check-nodes",
+      description: "nodes can capture",
+      run: async () => nodeFacts(await list(client, "Node")),
+    },
+    {
+      id: "check-cni",
+      description: "the CNI lets a plugin be chained",
+      run: async () => cniFacts(await get(client, "ConfigMap", "cilium-config", "kube-system")),
+    },
+    {
+      id: "check-pod-security",
+      description: "Pod Security lets a ztunnel start",
+      run: async () => podSecurity(await get(client, "Namespace", "istio-system")),
+    },
+    {
+      id: "check-gateway-api",
+      description: "the Gateway API is there",
+      run: async () =>
+        (await isServed(client, GATEWAY_API))
+          ? ok()
+          : warning("it is not: waypoints cannot be had; all else works"),
+    },
+    {
+      id: "check-crds",
+      description: "kinds that are there are served in the versions that are read",
+      run: async () => unlessAny("failed", await unservedKinds(client, manifests)),
+    },
+    {
+      id: "check-other-meshes",
+      description: "no other mesh is there",
+      run: async () =>
+        otherMeshes({
+          programs: [...(await list(client, "Deployment")), ...(await list(client, "DaemonSet"))],
+          injectors: await list(client, "MutatingWebhookConfiguration"),
+          isOurs,
+        }),
+    },
+  ];
+}
+
+/** CRDs that somebody else brought, without a version that ours would serve. */
+async function unservedKinds(client: KubeClient, manifests: readonly Manifest[]) {
+  const lines: string[] = [];
+  for (const { kind, metadata, spec } of manifests) {
+    if (kind !== "CustomResourceDefinition") continue;
+    const found = await get(client, kind, metadata.name);
+    if (found === undefined || isOurs(found)) continue;
+    const served = servedVersions(found.spec);
+    const lacking = servedVersions(spec).filter((version) => !served.includes(version));
+    if (lacking.length > 0) {
+      lines.push(`${metadata.name} serves ${served.join(", ")}, and not ${lacking.join(", ")}`);
+    }
+  }
+  return lines;
+}
+
+function servedVersions(spec: unknown): readonly string[] {
+  const versions = isObject(spec) && Array.isArray(spec.versions) ? spec.versions : [];
+  return versions
+    .filter(isObject)
+    .filter(({ served }) => served === true)
+    .map(({ name }) => String(name));
+}
+
+async function get(client: KubeClient, kind: string, name: string, namespace?: string) {
+  const found = await getObject(client, { kind, name, namespace }).catch((error: unknown) => {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  });
+  return isObject(found) ? found : undefined;
+}
+
+async function list(client: KubeClient, kind: string): Promise<readonly JsonObject[]> {
+  return (await listObjects(client, kind)) as readonly unknown[] as readonly JsonObject[];
+}
