@@ -16,84 +16,91 @@ import { enrolledPods, isCaptured, podName } from "./enrolment.ts";
 import { rollouts, rootCertificates, waypoints, webhook, workloadCertificates } from "./health.ts";
 import { blockedPods, type NetworkPolicy } from "./network-policies.ts";
 import { failed, type Outcome, ok, unlessAny } from "./outcome.ts";
-import type { Check } from "./run-checks.ts";
+import { bindChecks, type Check, type CheckOf } from "./run-checks.ts";
 
 const SYSTEM_NAMESPACE = "istio-system";
 const ROOT_CONFIG_MAP = "istio-ca-root-cert";
 
+interface Deps {
+  readonly client: KubeClient;
+  readonly cluster: MeshCluster;
+  readonly facts: Facts;
+}
+
+const CHECKS: readonly CheckOf<Deps>[] = [
+  {
+    id: "check-installed",
+    description: "the mesh is installed",
+    fatal: true,
+    run: async ({ facts }) => {
+      const installed = await facts.installed();
+      if (!installed.some(isControlPlane)) return failed("there is no istiod: meshctl install");
+      return ok(versionOf(installed));
+    },
+  },
+  {
+    id: "check-rollouts",
+    description: "istiod and every ztunnel run",
+    run: async ({ facts }) => {
+      const pods = (await facts.pods()).filter(
+        ({ metadata }) => metadata.namespace === SYSTEM_NAMESPACE,
+      );
+      return rollouts((await facts.installed()).filter(isProgram), asJson(pods));
+    },
+  },
+  {
+    id: "check-webhook",
+    description: "istiod checks what is applied",
+    run: async ({ facts }) => {
+      const isWebhook = ({ kind }: Manifest) => kind === "ValidatingWebhookConfiguration";
+      const ready = (await facts.pods()).filter(
+        (pod) => pod.metadata.labels?.app === "istiod" && isReady(pod),
+      );
+      return webhook((await facts.installed()).find(isWebhook), ready.length);
+    },
+  },
+  {
+    id: "check-root-certificate",
+    description: "the root certificate is valid",
+    run: async ({ client }) => rootCertificates(await rootEnds(client), Date.now()),
+  },
+  {
+    id: "check-certificates",
+    description: "every ztunnel answers, and has certificates",
+    run: ({ cluster }) => ztunnelCertificates(cluster),
+  },
+  {
+    id: "check-captured-pods",
+    description: "enrolled pods are in the mesh",
+    run: async ({ facts }) => {
+      const enrolled = await facts.enrolled();
+      const open = enrolled.filter((pod) => !isCaptured(pod)).map(podName);
+      return unlessAny("failed", open, `${enrolled.length} pods`);
+    },
+  },
+  {
+    id: "check-network-policies",
+    description: "NetworkPolicies let HBONE pass",
+    run: async ({ client, facts }) => {
+      const policies = await listObjects(client, "NetworkPolicy");
+      const all = policies as readonly unknown[] as readonly NetworkPolicy[];
+      return unlessAny("failed", blockedPods(await facts.enrolled(), all));
+    },
+  },
+  {
+    id: "check-waypoints",
+    description: "waypoints are programmed",
+    run: ({ client }) => checkWaypoints(client),
+  },
+  {
+    id: "check-policies",
+    description: "policies are accepted",
+    run: ({ client }) => checkPolicies(client),
+  },
+];
+
 export function installedChecks(client: KubeClient, cluster: MeshCluster): readonly Check[] {
-  const facts = new Facts(client);
-  return [
-    {
-      id: "check-installed",
-      description: "the mesh is installed",
-      fatal: true,
-      run: async () => {
-        const installed = await facts.installed();
-        if (!installed.some(isControlPlane)) return failed("there is no istiod: meshctl install");
-        return ok(versionOf(installed));
-      },
-    },
-    {
-      id: "check-rollouts",
-      description: "istiod and every ztunnel run",
-      run: async () => {
-        const pods = (await facts.pods()).filter(
-          ({ metadata }) => metadata.namespace === SYSTEM_NAMESPACE,
-        );
-        return rollouts((await facts.installed()).filter(isProgram), asJson(pods));
-      },
-    },
-    {
-      id: "check-webhook",
-      description: "istiod checks what is applied",
-      run: async () => {
-        const isWebhook = ({ kind }: Manifest) => kind === "ValidatingWebhookConfiguration";
-        const ready = (await facts.pods()).filter(
-          (pod) => pod.metadata.labels?.app === "istiod" && isReady(pod),
-        );
-        return webhook((await facts.installed()).find(isWebhook), ready.length);
-      },
-    },
-    {
-      id: "check-root-certificate",
-      description: "the root certificate is valid",
-      run: async () => rootCertificates(await rootEnds(client), Date.now()),
-    },
-    {
-      id: "check-certificates",
-      description: "every ztunnel answers, and has certificates",
-      run: () => ztunnelCertificates(cluster),
-    },
-    {
-      id: "check-captured-pods",
-      description: "enrolled pods are in the mesh",
-      run: async () => {
-        const enrolled = await facts.enrolled();
-        const open = enrolled.filter((pod) => !isCaptured(pod)).map(podName);
-        return unlessAny("failed", open, `${enrolled.length} pods`);
-      },
-    },
-    {
-      id: "check-network-policies",
-      description: "NetworkPolicies let HBONE pass",
-      run: async () => {
-        const policies = await listObjects(client, "NetworkPolicy");
-        const all = policies as readonly unknown[] as readonly NetworkPolicy[];
-        return unlessAny("failed", blockedPods(await facts.enrolled(), all));
-      },
-    },
-    {
-      id: "check-waypoints",
-      description: "waypoints are programmed",
-      run: () => checkWaypoints(client),
-    },
-    {
-      id: "check-policies",
-      description: "policies are accepted",
-      run: () => checkPolicies(client),
-    },
-  ];
+  return bindChecks(CHECKS, { client, cluster, facts: new Facts(client) });
 }
 
 /** What several checks look at, asked for once. */

@@ -8,68 +8,77 @@ import { listObjects } from "#meshctl/kubernetes-objects.ts";
 import { cniFacts, nodeFacts, otherMeshes, podSecurity, serverVersion } from "./cluster-facts.ts";
 import { ok, unlessAny, warning } from "./outcome.ts";
 import { missingPermissions } from "./permissions.ts";
-import type { Check } from "./run-checks.ts";
+import { bindChecks, type Check, type CheckOf } from "./run-checks.ts";
 
 const GATEWAY_API = "/apis/gateway.networking.k8s.io/v1";
 
+interface Deps {
+  readonly client: KubeClient;
+  readonly manifests: readonly Manifest[];
+}
+
+const CHECKS: readonly CheckOf<Deps>[] = [
+  {
+    id: "check-server-version",
+    description: "the API server answers, and is new enough",
+    fatal: true,
+    run: async ({ client }) => {
+      const version = await client.request({ method: "GET", path: "/version" });
+      return serverVersion(isObject(version) ? version : {});
+    },
+  },
+  {
+    id: "check-permissions",
+    description: "you may install",
+    run: async ({ client, manifests }) => {
+      const missing = await missingPermissions(client, manifests);
+      return unlessAny("failed", missing);
+    },
+  },
+  {
+    id: "check-nodes",
+    description: "nodes can capture",
+    run: async ({ client }) => nodeFacts(await list(client, "Node")),
+  },
+  {
+    id: "check-cni",
+    description: "the CNI lets a plugin be chained",
+    run: async ({ client }) =>
+      cniFacts(await get(client, "ConfigMap", "cilium-config", "kube-system")),
+  },
+  {
+    id: "check-pod-security",
+    description: "Pod Security lets a ztunnel start",
+    run: async ({ client }) => podSecurity(await get(client, "Namespace", "istio-system")),
+  },
+  {
+    id: "check-gateway-api",
+    description: "the Gateway API is there",
+    run: async ({ client }) =>
+      (await isServed(client, GATEWAY_API))
+        ? ok()
+        : warning("it is not: waypoints cannot be had; all else works"),
+  },
+  {
+    id: "check-crds",
+    description: "kinds that are there are served in the versions that are read",
+    run: async ({ client, manifests }) =>
+      unlessAny("failed", await unservedKinds(client, manifests)),
+  },
+  {
+    id: "check-other-meshes",
+    description: "no other mesh is there",
+    run: async ({ client }) =>
+      otherMeshes({
+        programs: [...(await list(client, "Deployment")), ...(await list(client, "DaemonSet"))],
+        injectors: await list(client, "MutatingWebhookConfiguration"),
+        isOurs,
+      }),
+  },
+];
+
 export function preChecks(client: KubeClient, manifests: readonly Manifest[]): readonly Check[] {
-  return [
-    {
-      id: "check-server-version",
-      description: "the API server answers, and is new enough",
-      fatal: true,
-      run: async () => {
-        const version = await client.request({ method: "GET", path: "/version" });
-        return serverVersion(isObject(version) ? version : {});
-      },
-    },
-    {
-      id: "check-permissions",
-      description: "you may install",
-      run: async () => {
-        const missing = await missingPermissions(client, manifests);
-        return unlessAny("failed", missing);
-      },
-    },
-    {
-      id: "check-nodes",
-      description: "nodes can capture",
-      run: async () => nodeFacts(await list(client, "Node")),
-    },
-    {
-      id: "check-cni",
-      description: "the CNI lets a plugin be chained",
-      run: async () => cniFacts(await get(client, "ConfigMap", "cilium-config", "kube-system")),
-    },
-    {
-      id: "check-pod-security",
-      description: "Pod Security lets a ztunnel start",
-      run: async () => podSecurity(await get(client, "Namespace", "istio-system")),
-    },
-    {
-      id: "check-gateway-api",
-      description: "the Gateway API is there",
-      run: async () =>
-        (await isServed(client, GATEWAY_API))
-          ? ok()
-          : warning("it is not: waypoints cannot be had; all else works"),
-    },
-    {
-      id: "check-crds",
-      description: "kinds that are there are served in the versions that are read",
-      run: async () => unlessAny("failed", await unservedKinds(client, manifests)),
-    },
-    {
-      id: "check-other-meshes",
-      description: "no other mesh is there",
-      run: async () =>
-        otherMeshes({
-          programs: [...(await list(client, "Deployment")), ...(await list(client, "DaemonSet"))],
-          injectors: await list(client, "MutatingWebhookConfiguration"),
-          isOurs,
-        }),
-    },
-  ];
+  return bindChecks(CHECKS, { client, manifests });
 }
 
 /** CRDs that somebody else brought, without a version that ours would serve. */

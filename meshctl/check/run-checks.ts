@@ -3,14 +3,21 @@ import { KubeApiError } from "#common/kube-client/kube-client.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Finding, Outcome } from "./outcome.ts";
 
-export interface Check {
+/** A check, and what it is run with. */
+export interface CheckOf<Deps> {
   /** The heading in docs/troubleshooting.md. */
   readonly id: string;
   /** What is true when all is well. */
   readonly description: string;
   /** Where it fails, those after it would say nothing new. */
   readonly fatal?: boolean;
-  readonly run: () => Promise<Outcome>;
+  readonly run: (deps: Deps) => Promise<Outcome>;
+}
+
+export type Check = CheckOf<void>;
+
+export function bindChecks<Deps>(checks: readonly CheckOf<Deps>[], deps: Deps): readonly Check[] {
+  return checks.map((check) => ({ ...check, run: () => check.run(deps) }));
 }
 
 /** Yields each finding when it is known. */
