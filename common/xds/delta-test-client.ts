@@ -80,15 +80,22 @@ function observer() {
   return { terminations, bytes, synced, lines, delaysMs, deps: { counters, logger, onSynced } };
 }
 
-/** Starts a client of the server; it ends with the test, and the server with it. */
+/**
+ * Starts a client of the server; it ends with the test, and the server with it. `handlers` are by
+ * default those of COLORS and SHAPES.
+ */
 export async function startTestClient(
   t: Scope,
   server: Pick<DiscoveryServer, "port" | "kill">,
   roots: ServerIdentity,
-  options: { readonly random?: () => number } = {},
+  {
+    handlers: given,
+    ...options
+  }: { readonly random?: () => number; readonly handlers?: readonly ResourceHandler[] } = {},
 ) {
   const files = await credentialFiles(t, roots.rootPem);
-  const { handlers, ...told } = recorder();
+  const { handlers: recording, ...told } = recorder();
+  const handlers = given ?? recording;
   const { deps, ...seen } = observer();
   const channel = new ControlPlaneChannel({
     url: `https://127.0.0.1:${server.port}`,
