@@ -1,8 +1,8 @@
 /** A waypoint that is killed under load is not gone past, and requests pass again by themselves. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
+import { waypointProcess } from "#test/support/waypoint-process.ts";
 
 const DENY = `
 apiVersion: security.istio.io/v1
@@ -15,22 +15,6 @@ spec:
 `;
 const DEBUG = "http://api.shop/debug/x";
 
-/** The waypoint's own process among those of its pod, which have its network namespace. */
-function programIn(netns: string): number {
-  const inode = statSync(netns).ino;
-  for (const entry of readdirSync("/proc")) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid)) continue;
-    try {
-      if (statSync(`/proc/${pid}/ns/net`).ino !== inode) continue;
-      if (/waypoint\/main\.ts/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"))) return pid;
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return assert.fail(`no waypoint runs in ${netns}`);
-}
-
 describe("a waypoint that is killed", () => {
   let mesh: WaypointMesh;
   before(async () => {
@@ -41,10 +25,10 @@ describe("a waypoint that is killed", () => {
   after(() => mesh?.stop());
 
   test("lets nothing pass that its policies deny, and comes back by itself", async () => {
-    const [name = ""] = await mesh.waypoints();
+    const pid = await waypointProcess(mesh);
     const load = mesh.talk(["load", DEBUG, "8", "50"], 120_000);
     await mesh.until("requests are denied", DEBUG, ({ status }) => status === 403);
-    process.kill(programIn(await mesh.cluster.podNetns(`shop/${name}`)), "SIGKILL");
+    process.kill(pid, "SIGKILL");
     const outcomes = await load;
     assert.ok(Number(outcomes["403"]) > 0, JSON.stringify(outcomes));
     assert.equal(outcomes["200"], undefined, JSON.stringify(outcomes));

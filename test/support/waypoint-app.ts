@@ -4,7 +4,8 @@
  *
  * | port | speaks |
  * |---|---|
- * | 8080 | HTTP/1.1, WebSocket: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/POD |
+ * | 8080 | HTTP/1.1: what came; /status/N /flaky/KEY/N /slow/MS /die /count /fails/POD /large/MIB |
+ * | 8080 | WebSocket: what came; /push sends messages and pings of its own, too |
  * | 8082 | HTTP/2 with prior knowledge: says what it was asked |
  * | 8083 | gRPC, service test.Echo: Once and Stream send back what they get |
  * | 8443 | HTTPS, where TLS_KEY and TLS_CERT are in the environment: says what it was asked |
@@ -14,10 +15,13 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import net from "node:net";
+import { Readable } from "node:stream";
 import * as grpc from "@grpc/grpc-js";
 import { WebSocketServer } from "ws";
 import { ECHO_SERVICE } from "./waypoint-echo.ts";
 
+/** Between what it sends by itself. */
+const PUSH_MS = 1_000;
 const name = process.argv[2] ?? "app";
 /** By key: how many requests to /flaky have come. */
 const attempts = new Map<string, number>();
@@ -31,6 +35,7 @@ const server = http.createServer((request, response) => {
   if (kind === "slow") return void setTimeout(() => answer(request, response), Number(first));
   if (kind === "fails") return void response.writeHead(first === name ? 503 : 200).end(name);
   if (kind === "die") return die(response);
+  if (kind === "large") return void Readable.from(mebibytes(Number(first))).pipe(response);
   if (kind === "count") return void response.end(String(first === "read" ? counted : ++counted));
   answer(request, response);
 });
@@ -39,6 +44,11 @@ function flaky(key: string, failures: number, response: ServerResponse): void {
   const attempt = (attempts.get(key) ?? 0) + 1;
   attempts.set(key, attempt);
   response.writeHead(attempt <= failures ? 503 : 200).end(`attempt ${attempt}\n`);
+}
+
+function* mebibytes(count: number): Generator<Buffer> {
+  const mebibyte = Buffer.alloc(1024 * 1024);
+  for (let i = 0; i < count; i++) yield mebibyte;
 }
 
 function die(response: ServerResponse): void {
@@ -64,6 +74,12 @@ const sockets = new WebSocketServer({ server });
 sockets.on("connection", (socket, request) => {
   socket.send(`hello from ${name} for ${request.url}`);
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+  if (!request.url?.startsWith("/push")) return;
+  const timer = setInterval(() => {
+    socket.ping();
+    socket.send(`pushed by ${name}`);
+  }, PUSH_MS);
+  socket.on("close", () => clearInterval(timer));
 });
 server.listen(8080, "::");
 

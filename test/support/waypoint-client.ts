@@ -4,18 +4,24 @@
  *
  *     grpc HOST:PORT MESSAGES     streams that many messages both ways, and makes one unary call
  *     websocket URL MESSAGES      sends that many, one after the answer to the one before
+ *     chat URL SECONDS            a WebSocket for so long: messages and pings both ways, ten a second
+ *     dribble HOST:PORT WHAT ...  see slow-client.ts
  *     load URL SECONDS RATE       that many requests a second, each on a connection of the pool
  */
 import { once } from "node:events";
 import http from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as grpc from "@grpc/grpc-js";
 import WebSocket from "ws";
+import { dribble } from "./slow-client.ts";
 import { ECHO_SERVICE } from "./waypoint-echo.ts";
 
 const [, , command = "", target = "", ...rest] = process.argv;
 const numbers = rest.map(Number);
 const COMMANDS: Readonly<Record<string, () => Promise<object>>> = {
   grpc: () => callGrpc(target, numbers[0] ?? 1),
+  chat: () => chat(target, numbers[0] ?? 1),
+  dribble: () => dribble(target, rest),
   websocket: () => talk(target, numbers[0] ?? 1),
   load: () => load(target, numbers[0] ?? 1, numbers[1] ?? 10),
 };
@@ -81,6 +87,32 @@ async function talk(url: string, messages: number): Promise<object> {
   socket.close(1000, "done");
   const [code] = await once(socket, "close");
   return { greeting: String(greeting), echoed, code };
+}
+
+/** What is sent both ways for so long, and whether all of it came, in order. */
+async function chat(url: string, seconds: number): Promise<object> {
+  const socket = new WebSocket(url);
+  const [greeting] = await once(socket, "message");
+  const seen = { messages: 0, outOfOrder: 0, pongs: 0, pings: 0, pushed: 0 };
+  socket.on("message", (data: Buffer) => {
+    if (String(data).startsWith("pushed ")) seen.pushed++;
+    else if (String(data) === `message ${seen.messages}`) seen.messages++;
+    else seen.outOfOrder++;
+  });
+  socket.on("pong", () => seen.pongs++);
+  socket.on("ping", () => seen.pings++);
+  const closed = once(socket, "close");
+  let sent = 0;
+  const timer = setInterval(() => {
+    socket.send(`message ${sent++}`);
+    socket.ping();
+  }, 100);
+  const ended = await Promise.race([closed, sleep(seconds * 1_000)]);
+  clearInterval(timer);
+  await Promise.race([closed, sleep(2_000)]);
+  if (ended === undefined) socket.close(1000, "done");
+  const [code] = await closed;
+  return { greeting: String(greeting), sent, ...seen, early: ended !== undefined, code };
 }
 
 /** Statuses, and errors by their code. */
