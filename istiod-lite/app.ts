@@ -18,8 +18,9 @@ import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
 import { createProcessLog, type Output } from "./process-log.ts";
 import { Registry } from "./registry/registry.ts";
-import { DEFAULT_REGISTRY_OPTIONS } from "./registry/registry-options.ts";
+import { DEFAULT_REGISTRY_OPTIONS, type RegistryOptions } from "./registry/registry-options.ts";
 import { countUnavailableWaypoints } from "./waypoint-metrics.ts";
+import { createWebhook, type Webhook } from "./webhook/create-webhook.ts";
 import { AbsentZtunnels } from "./xds/absent-ztunnels.ts";
 import { AdsServer } from "./xds/ads-server.ts";
 import { CaptureVerdicts } from "./xds/capture-verdicts.ts";
@@ -43,7 +44,9 @@ export class Istiod {
   readonly #verdicts: CaptureVerdicts;
   readonly #endpoint: GrpcEndpoint;
   #debug: RunningServer | undefined;
+  #webhook: Webhook | undefined;
   #xdsPort = 0;
+  #webhookPort = 0;
   #ready = false;
 
   private constructor(
@@ -60,7 +63,7 @@ export class Istiod {
     this.#platform = platform;
     this.#authority = authority;
     const { source, leadership, ownedObjects, reportWriter, statusWriter } = platform;
-    this.#registry = createRegistry(options);
+    this.#registry = new Registry(registryOptions(options));
     this.#statuses = new PolicyStatusController({
       writer: statusWriter,
       logger: logger.scope("status"),
@@ -110,8 +113,8 @@ export class Istiod {
   }
 
   /** The ports that were bound: those of the options, unless these were 0. */
-  get ports(): { readonly xds: number; readonly debug: number } {
-    return { xds: this.#xdsPort, debug: this.#debug?.port ?? 0 };
+  get ports(): { readonly xds: number; readonly debug: number; readonly webhook: number } {
+    return { xds: this.#xdsPort, debug: this.#debug?.port ?? 0, webhook: this.#webhookPort };
   }
 
   /** Ends streams so that proxies reconnect elsewhere, gives calls a moment, then cuts them. */
@@ -120,6 +123,7 @@ export class Istiod {
     await this.#platform.source.close();
     this.#ads.close();
     this.#absent.close();
+    await this.#webhook?.close();
     await this.#endpoint.close();
     await this.#statuses.close();
     await this.#owned.close();
@@ -177,6 +181,19 @@ export class Istiod {
     return new GrpcEndpoint({ server, authority, logger: this.#logger, onDropped, names });
   }
 
+  #createWebhook(): Webhook | undefined {
+    const { listen: host, podNamespace, revision, webhookPort: port } = this.#options;
+    if (port === undefined) return undefined;
+    return createWebhook({
+      ...{ host, port },
+      registry: registryOptions(this.#options),
+      authority: this.#authority,
+      dnsNames: [...serverNames(podNamespace, revision), "localhost"],
+      metrics: this.#metrics,
+      logger: this.#rootLogger.scope("webhook"),
+    });
+  }
+
   async #start(): Promise<void> {
     const { debugPort, listen: host } = this.#options;
     this.#debug = await serveHttp({ host, port: debugPort }, (query) =>
@@ -187,14 +204,17 @@ export class Istiod {
         proxies: () => this.#ads.status(),
       }),
     );
+    this.#webhook = this.#createWebhook();
     // Proxies are let in only when everything is known: none of them may take a half for the whole.
     await this.#platform.source.start((changes) => this.#apply(changes));
     this.#platform.start(this.#authority);
     this.#xdsPort = await this.#endpoint.listen(host, this.#options.xdsPort);
+    this.#webhookPort = (await this.#webhook?.listen()) ?? 0;
     this.#ready = true;
     this.#logger.info("istiod-lite serves", {
       xdsPort: this.#xdsPort,
       debugPort: this.ports.debug,
+      ...(this.#webhookPort > 0 && { webhookPort: this.#webhookPort }),
     });
   }
 
@@ -208,6 +228,7 @@ export class Istiod {
   #apply(changes: readonly ObjectChange[]): void {
     const update = this.#registry.apply(changes);
     const { statuses, problems } = update;
+    this.#webhook?.apply(changes);
     this.#ads.push(update);
     this.#verdicts.registryChanged();
     for (const { object, message } of problems) {
@@ -241,8 +262,8 @@ export class Istiod {
   }
 }
 
-function createRegistry(options: IstiodOptions): Registry {
-  return new Registry({
+function registryOptions(options: IstiodOptions): RegistryOptions {
+  return {
     ...DEFAULT_REGISTRY_OPTIONS,
     clusterId: options.clusterId,
     trustDomain: options.trustDomain,
@@ -256,5 +277,5 @@ function createRegistry(options: IstiodOptions): Registry {
     outboundTraffic: options.outboundTraffic,
     waypointImage: options.waypointImage,
     discoveryAddress: options.discoveryAddress,
-  });
+  };
 }

@@ -11,7 +11,7 @@ import type { LiveAuthority } from "./ca/live-authority.ts";
 import { ConnectionGate, type DropReason } from "./connection-gate.ts";
 import { SERVER_CERTIFICATE_CHECK_MS, SHUTDOWN_GRACE_MS } from "./limits.ts";
 
-/** The names under which proxies know the control plane. */
+/** The names under which proxies, and API servers, know the control plane. */
 export function serverNames(namespace: string, revision: string): readonly string[] {
   const ofRevision = revision === "default" ? [] : [`istiod-${revision}`];
   return ["istiod", "istiod-lite", ...ofRevision].flatMap((name) => [

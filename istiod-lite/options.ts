@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseIp } from "#common/model/ip.ts";
-import { ISTIOD_DEBUG_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
+import { ISTIOD_DEBUG_PORT, ISTIOD_WEBHOOK_PORT, ISTIOD_XDS_PORT } from "#common/model/ports.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { LOG_LEVELS, type LogLevel } from "#common/telemetry/log-levels.ts";
 
@@ -25,6 +25,8 @@ export interface IstiodOptions {
   readonly listen: string;
   readonly xdsPort: number;
   readonly debugPort: number;
+  /** Of the validating webhook; undefined: there is none. */
+  readonly webhookPort?: number;
   /** Of a folder source: holds the CA, its own root (made at the first start) or another. */
   readonly caDir?: string;
   /** Of a folder source: public keys of service account tokens. */
@@ -67,6 +69,7 @@ export function parseOptions(
     .option("--listen <address>", "address of both ports", address, defaultListen())
     .option("--xds-port <port>", "xDS and CA, gRPC over TLS", port, ISTIOD_XDS_PORT)
     .option("--debug-port <port>", "metrics, readiness, /debug/*", port, ISTIOD_DEBUG_PORT)
+    .option("--webhook-port <port>", "validating webhook, HTTPS", port, defaultWebhookPort(argv))
     .option("--ca-dir <path>", "the CA's files: made there, or plugged in")
     .option("--token-jwks <file>", "public keys (JWKS) of service account tokens")
     .option("--cluster-id <id>", "name of this cluster", "Kubernetes")
@@ -118,6 +121,12 @@ function addKubernetesOptions(command: Command): Command {
       "taken off nodes whose ztunnel is ready; '' for none",
       NODE_TAINT,
     );
+}
+
+/** Only an API server calls it: with a folder it is served where a port is named. */
+function defaultWebhookPort(argv: readonly string[]): number | undefined {
+  const source = argv.find((word, at) => argv[at - 1] === "--source" || /^--source=/.test(word));
+  return /^(--source=)?kubernetes/.test(source ?? "") ? ISTIOD_WEBHOOK_PORT : undefined;
 }
 
 function port(text: string): number {

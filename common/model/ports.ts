@@ -8,6 +8,7 @@ export const METRICS_PORT = 15020;
 export const READINESS_PORT = 15021;
 export const ISTIOD_XDS_PORT = 15012;
 export const ISTIOD_DEBUG_PORT = 15014;
+export const ISTIOD_WEBHOOK_PORT = 15017;
 
 /** Destinations no captured connection may name: it would call the proxy itself. */
 export const ILLEGAL_PORTS: ReadonlySet<number> = new Set([

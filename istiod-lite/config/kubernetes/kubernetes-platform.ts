@@ -23,6 +23,7 @@ import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.t
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
 import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { WebhookRegistration } from "#istiod-lite/config/kubernetes/webhook-registration.ts";
 import { areZtunnelsRemoved } from "#istiod-lite/config/kubernetes/ztunnel-removal.ts";
 import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type { Platform } from "#istiod-lite/config/platform.ts";
@@ -68,6 +69,7 @@ export class KubernetesPlatform implements Platform {
   readonly #ztunnels: ReadyZtunnels;
   readonly #rootConfigMaps: RootConfigMaps;
   readonly #untaint: NodeUntaint;
+  readonly #webhook: WebhookRegistration;
   readonly #closing = new AbortController();
 
   constructor(
@@ -104,6 +106,8 @@ export class KubernetesPlatform implements Platform {
     const ztunnels = new ReadyZtunnels(options.rootNamespace, taintKey);
     this.#ztunnels = ztunnels;
     const nodeLogger = logger.scope("nodes");
+    const name = ofRevision(`istio-validator-${namespace}`, options.revision);
+    this.#webhook = new WebhookRegistration({ ...forLeader, name, logger });
     this.#untaint = new NodeUntaint({ ...forLeader, logger: nodeLogger, ztunnels, taintKey });
   }
 
@@ -135,7 +139,10 @@ export class KubernetesPlatform implements Platform {
   }
 
   start(authority: LiveAuthority): void {
-    const setRoots = (): void => this.#rootConfigMaps.setRoots(authority.current.rootsPem);
+    const setRoots = (): void => {
+      this.#rootConfigMaps.setRoots(authority.current.rootsPem);
+      this.#webhook.setRoots(authority.current.rootsPem);
+    };
     authority.onChange(setRoots);
     setRoots();
     this.leadership.start();
@@ -145,6 +152,7 @@ export class KubernetesPlatform implements Platform {
     this.#closing.abort();
     await this.#rootConfigMaps.close();
     await this.#untaint.close();
+    await this.#webhook.close();
     await this.leadership.close();
     this.#client.close();
   }

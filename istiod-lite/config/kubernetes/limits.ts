@@ -48,3 +48,10 @@ export const WARNINGS_REMEMBERED = 1_000;
 
 /** Characters of a ConfigMap's value; longer ones are left out: nothing that is read is so long. */
 export const CONFIG_MAP_VALUE_CHARACTERS = 256 * 1024;
+
+/**
+ * How often the webhook's registration is looked at, and how soon after another CA is in force:
+ * until then the API server cannot call the webhook, and lets objects in unseen.
+ */
+export const WEBHOOK_REGISTRATION_CHECK_MS = 15_000;
+export const WEBHOOK_REGISTRATION_TICK_MS = 1_000;
