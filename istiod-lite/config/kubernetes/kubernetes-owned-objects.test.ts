@@ -103,7 +103,7 @@ describe("what a Gateway wants to run", () => {
     assert.match(JSON.stringify(spec), /istio-proxy/);
   });
 
-  it("that was left behind while nobody looked is taken away, if this revision made it", async (t) => {
+  it("left behind while nobody looked is taken away, if this revision made it", async (t) => {
     const { server, writer } = await start(t);
     const { ownerReferences } = rendered()[0]?.metadata ?? {};
     const left = (name: string, manager: string, more = {}) => {

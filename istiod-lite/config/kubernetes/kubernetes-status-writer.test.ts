@@ -142,7 +142,7 @@ describe("a pod's annotations", () => {
     assert.deepEqual(found.annotations, { own: "2", new: "3" });
   });
 
-  it("are never those of another pod of the same name; a pod that is gone is no error", async (t) => {
+  it("are never those of another pod of the name; a pod that is gone is no error", async (t) => {
     const { server, writer } = await start(t);
     server.put(`${PODS}/web`, {
       kind: "Pod",

@@ -6,8 +6,8 @@ import { askedOf, permissionGate } from "./permission-gate.ts";
 import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
 
 const DENIED =
-  'pods "web" is forbidden: User "system:serviceaccount:istio-system:istiod" cannot patch resource ' +
-  '"pods/status" in API group "" in the namespace "shop"';
+  'pods "web" is forbidden: User "system:serviceaccount:istio-system:istiod" cannot patch ' +
+  'resource "pods/status" in API group "" in the namespace "shop"';
 
 async function start(t: TestContext) {
   const server = await WritableServerFixture.start(t);
