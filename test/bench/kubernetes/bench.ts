@@ -63,15 +63,11 @@ export async function runBench(
   const peak = watchPeak(procDir);
   const ztunnel = new MeasuredClient(istiod, await istiod.tokenFile(MEASURED_NODE));
   const fullSync = await measureFullSync(ztunnel);
-  const idleBefore = cpuSeconds(procDir);
-  await sleep(IDLE_MS);
-  const cpuPercentIdle = ((cpuSeconds(procDir) - idleBefore) / (IDLE_MS / 1_000)) * 100;
+  const [, cpuPercentIdle] = await withCpu(procDir, () => sleep(IDLE_MS));
   say(`${options.rate} changes of pods per second, for ${options.seconds} s`);
-  const churnBefore = cpuSeconds(procDir);
-  const churnedAt = performance.now();
-  const churn = await measureChurn(client, ztunnel, options);
-  const churnSeconds = (performance.now() - churnedAt) / 1_000;
-  const cpuPercentChurn = ((cpuSeconds(procDir) - churnBefore) / churnSeconds) * 100;
+  const [churn, cpuPercentChurn] = await withCpu(procDir, () =>
+    measureChurn(client, ztunnel, options),
+  );
   const rssMbAfterwards = rssMb(procDir);
   const rssMbPeak = peak.stop();
   await ztunnel.disconnect();
@@ -87,6 +83,18 @@ async function measureFullSync(
   await ztunnel.connect();
   const seconds = (performance.now() - startedAt) / 1_000;
   return { seconds, bytes: ztunnel.bytes, resources: ztunnel.size };
+}
+
+/** What was done, and how much of one core the process took meanwhile. */
+async function withCpu<Value>(
+  procDir: string,
+  work: () => Promise<Value>,
+): Promise<readonly [Value, number]> {
+  const before = cpuSeconds(procDir);
+  const startedAt = performance.now();
+  const value = await work();
+  const seconds = (performance.now() - startedAt) / 1_000;
+  return [value, ((cpuSeconds(procDir) - before) / seconds) * 100];
 }
 
 function watchPeak(procDir: string): { stop(): number } {
