@@ -19,6 +19,7 @@ import { KubernetesStatusWriter } from "#istiod-lite/config/kubernetes/kubernete
 import { leadingClient } from "#istiod-lite/config/kubernetes/leading-client.ts";
 import { type ElectionClock, LeaseElector } from "#istiod-lite/config/kubernetes/lease-elector.ts";
 import { NodeUntaint } from "#istiod-lite/config/kubernetes/node-untaint.ts";
+import type { RefusedObject } from "#istiod-lite/config/kubernetes/object-problems.ts";
 import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.ts";
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
@@ -82,7 +83,11 @@ export class KubernetesPlatform implements Platform {
     this.#logger = logger.scope("platform");
     this.leadership = elector(options, client, logger);
     const leading = leadingClient(client, this.leadership);
-    this.source = new KubernetesSource({ client: bare, logger: logger.scope("config") });
+    this.source = new KubernetesSource({
+      client: bare,
+      logger: logger.scope("config"),
+      onRefused: (refused) => this.#tellRefused(refused),
+    });
     const apiVersionOf = (object: ObjectReference): string | undefined =>
       this.source.object(referenceKey(object))?.apiVersion;
     const writer = { logger: logger.scope("status"), now: () => new Date(), apiVersionOf };
@@ -136,6 +141,19 @@ export class KubernetesPlatform implements Platform {
   apply(changes: readonly ObjectChange[]): void {
     this.#rootConfigMaps.apply(changes);
     this.#untaint.look(this.#ztunnels.apply(changes));
+  }
+
+  /** On the object itself, where its author looks. */
+  #tellRefused({ object, message, inForce }: RefusedObject): void {
+    const event = {
+      type: "Warning",
+      reason: "Refused",
+      message: `${message}; in force: ${inForce}`,
+    } as const;
+    // By whichever replica: at its start none of them leads.
+    this.reportWriter.recordEvent(object, event).catch((error: unknown) => {
+      this.#logger.warn("event not written", { why: describeError(error) });
+    });
   }
 
   start(authority: LiveAuthority): void {
