@@ -174,3 +174,9 @@ export const WORKER_YOUNG_GENERATION_MB = 6;
  * much everything is. Both are counted.
  */
 export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;
+
+/** Without a pod for so long, istiod is asked whether it is one that names pods at all. */
+export const STOCK_ISTIOD_PATIENCE_MS = 30_000;
+
+/** No answer by then is taken for "it may": nothing is said. */
+export const STOCK_ISTIOD_TIMEOUT_MS = 5_000;

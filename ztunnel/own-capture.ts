@@ -8,8 +8,10 @@ import type { CaptureManager } from "./capture/capture-manager.ts";
 import { createCapture } from "./capture-wiring.ts";
 import { CniAgent } from "./cni/cni-agent.ts";
 import { SandboxRecords } from "./cni/sandbox-records.ts";
+import type { CallChannel } from "./cni/verdicts.ts";
 import type { CniConfig, ZtunnelConfig } from "./config.ts";
 import type { PodSource, PodSourceDeps } from "./pod-source.ts";
+import { warnOfStockIstiod } from "./stock-istiod-warning.ts";
 
 export function createOwnCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const { cni } = config;
@@ -19,6 +21,7 @@ export function createOwnCapture(config: ZtunnelConfig, deps: PodSourceDeps): Po
   const capture = createCapture(config, { ...deps, ...sandboxes, logger });
   const source = new OwnCapture(capture, deps);
   const channel = deps.channel();
+  if (channel !== undefined) source.watch(channel, config.nodeName);
   if (cni === undefined || records === undefined || channel === undefined) return source;
   source.serve(
     new CniAgent({
@@ -45,11 +48,18 @@ class OwnCapture implements PodSource {
   /** Those that istiod-lite names; it says when they are no longer wanted. */
   readonly #named = new Set<string>();
   #agent: CniAgent | undefined;
+  #watch: ((signal: AbortSignal) => Promise<void>) | undefined;
   #left: Promise<void> | undefined;
 
   constructor(capture: CaptureManager, deps: PodSourceDeps) {
     this.#capture = capture;
     this.#deps = deps;
+  }
+
+  /** Says so where this istiod is one that names no pods. */
+  watch(channel: CallChannel, node: string): void {
+    const deps = { channel, node, hasPods: () => this.#named.size > 0, log: this.#deps.logger };
+    this.#watch = (signal) => warnOfStockIstiod(deps, signal);
   }
 
   serve(agent: CniAgent): void {
@@ -75,7 +85,7 @@ class OwnCapture implements PodSource {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await this.#agent?.run(signal);
+    await Promise.all([this.#agent?.run(signal), this.#watch?.(signal)]);
   }
 
   async depart(): Promise<void> {

@@ -22,8 +22,13 @@ export async function installMesh(cluster: KubernetesCluster): Promise<void> {
   await meshRolledOut(cluster);
 }
 
-/** The opposite; resolves when no pod of the mesh is left. */
+/**
+ * The opposite; resolves when no pod of the mesh is left. ztunnel goes first: it lets pods go while
+ * istiod can still tell that no other ztunnel follows.
+ */
 export async function uninstallMesh(cluster: KubernetesCluster): Promise<void> {
+  const ztunnel = ["-n", "istio-system", "daemonset/ztunnel"];
+  await cluster.check(["delete", "--cascade=foreground", "--wait", ...ztunnel]);
   await cluster.check(["delete", "--ignore-not-found", "--wait", "-k", BASE]);
 }
 
