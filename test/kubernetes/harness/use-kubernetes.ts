@@ -1,4 +1,4 @@
-/** A cluster for all tests of one file: started before them, ended after them, logs kept if one fails. */
+/** A cluster for all tests of one file; its logs are kept if one of them fails. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before } from "node:test";
@@ -9,8 +9,8 @@ import { sayOnStderr } from "./tools/say.ts";
 const START_TIMEOUT_MS = 400_000;
 
 /**
- * Registers the file's hooks; what is returned gives the cluster to its tests. `prepare` brings into
- * it what every test needs. Logs go to KUBERNETES_LOGS, or beside other temporary files.
+ * Registers the file's hooks; what is returned gives the cluster to its tests. `prepare` brings
+ * into it what every test needs. Logs go to KUBERNETES_LOGS, or beside other temporary files.
  */
 export function useKubernetes(
   options: KubernetesOptions | (() => Promise<KubernetesOptions>),

@@ -1,12 +1,13 @@
 /**
- * Runs in test pods: sends requests at a fixed rate, each on a connection of its own, then prints
+ * Runs in test pods: sends requests at a fixed rate, each on a connection of its own, then writes
  * how they went as JSON.
  *
- * usage: node load.ts URL REQUESTS-PER-SECOND SECONDS
+ * usage: node load.ts URL REQUESTS-PER-SECOND SECONDS REPORT-FILE
  */
+import { renameSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 
-const [url = "", rate = "", seconds = ""] = process.argv.slice(2);
+const [url = "", rate = "", seconds = "", file = ""] = process.argv.slice(2);
 const TIMEOUT_MS = 15_000;
 /** Failures that are told one by one. */
 const TOLD = 10;
@@ -53,7 +54,8 @@ function sendDue(): void {
 }
 
 function report(): void {
-  process.stdout.write(`${JSON.stringify({ sent, succeeded, failed, failures, answeredBy })}\n`);
+  writeFileSync(`${file}.part`, JSON.stringify({ sent, succeeded, failed, failures, answeredBy }));
+  renameSync(`${file}.part`, file);
   process.exit(0);
 }
 

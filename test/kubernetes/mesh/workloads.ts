@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "#common/runtime/version.ts";
-import type { KubernetesCluster } from "../harness/cluster.ts";
 import { BUSYBOX_IMAGE } from "../harness/tools/test-images.ts";
 
 /** It has a Node; test pods run scripts of their own with it. */
@@ -101,28 +100,4 @@ function deployment(workload: Workload, labels: object, container: object): obje
       },
     },
   ];
-}
-
-/** What came of a load: see load.ts. */
-export interface LoadReport {
-  readonly sent: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly failures: readonly string[];
-  /** Answers by the version that gave them. */
-  readonly answeredBy: Readonly<Record<string, number>>;
-}
-
-/** Sends requests from a pod of `loadClient`, and resolves with what came of them. */
-export async function load(
-  cluster: KubernetesCluster,
-  from: string,
-  settings: { readonly url: string; readonly perSecond: number; readonly seconds: number },
-): Promise<LoadReport> {
-  const { url, perSecond, seconds } = settings;
-  const command = ["node", "/scripts/load.ts", url, String(perSecond), String(seconds)];
-  const timeoutMs = (seconds + 90) * 1_000;
-  const { code, stdout, stderr } = await cluster.exec(from, command, { timeoutMs });
-  if (code !== 0) throw new Error(`the load from ${from} ended with ${code}: ${stderr}`);
-  return JSON.parse(stdout) as LoadReport;
 }

@@ -1,0 +1,36 @@
+/** Which replica of the control plane leads, and how a pod of it is ended without notice. */
+import type { KubernetesCluster } from "../harness/cluster.ts";
+
+/** The name of the pod that holds the Lease; "" while nobody does. */
+export async function leader(cluster: KubernetesCluster): Promise<string> {
+  const holder = "jsonpath={.spec.holderIdentity}";
+  const args = ["get", "lease", "istio-leader", "-n", "istio-system", "-o", holder];
+  const { stdout } = await cluster.run(args);
+  return stdout.replace(/_.*$/, "");
+}
+
+/** SIGKILL to the first process of a pod's container, from the node: nothing is told to anybody. */
+export async function killInPod(
+  cluster: KubernetesCluster,
+  namespace: string,
+  name: string,
+  processPattern: string,
+): Promise<void> {
+  const paths = "jsonpath={.spec.nodeName} {.metadata.uid}";
+  const found = await cluster.check(["get", "pod", name, "-n", namespace, "-o", paths]);
+  const [nodeName, uid = ""] = found.split(" ");
+  const node = cluster.nodes.find((each) => each.name === nodeName);
+  if (node === undefined) throw new Error(`${name} is on no node`);
+  // Its processes are those whose control group names the pod.
+  const script = `for p in $(pgrep -f '${processPattern}'); do
+    grep -q '${uid}' /proc/$p/cgroup && kill -9 $p && found=1
+  done; [ "$found" = 1 ]`;
+  await node.namespaces.check(["sh", "-c", script]);
+}
+
+/** The addresses of the pods of the control plane. */
+export async function istiodAddresses(cluster: KubernetesCluster): Promise<string[]> {
+  const list = ["get", "pods", "-n", "istio-system", "-l", "app=istiod"];
+  const addresses = await cluster.check([...list, "-o", "jsonpath={.items[*].status.podIP}"]);
+  return addresses.split(" ").filter(Boolean);
+}
