@@ -1,4 +1,4 @@
-/** The mesh on a real cluster, from its image and its manifests: what a user does, in that order. */
+/** The mesh on a real cluster, from its image and manifests: what a user does, in that order. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { useKubernetes } from "./harness/use-kubernetes.ts";

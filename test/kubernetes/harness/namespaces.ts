@@ -3,7 +3,15 @@
  * control groups. Its first process does nothing but set it up and collect what others leave.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type RunOptions, type RunResult, run } from "#test/support/run.ts";
 import { type Cgroups, cgroupsOf, makeCgroups, removeCgroups, V2_CONTROLLERS } from "./cgroups.ts";
@@ -45,22 +53,22 @@ export class Namespaces {
     const { name, clusterName, runFolder, setup } = options;
     const cgroups = cgroupsOf(`${clusterName}/${name}`);
     makeCgroups(cgroups);
-    const ready = join(runFolder, `${name}.ready`);
-    rmSync(ready, { force: true });
+    const readyFile = join(runFolder, `${name}.ready`);
+    rmSync(readyFile, { force: true });
     const script = join(runFolder, `${name}-setup.sh`);
-    writeFileSync(script, firstProcess(setup, ready, cgroups));
+    writeFileSync(script, firstProcess(setup, readyFile, cgroups));
     const flags = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork"];
     const argv = ["unshare", ...flags, "--kill-child", "--mount-proc", "sh", "-e", script];
-    const log = openSync(join(runFolder, "log", `${name}-setup.log`), "a");
-    const child = spawnIn(cgroups, argv, log);
-    const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
-    const firstOne = () => hasEnded() || childOf(child.pid ?? 0);
+    const child = spawnIn(cgroups, argv, join(runFolder, "log", `${name}-setup.log`));
+    const hasEnded = () => (child.exitCode !== null || child.signalCode !== null) && "ended";
+    const firstOne = () => childOf(child.pid ?? 0) ?? hasEnded();
     const pid = await waitFor(`the first process of ${name}`, firstOne, { everyMs: 5 });
-    const started = new Namespaces(options, cgroups, pid === true ? 0 : pid);
+    const failure = new Error(`${name} did not start: see ${name}-setup.log`);
+    if (pid === "ended") throw failure;
+    const started = new Namespaces(options, cgroups, pid);
     await whileSettingUp?.(started);
-    const isReady = () => existsSync(ready) || hasEnded();
-    await waitFor(`the setup of ${name}`, isReady, { everyMs: 5 });
-    if (hasEnded()) throw new Error(`${name} did not start: see ${name}-setup.log`);
+    const ready = () => existsSync(readyFile) || hasEnded();
+    if ((await waitFor(`the setup of ${name}`, ready, { everyMs: 5 })) === "ended") throw failure;
     return started;
   }
 
@@ -83,8 +91,7 @@ export class Namespaces {
 
   /** Starts a command in here that outlives the call; its output goes to the log of that name. */
   spawn(argv: readonly string[], logName: string): ChildProcess {
-    const log = openSync(join(this.logFolder, `${logName}.log`), "a");
-    return spawnIn(this.cgroups, this.enter(argv), log);
+    return spawnIn(this.cgroups, this.enter(argv), join(this.logFolder, `${logName}.log`));
   }
 
   /** Ends every process in here at once, as a power cut would, and with them the namespaces. */
@@ -93,9 +100,11 @@ export class Namespaces {
   }
 }
 
-function spawnIn({ memberFiles }: Cgroups, argv: readonly string[], log: number): ChildProcess {
+function spawnIn({ memberFiles }: Cgroups, argv: readonly string[], logFile: string): ChildProcess {
+  const log = openSync(logFile, "a");
   const args = ["-ec", JOIN_GROUPS, "sh", ...memberFiles, "--", ...argv];
   const child = spawn("sh", args, { stdio: ["ignore", log, log], detached: true });
+  closeSync(log);
   child.unref();
   return child;
 }
