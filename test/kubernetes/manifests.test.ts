@@ -1,4 +1,4 @@
-/** The manifests before a real API server, and istiod-lite with the permissions that they give it. */
+/** The manifests before a real API server, istiod-lite with the permissions that they give it. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +28,7 @@ const cluster = useKubernetes({}, async (started) => {
 });
 
 for (const folder of FOLDERS) {
-  test(`the API server takes all of manifests/${folder}, and every field is one it knows`, async () => {
+  test(`the API server takes all of manifests/${folder}, and knows every field`, async () => {
     const args = ["apply", "--server-side", "--force-conflicts", "--dry-run=server"];
     const strict = ["--validate=strict", "-k", join(MANIFESTS, folder)];
     const said = await cluster().check([...args, ...strict]);

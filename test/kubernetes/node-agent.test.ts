@@ -63,7 +63,15 @@ async function events(pod: string): Promise<string> {
 }
 
 async function answers(pod: string, url: string): Promise<boolean> {
-  const { stdout } = await cluster().exec(pod, ["curl", "-s", "-m", "5", "-w", "%{http_code}", url]);
+  const { stdout } = await cluster().exec(pod, [
+    "curl",
+    "-s",
+    "-m",
+    "5",
+    "-w",
+    "%{http_code}",
+    url,
+  ]);
   return stdout.endsWith("200");
 }
 

@@ -117,7 +117,10 @@ describe("ztunnel-config", () => {
   test("says which ztunnels there are where it matters which, and what is wrong otherwise", async () => {
     const wrong: [argv: string[], message: RegExp][] = [
       [["connections"], /say which one\nnext: .*ztunnel-node1, ztunnel-node2/],
-      [["workload", "--node", "node9"], /no ztunnel runs on a node node9\nnext: they run on node1, node2/],
+      [
+        ["workload", "--node", "node9"],
+        /no ztunnel runs on a node node9\nnext: they run on node1, node2/,
+      ],
       [["workload", "nobody.shop"], /no pod nobody in namespace shop/],
       [["workload", "client.shop", "--node", "node1"], /exclude each other/],
       [["workload", "--node", "node1", "--proxy-admin-port", "15001"], /does not answer/],

@@ -4,7 +4,7 @@
  *
  *     grpc HOST:PORT MESSAGES     streams that many messages both ways, and makes one unary call
  *     websocket URL MESSAGES      sends that many, one after the answer to the one before
- *     chat URL SECONDS            a WebSocket for so long: messages and pings both ways, ten a second
+ *     chat URL SECONDS            a WebSocket for so long: ten messages and pings a second
  *     dribble HOST:PORT WHAT ...  see slow-client.ts
  *     load URL SECONDS RATE       that many requests a second, each on a connection of the pool
  */

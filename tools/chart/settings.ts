@@ -1,4 +1,4 @@
-/** What users of the Helm chart can set, where it stands in the objects, and what to say about it. */
+/** What users of the Helm chart can set, where it stands in the objects, and what is said of it. */
 
 /** `scalar`: the value itself. `yaml`: a map or a list. `extra`: items after those of the list. */
 export type SettingForm = "scalar" | "yaml" | "extra";

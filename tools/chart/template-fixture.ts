@@ -1,5 +1,6 @@
 /**
- * Renders the few actions of Go's templates that the chart uses, as Helm does: values, `toYaml` with
+ * Renders the few actions of Go's templates that the chart uses, as Helm does: values, `toYaml`
+ * with
  * `indent`, `if` and `with`, and "-" that takes white space away. Anything else throws.
  */
 import { stringify } from "yaml";

@@ -88,11 +88,8 @@ export class KubernetesPlatform implements Platform {
       logger: logger.scope("config"),
       onRefused: (refused) => this.#tellRefused(refused),
     });
-    const apiVersionOf = (object: ObjectReference): string | undefined =>
-      this.source.object(referenceKey(object))?.apiVersion;
-    const writer = { logger: logger.scope("status"), now: () => new Date(), apiVersionOf };
-    this.statusWriter = new KubernetesStatusWriter({ ...writer, client: leading });
-    this.reportWriter = new KubernetesStatusWriter({ ...writer, client });
+    this.statusWriter = statusWriter(this.source, leading, logger);
+    this.reportWriter = statusWriter(this.source, client, logger);
     this.ownedObjects = new KubernetesOwnedObjects({
       client: leading,
       logger: logger.scope("owned"),
@@ -174,6 +171,17 @@ export class KubernetesPlatform implements Platform {
     await this.leadership.close();
     this.#client.close();
   }
+}
+
+function statusWriter(
+  source: KubernetesSource,
+  client: KubeClient,
+  logger: Logger,
+): KubernetesStatusWriter {
+  const apiVersionOf = (object: ObjectReference): string | undefined =>
+    source.object(referenceKey(object))?.apiVersion;
+  const now = (): Date => new Date();
+  return new KubernetesStatusWriter({ client, logger: logger.scope("status"), now, apiVersionOf });
 }
 
 function elector(

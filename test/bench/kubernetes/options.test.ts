@@ -9,7 +9,15 @@ test("counts are numbers from 1 on, and the rest has defaults", () => {
   const options = parseOptions(["--pods", "300", "--rate", "20"]);
   assert.deepEqual(
     { ...options, json: undefined },
-    { pods: 300, services: 1_000, policies: 500, nodes: 50, rate: 20, seconds: 30, json: undefined },
+    {
+      pods: 300,
+      services: 1_000,
+      policies: 500,
+      nodes: 50,
+      rate: 20,
+      seconds: 30,
+      json: undefined,
+    },
   );
   assert.equal(parseOptions(["--help"]), undefined);
   for (const wrong of [["--pods", "0"], ["--rate", "x"], ["--unknown"]]) {

@@ -22,7 +22,7 @@ import { waitFor } from "../harness/wait-for.ts";
 const NAMESPACE = "istio-system";
 const SERVER_NAME = "istiod.istio-system.svc";
 
-/** Definitions, accounts and roles; a node, its ztunnel, and a pod beside it that only seem to run. */
+/** Definitions, accounts, roles; a node, its ztunnel and a pod beside it that only seem to run. */
 export async function prepareControlPlane(cluster: KubernetesCluster): Promise<void> {
   await cluster.check(["apply", "--server-side", "-k", join(ROOT, "manifests/crds")]);
   await cluster.apply(...(await gatewayApiCrds()));
