@@ -3,6 +3,7 @@
  * listens under a name of its own and then takes the well-known name over, in one step, so that
  * there is no moment without a listener; and takes it again should the other have left it dead.
  */
+import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -31,7 +32,7 @@ export class CniServer {
   constructor(options: CniServerOptions) {
     this.#options = options;
     const { dir, name } = path.parse(options.socketPath);
-    const own = `${name}-${process.pid}-${Date.now().toString(36)}.sock`;
+    const own = `${name}-${randomUUID()}.sock`;
     this.#ownPath = path.join(dir, own);
     this.#server = net.createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
     this.#server.maxConnections = REQUESTS_AT_ONCE;
