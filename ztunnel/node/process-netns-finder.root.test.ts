@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,6 +13,12 @@ import { FULL_WALK_INTERVAL_MS } from "./limits.ts";
 import { CGROUP_NAMES, PodCgroups } from "./pod-cgroup-fixtures.ts";
 import { PodProcesses } from "./pod-processes.ts";
 import { ProcessNetnsFinder } from "./process-netns-finder.ts";
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
 
 const OTHER: CapturedPod = { ...POD, uid: "99999999-2222-3333-4444-555555555555" };
 
@@ -32,8 +39,9 @@ describe("the namespace of a pod, by the node's processes", () => {
     told = undefined;
     finder = createFinder();
   });
-  afterEach(() => {
-    for (const child of children) child.kill("SIGKILL");
+  afterEach(async () => {
+    // A cgroup can be removed once its processes have been reaped.
+    await Promise.all(children.map(end));
     children = [];
     cgroups.close();
   });
