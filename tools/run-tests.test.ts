@@ -92,7 +92,7 @@ test("interop tests run only when asked for, and then need a program to run agai
   assert.match(named.output, /npm run test:interop/);
   const without = runTests(folder, ["--interop"]);
   assert.equal(without.status, 2);
-  assert.match(without.output, /Name a stock ztunnel/);
+  assert.match(without.output, /Name the program of others: .*--ztunnel PATH/);
   const asked = runTests(folder, ["--interop", "--ztunnel", "zt"]);
   assert.equal(asked.lastLine, "1 passed, 0 failed, 0 skipped", asked.output);
 });

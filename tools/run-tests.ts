@@ -2,14 +2,14 @@
  * Runs the tests: unit tests everywhere, and the ones that need root where namespaces can be made.
  *
  * usage: node tools/run-tests.ts [--unit | --namespaced] [PART-OF-A-PATH ...]
- *        node tools/run-tests.ts --interop --ztunnel PATH [PART-OF-A-PATH ...]
+ *        node tools/run-tests.ts --interop [--ztunnel PATH] [--istioctl PATH] [PART-OF-A-PATH ...]
  *        node tools/run-tests.ts --kubernetes [PART-OF-A-PATH ...]
  *
  * Without an option, unit tests come first. Where namespaces cannot be made the others are left
  * out, and that is said; with REQUIRE_ROOT=1, or when --namespaced asks for them, it is a failure.
  *
- * Tests against a program of others (test/interop) take a ztunnel binary, and those on a real
- * Kubernetes (test/kubernetes) build one first: both run only when asked for.
+ * Tests against programs of others (test/interop) take a ztunnel or an istioctl, and those on a
+ * real Kubernetes (test/kubernetes) build one first: both run only when asked for.
  */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -25,7 +25,7 @@ const ROOT = join(import.meta.dirname, "..");
 const USAGE = `usage: npm test -- [PART-OF-A-PATH ...]
        npm run test:unit -- [PART-OF-A-PATH ...]
        npm run test:namespaced -- [PART-OF-A-PATH ...]
-       npm run test:interop -- --ztunnel PATH [PART-OF-A-PATH ...]
+       npm run test:interop -- [--ztunnel PATH] [--istioctl PATH] [PART-OF-A-PATH ...]
        npm run test:kubernetes -- [PART-OF-A-PATH ...]`;
 
 type TestsStream = ReturnType<typeof run>;
@@ -153,7 +153,7 @@ function parseCommandLine() {
   const flag = { type: "boolean" } as const;
   const path = { type: "string" } as const;
   const suites = { unit: flag, namespaced: flag, interop: flag, kubernetes: flag };
-  const options = { ...suites, ztunnel: path };
+  const options = { ...suites, ztunnel: path, istioctl: path };
   try {
     return parseArgs({ allowPositionals: true, options });
   } catch {
@@ -171,7 +171,7 @@ function plan(): Suite[] {
       needsKubernetes(file) === (values.kubernetes ?? false),
   );
   if (files.length === 0) usageError(nothingFound(positionals, all));
-  if (values.interop) return interopPlan(files, values.ztunnel);
+  if (values.interop) return interopPlan(files, values);
   if (values.kubernetes) return kubernetesPlan(files);
   const unit = values.namespaced ? [] : files.filter((file) => !needsRoot(file));
   const namespaced = values.unit ? [] : files.filter(needsRoot);
@@ -196,13 +196,7 @@ function nothingFound(parts: readonly string[], elsewhere: readonly string[]): s
 
 /** Builds what a cluster is made of first, where that is not there yet: it can take minutes. */
 function kubernetesPlan(files: readonly string[]): Suite[] {
-  const obstacles = namespaceObstacles();
-  if (obstacles.length > 0) {
-    usageError(`The Kubernetes tests cannot run: ${obstacles.join("; ")}.`);
-  }
-  const prepare = join(ROOT, "test/kubernetes/harness/tools/prepare.ts");
-  const prepared = spawnSync(process.execPath, [prepare], { stdio: "inherit" });
-  if (prepared.status !== 0) usageError("The Kubernetes tests cannot run: see above.");
+  prepareKubernetes();
   return [
     {
       title: "Kubernetes tests",
@@ -215,15 +209,40 @@ function kubernetesPlan(files: readonly string[]): Suite[] {
   ];
 }
 
-/** Whoever asks for these means them: what keeps them from running is an error. */
-function interopPlan(files: readonly string[], ztunnel: string | undefined): Suite[] {
-  if (ztunnel === undefined) {
-    usageError("Name a stock ztunnel: npm run test:interop -- --ztunnel PATH");
+function prepareKubernetes(): void {
+  const obstacles = namespaceObstacles();
+  if (obstacles.length > 0) {
+    usageError(`The Kubernetes tests cannot run: ${obstacles.join("; ")}.`);
   }
+  const prepare = join(ROOT, "test/kubernetes/harness/tools/prepare.ts");
+  const prepared = spawnSync(process.execPath, [prepare], { stdio: "inherit" });
+  if (prepared.status !== 0) usageError("The Kubernetes tests cannot run: see above.");
+}
+
+/** Programs of others by the option that names them, and the files of tests that want each. */
+const PEERS = {
+  ztunnel: { variable: "INTEROP_ZTUNNEL", isFor: (file: string) => !file.includes("istioctl") },
+  istioctl: { variable: "INTEROP_ISTIOCTL", isFor: (file: string) => file.includes("istioctl") },
+} as const;
+
+/** Whoever asks for these means them: what keeps them from running is an error. */
+function interopPlan(files: readonly string[], paths: Readonly<Record<string, unknown>>): Suite[] {
   const obstacles = namespaceObstacles();
   if (obstacles.length > 0) usageError(`The interop tests cannot run: ${obstacles.join("; ")}.`);
-  process.env.INTEROP_ZTUNNEL = resolve(ztunnel);
-  return [{ ...namespacedSuite(files), title: "interop tests" }];
+  const suites = Object.entries(PEERS).flatMap(([peer, { variable, isFor }]) => {
+    const path = paths[peer];
+    const own = files.filter(isFor);
+    if (typeof path !== "string" || own.length === 0) return [];
+    process.env[variable] = resolve(path);
+    if (peer === "ztunnel") return [{ ...namespacedSuite(own), title: "interop tests" }];
+    return kubernetesPlan(own);
+  });
+  if (suites.length === 0) {
+    usageError(
+      "Name the program of others: npm run test:interop -- --ztunnel PATH, --istioctl PATH",
+    );
+  }
+  return suites;
 }
 
 function suitesOf(unit: readonly string[], namespaced: readonly string[]): Suite[] {

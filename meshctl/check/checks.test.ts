@@ -72,7 +72,7 @@ describe("before an installation", () => {
     assert.equal(version("36").status, "ok");
     assert.equal(version("36+").status, "ok");
     assert.equal(version("30").status, "warning");
-    assert.equal(version("24").status, "failed");
+    assert.equal(version("29").status, "failed");
   });
 
   test("a node needs a kernel that can and an image that fits", () => {

@@ -3,8 +3,8 @@ import type { JsonObject } from "#meshctl/install/manifest.ts";
 import { isObject } from "#meshctl/install/manifest.ts";
 import { failed, type Outcome, ok, unlessAny, warning } from "./outcome.ts";
 
-/** CEL in CRDs, which manifests/crds has, is there since; older ones cannot take them. */
-const MINOR_MIN = 25;
+/** Older ones do not know `appArmorProfile` of containers, nor `matchConditions` of webhooks. */
+const MINOR_MIN = 30;
 /** What the tests run on, and two before it. */
 const MINOR_TESTED = 34;
 

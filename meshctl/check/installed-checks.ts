@@ -6,7 +6,7 @@ import type { Gateway, KubernetesObject, Namespace, Pod } from "#common/kubernet
 import { ADMIN_PORT } from "#common/model/ports.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { isControlPlane, versionOf } from "#meshctl/install/installation.ts";
-import { isObject, type JsonObject, type Manifest } from "#meshctl/install/manifest.ts";
+import { isObject, isProgram, type JsonObject, type Manifest } from "#meshctl/install/manifest.ts";
 import { findInstalled } from "#meshctl/install/ownership.ts";
 import { listObjects } from "#meshctl/kubernetes-objects.ts";
 import { isReady } from "#meshctl/local/endpoints.ts";
@@ -34,7 +34,7 @@ const CHECKS: readonly CheckOf<Deps>[] = [
     fatal: true,
     run: async ({ facts }) => {
       const installed = await facts.installed();
-      if (!installed.some(isControlPlane)) return failed("there is no istiod: meshctl install");
+      if (!installed.some(isProgram)) return failed("nothing of it is there: meshctl install");
       return ok(versionOf(installed));
     },
   },
@@ -52,11 +52,13 @@ const CHECKS: readonly CheckOf<Deps>[] = [
     id: "check-webhook",
     description: "istiod checks what is applied",
     run: async ({ facts }) => {
+      const installed = await facts.installed();
+      if (!installed.some(isControlPlane)) return ok("the control plane is another's");
       const isWebhook = ({ kind }: Manifest) => kind === "ValidatingWebhookConfiguration";
       const ready = (await facts.pods()).filter(
         (pod) => pod.metadata.labels?.app === "istiod" && isReady(pod),
       );
-      return webhook((await facts.installed()).find(isWebhook), ready.length);
+      return webhook(installed.find(isWebhook), ready.length);
     },
   },
   {
@@ -134,10 +136,6 @@ class Facts {
     this.#known.set(name, known);
     return known as Promise<Value>;
   }
-}
-
-function isProgram({ kind }: Manifest): boolean {
-  return kind === "Deployment" || kind === "DaemonSet";
 }
 
 async function rootEnds(client: KubeClient): Promise<readonly number[]> {

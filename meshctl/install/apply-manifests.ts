@@ -12,11 +12,12 @@ import { CRD_ESTABLISHED_TIMEOUT_MS, INSTALL_POLL_MS } from "./limits.ts";
 import { isObject, type JsonObject, type Manifest, nameOf } from "./manifest.ts";
 import { sameObject } from "./object-diff.ts";
 import { isOurs } from "./ownership.ts";
+import { refuseUnfit } from "./unfit.ts";
 
 /** Owns the fields that an installation says. */
 export const FIELD_MANAGER = "meshctl";
 
-/** `kept`: a CRD that somebody else brought. */
+/** `kept`: a CRD or a GatewayClass that somebody else brought. */
 export type Change = "created" | "configured" | "unchanged" | "kept";
 
 export interface Planned {
@@ -43,7 +44,10 @@ export async function planManifests(
     try {
       planned.push(await planOne(client, manifest, options));
     } catch (error) {
-      if (!(error instanceof KubeApiError) || error.status === 0) throw error;
+      // Nobody who answers, and nobody who is known: that is so for every object.
+      if (!(error instanceof KubeApiError) || error.status === 0 || error.status === 401) {
+        throw error;
+      }
       refused.push(`${nameOf(manifest)}: ${refusalOf(error)}`);
     }
   }
@@ -63,7 +67,8 @@ async function planOne(
 ): Promise<Planned> {
   const found = await getObject(client, referenceOf(manifest));
   const before = isObject(found) ? found : undefined;
-  if (before !== undefined && isForeignCrd(manifest, before)) {
+  if (before !== undefined) refuseUnfit(manifest, before);
+  if (before !== undefined && isForeign(manifest, before)) {
     return { manifest, change: "kept", before, after: before };
   }
   const options = { force: forceConflicts, dryRun: true };
@@ -113,9 +118,9 @@ export function referenceOf({ apiVersion, kind, metadata: { name, namespace } }:
   return { apiVersion, kind, name, namespace } satisfies Parameters<typeof getObject>[1];
 }
 
-/** CRDs of Istio and the Gateway API belong to whoever brought them first. */
-function isForeignCrd({ kind }: Manifest, before: JsonObject): boolean {
-  return kind === "CustomResourceDefinition" && !isOurs(before);
+/** CRDs of Istio and the Gateway API belong to whoever brought them first, and so does a class. */
+function isForeign({ kind }: Manifest, before: JsonObject): boolean {
+  return (kind === "CustomResourceDefinition" || kind === "GatewayClass") && !isOurs(before);
 }
 
 function versionOf(object: unknown): unknown {

@@ -10,7 +10,7 @@ import {
   referenceOf,
 } from "./apply-manifests.ts";
 import { uninstallOrder } from "./install-order.ts";
-import { keyOf, type Manifest, nameOf } from "./manifest.ts";
+import { isProgram, keyOf, type Manifest, nameOf } from "./manifest.ts";
 import { diffObjects } from "./object-diff.ts";
 import { findInstalled, isAppliedBy } from "./ownership.ts";
 import { untilRolledOut } from "./rollouts.ts";
@@ -92,10 +92,6 @@ function showPlan(planned: readonly Planned[], left: readonly Manifest[], say: S
 
 function wordOf(change: Change | "pruned"): string {
   return change === "kept" ? "kept: the cluster has its own" : change;
-}
-
-function isProgram({ kind }: Manifest): boolean {
-  return kind === "Deployment" || kind === "DaemonSet";
 }
 
 function uidOf({ metadata }: Manifest): string | undefined {

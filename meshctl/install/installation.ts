@@ -3,8 +3,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "#common/runtime/errors.ts";
 import { mapImages, renderKustomization } from "./kustomization.ts";
-import { isObject, type Manifest } from "./manifest.ts";
+import { isObject, isProgram, type Manifest } from "./manifest.ts";
 import { mergePatch } from "./merge-patch.ts";
+import { remember } from "./told.ts";
 
 const MANIFESTS = join(import.meta.dirname, "..", "..", "manifests");
 /** The only image of an installation, by the last part of its name. */
@@ -13,10 +14,10 @@ const CONTROL_PLANE = "istiod";
 const VERSION_LABEL = "app.kubernetes.io/version";
 
 export interface InstallationSettings {
-  /** `base`, or a folder of manifests/overlays. */
-  readonly profile: string;
-  /** A kustomization of the user's own, in place of a profile. */
-  readonly folder?: string;
+  /** `base`, which is the default, or a folder of manifests/overlays. */
+  readonly profile?: string;
+  /** A folder with a kustomization of the user's own, in place of a profile. */
+  readonly kustomize?: string;
   /** In place of the image that the manifests name. */
   readonly image?: string;
   /** Which Gateways istiod-lite handles: those with this label istio.io/rev. */
@@ -27,15 +28,16 @@ export interface InstallationSettings {
 export async function renderInstallation(
   settings: InstallationSettings,
 ): Promise<readonly Manifest[]> {
-  const { profile, folder = profileFolder(profile), image, revision } = settings;
+  const { profile = "base", kustomize, image, revision } = settings;
   // Kinds come first, and only where the cluster has none: see apply-manifests.ts.
   const kinds = await renderKustomization(join(MANIFESTS, "crds"));
-  const manifests = await renderKustomization(folder);
+  const manifests = await renderKustomization(kustomize ?? profileFolder(profile));
   // For clusters with the Gateway API; left out of others by served-kinds.ts.
   const waypoints = await renderKustomization(join(MANIFESTS, "waypoint-class"));
   return [...kinds, ...waypoints, ...manifests]
     .map((one) => (image === undefined ? one : withImage(one, image)))
-    .map((one) => (revision === undefined ? one : withRevision(one, revision)));
+    .map((one) => (revision === undefined ? one : withRevision(one, revision)))
+    .map((one) => remember(one, settings));
 }
 
 export function profileFolder(profile: string, manifests = MANIFESTS): string {
@@ -57,8 +59,31 @@ function imageName(image: string): string {
   return last.replace(/[:@].*$/, "");
 }
 
+/** istiod-lite's Lease and webhook, of which each revision has its own. */
+const OF_A_REVISION: readonly unknown[] = ["istiod-lite-leader", "istio-validator-istio-system"];
+
+/** The revision of a control plane that was not given one. */
+const DEFAULT_REVISION = "default";
+
 function withRevision(manifest: Manifest, revision: string): Manifest {
-  if (!isControlPlane(manifest)) return manifest;
+  if (revision === DEFAULT_REVISION) return manifest;
+  const ofRevision = (name: unknown): unknown =>
+    OF_A_REVISION.includes(name) ? `${name}-${revision}` : name;
+  const { metadata, rules } = manifest;
+  if (Array.isArray(rules)) {
+    const named = rules.filter(isObject).map(({ resourceNames, ...rule }) => ({
+      ...rule,
+      ...(Array.isArray(resourceNames) && { resourceNames: resourceNames.map(ofRevision) }),
+    }));
+    return { ...manifest, rules: named };
+  }
+  if (manifest.kind === "ValidatingWebhookConfiguration") {
+    return { ...manifest, metadata: { ...metadata, name: String(ofRevision(metadata.name)) } };
+  }
+  return isControlPlane(manifest) ? revisionedControlPlane(manifest, revision) : manifest;
+}
+
+function revisionedControlPlane(manifest: Manifest, revision: string): Manifest {
   const containers = containersOf(manifest).map((container) => {
     const args = Array.isArray(container.args) ? container.args : [];
     return { ...container, args: [...args, "--revision", revision] };
@@ -66,13 +91,13 @@ function withRevision(manifest: Manifest, revision: string): Manifest {
   return mergePatch(manifest, { spec: { template: { spec: { containers } } } }) as Manifest;
 }
 
-/** The version that an object of istiod-lite says it is; undefined where it says none. */
+/** The version that istiod-lite says it is, or what there is; undefined where nothing says one. */
 export function versionOf(manifests: readonly Manifest[]): string | undefined {
-  const deployment = manifests.find(isControlPlane);
-  if (deployment === undefined) return undefined;
-  const [image = ""] = containersOf(deployment).map((container) => String(container.image));
+  const program = manifests.find(isControlPlane) ?? manifests.find(isProgram);
+  if (program === undefined) return undefined;
+  const [image = ""] = containersOf(program).map((container) => String(container.image));
   const [, tag] = /:([^:/@]+)(?:@.*)?$/.exec(image) ?? [];
-  return deployment.metadata.labels?.[VERSION_LABEL] ?? tag;
+  return program.metadata.labels?.[VERSION_LABEL] ?? tag;
 }
 
 export function isControlPlane({ kind, metadata }: Manifest): boolean {

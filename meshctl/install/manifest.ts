@@ -33,6 +33,11 @@ export function asManifest(value: unknown, origin: string): Manifest {
   });
 }
 
+/** What runs: waited for, and what an installation is known by. */
+export function isProgram({ kind }: Pick<Manifest, "kind">): boolean {
+  return kind === "Deployment" || kind === "DaemonSet";
+}
+
 /** As kubectl writes it: `daemonset.apps/ztunnel`, with the namespace where there is one. */
 export function nameOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): string {
   const [group, version] = apiVersion.split("/");

@@ -12,8 +12,14 @@ const MARK = /\[\[(scalar|yaml|extra|image|policy) ?([A-Za-z.]*)\]\]/;
 
 type Json = Record<string, unknown>;
 
-/** Content of every generated file by its path in the chart. */
-export function chartFiles(manifests: readonly Manifest[]): ReadonlyMap<string, string> {
+/**
+ * Content of every generated file by its path in the chart. `definitions` are files of CRDs by
+ * name: copies, for what Helm packs may hold no links, and not every checkout does.
+ */
+export function chartFiles(
+  manifests: readonly Manifest[],
+  definitions: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
   const values: Json = { ...imageValues(manifests), namespace: { create: false } };
   const files = new Map<string, string>();
   for (const manifest of manifests) {
@@ -28,6 +34,7 @@ export function chartFiles(manifests: readonly Manifest[]): ReadonlyMap<string, 
   }
   const unused = SETTINGS.filter(({ name }) => get(values, name.split(".")) === undefined);
   if (unused.length > 0) throw new Error(`no object for ${unused.map(({ name }) => name)}`);
+  for (const [name, text] of definitions) files.set(`crds/${name}`, text);
   files.set("values.yaml", valuesFile(values));
   files.set("Chart.yaml", CHART);
   return files;
@@ -48,10 +55,15 @@ function template(object: Manifest): string {
     .split("\n")
     .map(action);
   const text = lines.join("\n");
-  return object.kind === "Namespace"
-    ? `{{- if .Values.namespace.create }}\n${text}{{- end }}\n`
-    : text;
+  const condition = Object.hasOwn(CONDITIONS, object.kind) ? CONDITIONS[object.kind] : undefined;
+  return condition === undefined ? text : `{{- if ${condition} }}\n${text}{{- end }}\n`;
 }
+
+/** Kinds that are made only sometimes; a cluster may not have the Gateway API. */
+const CONDITIONS: Readonly<Record<string, string>> = {
+  Namespace: ".Values.namespace.create",
+  GatewayClass: '.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass"',
+};
 
 /** A line of YAML with the template's action in place of a mark. */
 function action(line: string): string {

@@ -1,25 +1,25 @@
 /** The Helm chart says what manifests/base says. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
-import { renderKustomization } from "#meshctl/install/kustomization.ts";
 import { keyOf, type Manifest } from "#meshctl/install/manifest.ts";
 import { chartFiles } from "./chart-files.ts";
+import { CHART, chartSources } from "./chart-sources.ts";
 import { renderTemplate } from "./template-fixture.ts";
 
-const MANIFESTS = join(import.meta.dirname, "../../manifests");
-const CHART = join(MANIFESTS, "chart");
 const read = (name: string): string => readFileSync(join(CHART, name), "utf8");
 
 interface Values {
   readonly [key: string]: unknown;
 }
 
-function render(values: Values): Map<string, Manifest> {
+const CLASS_API = "gateway.networking.k8s.io/v1/GatewayClass";
+
+function render(values: Values, apis: readonly string[] = [CLASS_API]): Map<string, Manifest> {
   const objects = readdirSync(join(CHART, "templates")).flatMap((name) =>
-    parseAllDocuments(renderTemplate(read(`templates/${name}`), values))
+    parseAllDocuments(renderTemplate(read(`templates/${name}`), values, apis))
       .map((document) => document.toJS() as Manifest | null)
       .filter((object) => object !== null),
   );
@@ -27,19 +27,21 @@ function render(values: Values): Map<string, Manifest> {
 }
 
 describe("the Helm chart", async () => {
-  const base = await renderKustomization(join(MANIFESTS, "base"));
+  const { manifests, definitions } = await chartSources();
+  const generated = chartFiles(manifests, definitions);
   const defaults = parse(read("values.yaml")) as Values;
   const withNamespace = { ...defaults, namespace: { create: true } };
 
   it("is what is generated from the manifests (npm run generate:chart)", () => {
-    for (const [name, text] of chartFiles(base)) assert.equal(read(name), text, name);
-    const generated = [...chartFiles(base).keys()].filter((name) => name.startsWith("templates/"));
-    const present = readdirSync(join(CHART, "templates")).map((name) => `templates/${name}`);
-    assert.deepEqual(present.sort(), generated.sort());
+    for (const [name, text] of generated) assert.equal(read(name), text, name);
+    const present = readdirSync(CHART, { recursive: true, encoding: "utf8" }).filter(
+      (name) => !lstatSync(join(CHART, name)).isDirectory(),
+    );
+    assert.deepEqual(present.sort(), [...generated.keys()].sort());
   });
 
   it("renders to the very objects of the base", () => {
-    const expected = new Map(base.map((object) => [keyOf(object), object]));
+    const expected = new Map(manifests.map((object) => [keyOf(object), object]));
     assert.deepEqual(render(withNamespace), expected);
   });
 
@@ -71,8 +73,16 @@ describe("the Helm chart", async () => {
     assert.deepEqual((container.env as Values[]).at(-1), { name: "A", value: "b" });
   });
 
-  it("brings every definition of a kind that the manifests bring", () => {
-    const names = readdirSync(join(MANIFESTS, "crds")).filter((name) => !/^kustom/.test(name));
-    assert.deepEqual(readdirSync(join(CHART, "crds")).sort(), names.sort());
+  it("brings definitions as files of its own: a package holds no links", () => {
+    const names = readdirSync(join(CHART, "crds"));
+    assert.deepEqual(names.sort(), [...definitions.keys()].sort());
+    for (const name of names) assert.ok(lstatSync(join(CHART, "crds", name)).isFile(), name);
+  });
+
+  it("leaves the class of waypoints out of a cluster that has no such kind", () => {
+    const hasClass = (apis: readonly string[]) =>
+      render(withNamespace, apis).has("gateway.networking.k8s.io/GatewayClass//istio-waypoint");
+    assert.equal(hasClass([]), false);
+    assert.equal(hasClass([CLASS_API]), true);
   });
 });

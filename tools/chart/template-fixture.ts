@@ -1,7 +1,7 @@
 /**
  * Renders the few actions of Go's templates that the chart uses, as Helm does: values, `toYaml`
- * with
- * `indent`, `if` and `with`, and "-" that takes white space away. Anything else throws.
+ * with `indent`, `if` and `with`, what the cluster has, and "-" that takes white space away.
+ * Anything else throws.
  */
 import { stringify } from "yaml";
 
@@ -12,7 +12,8 @@ interface Token {
   readonly action?: string;
 }
 
-export function renderTemplate(template: string, values: Json): string {
+/** `apis` is what `.Capabilities.APIVersions` has. */
+export function renderTemplate(template: string, values: Json, apis: readonly string[]): string {
   const open: boolean[] = [];
   const dots: unknown[] = [];
   let out = "";
@@ -21,7 +22,9 @@ export function renderTemplate(template: string, values: Json): string {
     if (action === undefined) {
       if (isShown) out += text;
     } else if (/^(if|with) /.test(action)) {
-      const value = lookUp(action.replace(/^\w+ /, ""), values, dots.at(-1));
+      const what = action.replace(/^\w+ /, "");
+      const [, api] = /^\.Capabilities\.APIVersions\.Has "([^"]+)"$/.exec(what) ?? [];
+      const value = api === undefined ? lookUp(what, values, dots.at(-1)) : apis.includes(api);
       open.push(isTrue(value));
       dots.push(action.startsWith("with ") ? value : dots.at(-1));
     } else if (action === "end") {
