@@ -30,6 +30,11 @@ test("probes and Prometheus get their answers from anywhere", async () => {
   for (const path of ["/healthz/ready", "/metrics"]) assert.equal(await statusOf(path, false), 200);
 });
 
+test("istioctl's way to write a path is understood, and opens nothing", async () => {
+  assert.equal(await statusOf("//version", false), 200);
+  assert.equal(await statusOf("//debug/syncz", false), 403);
+});
+
 test("whoever asks whether it is ready is told why it is not", async () => {
   const query = { method: "GET", path: "/healthz/ready", acceptsGzip: false, fromLoopback: false };
   const parameters = new URLSearchParams();

@@ -1,6 +1,7 @@
 /** What istiod-lite shows on its debug port: readiness, metrics, what it publishes and to whom. */
 import type { Registry } from "prom-client";
 import type { Answer, Query } from "#common/runtime/http-server.ts";
+import { VERSION } from "#common/runtime/version.ts";
 import { TYPE_URLS } from "#common/xds/type-urls.ts";
 import type { ResourceView } from "./registry/resource-table.ts";
 
@@ -16,6 +17,7 @@ const INDEX = `istiod-lite
 
 /healthz/ready     200 once all configuration has been read
 /metrics           Prometheus metrics
+/version           of this program
 /debug/syncz       connected proxies (from localhost only)
 /debug/registryz   names and versions of everything that is published (from localhost only)
 `;
@@ -27,7 +29,9 @@ const LOCAL_ONLY: Answer = {
 };
 
 export async function answerDebug(query: Query, deps: DebugDeps): Promise<Answer> {
-  const { path, fromLoopback } = query;
+  const { fromLoopback } = query;
+  // istioctl asks for "//version".
+  const path = query.path.replace(/^\/+/, "/");
   if (path.startsWith("/debug/") && !fromLoopback) return LOCAL_ONLY;
   switch (path) {
     case "/":
@@ -41,6 +45,8 @@ export async function answerDebug(query: Query, deps: DebugDeps): Promise<Answer
         contentType: deps.metrics.contentType,
         body: await deps.metrics.metrics(),
       };
+    case "/version":
+      return { status: 200, body: VERSION };
     case "/debug/syncz":
       return json(deps.proxies());
     case "/debug/registryz":

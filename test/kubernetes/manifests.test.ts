@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { parse, stringify } from "yaml";
+import { renderInstallation } from "#meshctl/install/installation.ts";
 import { ROOT } from "../house/tree.ts";
 import { gatewayApiCrds } from "./harness/official-crds.ts";
 import { useKubernetes } from "./harness/use-kubernetes.ts";
@@ -44,8 +45,11 @@ describe("istiod-lite with the permissions of its service account and no others"
   const dir = mkdtempSync(join(tmpdir(), "istiod-permissions-"));
   let istiod: ChildProcess | undefined;
   let log = "";
-  after(async () => {
+  const stop = async (): Promise<void> => {
     if (istiod?.exitCode === null && istiod.kill("SIGTERM")) await once(istiod, "exit");
+  };
+  after(async () => {
+    await stop();
     rmSync(dir, { recursive: true });
   });
 
@@ -60,10 +64,11 @@ describe("istiod-lite with the permissions of its service account and no others"
     return file;
   }
 
-  async function start(): Promise<void> {
+  async function start(...options: readonly string[]): Promise<void> {
     const main = join(ROOT, "istiod-lite/main.ts");
     const source = `kubernetes:${await kubeconfigOfIstiod()}`;
-    const args = [main, "--source", source, "--xds-port", "0", "--debug-port", "0"];
+    const ports = ["xds", "debug", "webhook"].flatMap((port) => [`--${port}-port`, "0"]);
+    const args = [main, "--source", source, ...ports, ...options];
     const env = { ...process.env, POD_NAMESPACE: "istio-system", POD_NAME: "istiod-test" };
     istiod = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [istiod.stdout, istiod.stderr]) {
@@ -71,7 +76,8 @@ describe("istiod-lite with the permissions of its service account and no others"
         log += chunk.toString();
       });
     }
-    await waitFor("istiod-lite to lead", () => log.includes("this replica leads"));
+    const begins = log.length;
+    await waitFor("istiod-lite to lead", () => log.includes("this replica leads", begins));
   }
 
   const get = (...args: readonly string[]): Promise<string> => cluster().check(["get", ...args]);
@@ -98,6 +104,20 @@ describe("istiod-lite with the permissions of its service account and no others"
     await waitFor(
       "the waypoint to go",
       async () => (await get("deploy", "-n", "shop", "-o", "name")).trim() === "",
+    );
+  });
+
+  test("as a revision it leads that revision, and registers its webhook", async () => {
+    await stop();
+    const manifests = await renderInstallation({ revision: "blue" });
+    const kinds = ["ClusterRole", "Role", "ValidatingWebhookConfiguration"];
+    const own = manifests.filter(({ kind }) => kinds.includes(kind));
+    const stdin = own.map((object) => JSON.stringify(object)).join("\n---\n");
+    await cluster().check(["apply", "--server-side", "--force-conflicts", "-f", "-"], { stdin });
+    await start("--revision", "blue");
+    const name = ["validatingwebhookconfiguration", "istio-validator-istio-system-blue"];
+    await waitFor("the webhook's CA", async () =>
+      (await get(...name, "-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")).trim(),
     );
   });
 
