@@ -1,6 +1,6 @@
 /** meshctl: the command line of the mesh. One file per command; each adds itself to the program. */
 import { Command } from "commander";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { addCheck } from "#meshctl/check.ts";
 import { addDelete } from "#meshctl/delete.ts";
@@ -30,7 +30,6 @@ for (const add of [addUp, addDown, ...looking, ...changing, ...installing]) add(
 try {
   await program.parseAsync();
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nnext: ${error.hint}` : "";
-  process.stderr.write(`meshctl: ${describeError(error)}${hint}\n`);
+  process.stderr.write(failureText("meshctl", error, "next"));
   process.exitCode = 1;
 }

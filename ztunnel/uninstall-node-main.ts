@@ -3,12 +3,12 @@
  * configuration is that of the node's ztunnel: config.ts.
  */
 import { serveReadiness } from "#common/admin/status-servers.ts";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { runProgram } from "#common/runtime/run-program.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
 import { loadConfig } from "./config.ts";
 import { uninstallNode } from "./uninstall-node.ts";
 
-try {
+await runProgram("uninstall-node", async () => {
   const config = loadConfig(process.env);
   const { logLevels: level, logFormat: format } = config;
   const write = (lines: string): void => void process.stdout.write(lines);
@@ -16,16 +16,10 @@ try {
   const stopping = new AbortController();
   let pending = ["the mesh's rules and its CNI plugin"];
   const server = await serveReadiness(config.readinessPort, () => pending);
-  const stop = (): void => {
-    stopping.abort();
-    void server.close().then(() => process.exit(0));
-  };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
   await uninstallNode(config, log, stopping.signal);
   pending = [];
-} catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  process.stderr.write(`uninstall-node: ${describeError(error)}${hint}\n`);
-  process.exit(1);
-}
+  return () => {
+    stopping.abort();
+    return server.close();
+  };
+});

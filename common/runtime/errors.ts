@@ -22,3 +22,9 @@ export function describeError(error: unknown): string {
   const own = error.message === "" ? error.name : error.message;
   return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`;
 }
+
+/** What a program says of its failure: "meshctl: a: b", and the hint on a line of its own. */
+export function failureText(program: string, error: unknown, hintWord = "hint"): string {
+  const hint = error instanceof MeshError && error.hint ? `${hintWord}: ${error.hint}\n` : "";
+  return `${program}: ${describeError(error)}\n${hint}`;
+}

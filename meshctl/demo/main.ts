@@ -2,7 +2,7 @@
  * `npm run demo`: a guided tour of the mesh on this machine, every claim shown by real commands.
  */
 import { createInterface } from "node:readline/promises";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { CHAPTERS } from "./chapters.ts";
 import { Narrator } from "./narrator.ts";
 import { Stage } from "./stage.ts";
@@ -29,8 +29,7 @@ try {
   }
   print("The cluster is gone: no process, namespace, address, rule or file of it is left.\n");
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  process.stderr.write(`demo: ${describeError(error)}${hint}\n`);
+  process.stderr.write(failureText("demo", error));
   process.exitCode = 1;
 }
 

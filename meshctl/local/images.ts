@@ -65,7 +65,7 @@ const IMAGES: ReadonlyMap<string, Image> = new Map([
   ],
   [
     "istio/install-cni",
-    { entrypoint: [NODE_BINARY, join(REPOSITORY, "ztunnel/cni-agent-main.ts")], args: [] },
+    { entrypoint: [NODE_BINARY, join(REPOSITORY, "ztunnel/zds-agent-main.ts")], args: [] },
   ],
   [
     "istio/proxyv2",

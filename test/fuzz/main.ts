@@ -1,5 +1,5 @@
 /** `npm run fuzz`: every reader of untrusted input against inputs that nobody meant. */
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { writeCase } from "./cases.ts";
 import { Fuzzer } from "./fuzzer.ts";
 import { type FuzzOptions, parseOptions, USAGE } from "./options.ts";
@@ -29,7 +29,6 @@ try {
   if (options === undefined) console.log(USAGE);
   else process.exitCode = (await main(options)) > 0 ? 1 : 0;
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  console.error(`fuzz: ${describeError(error)}${hint}`);
+  process.stderr.write(failureText("fuzz", error));
   process.exitCode = 2;
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { dirname } from "node:path";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { parseOptions, type SoakCommand, USAGE } from "./options.ts";
 import { faultsOf, formatResult } from "./report.ts";
@@ -25,7 +25,6 @@ try {
   if (options === undefined) console.log(USAGE);
   else process.exitCode = (await main(options)) ? 0 : 1;
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  console.error(`soak: ${describeError(error)}${hint}`);
+  process.stderr.write(failureText("soak", error));
   process.exitCode = 2;
 }

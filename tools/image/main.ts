@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { buildImage } from "./build.ts";
 import { DEBIAN_ARCHITECTURES } from "./contents.ts";
 
@@ -28,8 +28,7 @@ try {
   for (const { name, version } of packages) console.log(`${name} ${version}`);
   console.log(`${file}: ${Math.round(statSync(file).size / 1e6)} MB, ${reference}, ${digest}`);
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nnext: ${error.hint}` : "";
-  process.stderr.write(`image: ${describeError(error)}${hint}\n`);
+  process.stderr.write(failureText("image", error, "next"));
   process.exitCode = 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });

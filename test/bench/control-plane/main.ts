@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { dirname } from "node:path";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import { runBench } from "./bench.ts";
 import { type ControlPlaneOptions, parseOptions, USAGE } from "./options.ts";
@@ -28,7 +28,6 @@ try {
   if (options === undefined) console.log(USAGE);
   else await main(options);
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  console.error(`bench:control-plane: ${describeError(error)}${hint}`);
+  process.stderr.write(failureText("bench:control-plane", error));
   process.exitCode = 1;
 }

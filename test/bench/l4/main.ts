@@ -3,7 +3,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText } from "#common/runtime/errors.ts";
 import { runBench } from "./bench.ts";
 import { describeMachine, describeVersions } from "./machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
@@ -37,7 +37,6 @@ try {
   if (options === undefined) console.log(USAGE);
   else await main(options);
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  console.error(`bench:l4: ${describeError(error)}${hint}`);
+  process.stderr.write(failureText("bench:l4", error));
   process.exitCode = 1;
 }

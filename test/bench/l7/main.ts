@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { failureText, MeshError } from "#common/runtime/errors.ts";
 import { describeMachine } from "../l4/machine.ts";
 import { runBench, type Sample } from "./bench.ts";
 import { contendersOf, UPSTREAM_PORT, upstreamServer } from "./engine/contenders.ts";
@@ -90,7 +90,6 @@ try {
   if (options === undefined) console.log(USAGE);
   else await main(options);
 } catch (error) {
-  const hint = error instanceof MeshError && error.hint ? `\nhint: ${error.hint}` : "";
-  console.error(`bench:l7: ${describeError(error)}${hint}`);
+  process.stderr.write(failureText("bench:l7", error));
   process.exitCode = 1;
 }

@@ -24,13 +24,13 @@ import type { ZtunnelConfig } from "./config.ts";
 import { AckGate } from "./zds/ack-gate.ts";
 import { ZdsServer } from "./zds/zds-server.ts";
 
-export interface CniAgentHost {
+export interface ZdsAgentHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly write: (lines: string) => void;
 }
 
-export class CniAgent {
+export class ZdsAgent {
   readonly #config: ZtunnelConfig;
   readonly #logger: Logger;
   readonly #registry = new Registry();
@@ -43,7 +43,7 @@ export class CniAgent {
   #servers: readonly RunningServer[] = [];
   #running: Promise<void> | undefined;
 
-  private constructor(config: ZtunnelConfig, host: CniAgentHost) {
+  private constructor(config: ZtunnelConfig, host: ZdsAgentHost) {
     this.#config = config;
     const { logLevels: level, logFormat: format } = config;
     this.#logger = createLogger({ level, format, write: host.write }).scope("cni-agent");
@@ -65,8 +65,8 @@ export class CniAgent {
   }
 
   /** Starts everything; rejects if a port cannot be had. */
-  static async start(config: ZtunnelConfig, host: CniAgentHost): Promise<CniAgent> {
-    const agent = new CniAgent(config, host);
+  static async start(config: ZtunnelConfig, host: ZdsAgentHost): Promise<ZdsAgent> {
+    const agent = new ZdsAgent(config, host);
     await agent.#start();
     return agent;
   }
@@ -123,7 +123,7 @@ export class CniAgent {
     };
   }
 
-  #createXds(channel: ControlPlaneChannel, host: CniAgentHost): DeltaClient {
+  #createXds(channel: ControlPlaneChannel, host: ZdsAgentHost): DeltaClient {
     const config = this.#config;
     const handler = ResourceHandler.of({
       typeUrl: CAPTURED_POD_TYPE,
