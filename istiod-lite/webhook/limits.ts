@@ -12,7 +12,10 @@ export const REVIEWS_IN_FLIGHT_BYTES = 32 * 1024 * 1024;
 /** A review that is nested deeper is answered with 400. No kind nests half as deep. */
 export const REVIEW_DEPTH = 64;
 
-/** Connections at once; further ones are closed. An API server keeps a few and reuses them. */
+/**
+ * Connections at once; a further one is closed, and with it all that are idle. An API server keeps
+ * a few, and makes others where it has none.
+ */
 export const WEBHOOK_CONNECTIONS = 256;
 
 /** A request whose head, or whole, has not come by then is answered with 408. */

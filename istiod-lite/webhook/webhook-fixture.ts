@@ -11,10 +11,9 @@ import { TestAuthority } from "#common/tls/authority-fixture.ts";
 import { readPemCertificates } from "#common/tls/pem.ts";
 import { CertificateAuthority } from "../ca/certificate-authority.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "../registry/registry-options.ts";
-import type { BodyReader } from "./body.ts";
 import { MeshPreview } from "./mesh-preview.ts";
 import { WebhookMetrics } from "./webhook-metrics.ts";
-import { WebhookServer } from "./webhook-server.ts";
+import { WebhookServer, type WebhookServerDeps } from "./webhook-server.ts";
 
 /** As the Service's configuration makes API servers ask for it. */
 export const SERVER_NAME = "istiod.istio-system.svc";
@@ -53,7 +52,7 @@ export class WebhookFixture {
   port = 0;
   readonly server: WebhookServer;
 
-  constructor(bodies?: BodyReader) {
+  constructor(bounds: Pick<WebhookServerDeps, "bodies" | "connections"> = {}) {
     const write = (line: string): void => void this.log.push(line);
     this.server = new WebhookServer({
       authority: this.authority,
@@ -62,12 +61,15 @@ export class WebhookFixture {
       metrics: new WebhookMetrics(this.metrics),
       logger: createLogger({ level: "info", format: "text", write }),
       now: () => this.now,
-      ...(bodies && { bodies }),
+      ...bounds,
     });
   }
 
-  static async start(t: Pick<TestContext, "after">, bodies?: BodyReader): Promise<WebhookFixture> {
-    const fixture = new WebhookFixture(bodies);
+  static async start(
+    t: Pick<TestContext, "after">,
+    bounds?: Pick<WebhookServerDeps, "bodies" | "connections">,
+  ): Promise<WebhookFixture> {
+    const fixture = new WebhookFixture(bounds);
     fixture.port = await fixture.server.listen("127.0.0.1", 0);
     t.after(() => fixture.server.close());
     return fixture;

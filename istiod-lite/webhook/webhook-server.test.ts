@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { request } from "node:https";
+import { Agent, request } from "node:https";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -124,7 +124,7 @@ test("other paths, methods and types are told where to go", async (t) => {
 
 test("a review that is too large is refused, told in advance or not", async (t) => {
   const bodies = new BodyReader({ bodyBytes: 10_000, inFlightBytes: 1_000_000 });
-  const webhook = await WebhookFixture.start(t, bodies);
+  const webhook = await WebhookFixture.start(t, { bodies });
   const large = JSON.stringify(reviewOf(policy(["8".repeat(20_000)])));
   assert.equal((await webhook.post(large)).status, 413);
   const headers = { "content-type": "application/json", "transfer-encoding": "chunked" };
@@ -134,7 +134,7 @@ test("a review that is too large is refused, told in advance or not", async (t) 
 
 test("reviews beyond the memory for them are refused, and room comes back", async (t) => {
   const bodies = new BodyReader({ bodyBytes: 100_000, inFlightBytes: 50_000 });
-  const webhook = await WebhookFixture.start(t, bodies);
+  const webhook = await WebhookFixture.start(t, { bodies });
   const slow = request(webhook.options());
   slow.on("error", () => undefined);
   slow.write(Buffer.alloc(45_000, 0x20));
@@ -152,6 +152,18 @@ test("a client that says nothing, or speaks no TLS, holds nobody up", async (t) 
   rude.write("GET / HTTP/1.0\r\n\r\n");
   t.after(() => rude.destroy());
   assert.equal((await webhook.review(policy(["80"]))).allowed, true);
+});
+
+test("clients that keep every connection for nothing keep no API server out", async (t) => {
+  const webhook = await WebhookFixture.start(t, { connections: 4 });
+  for (let i = 0; i < 4; i++) {
+    const agent = new Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    assert.equal((await webhook.post("", { agent, path: "/" })).status, 404);
+  }
+  const review = () => webhook.review(policy(["80"])).catch(() => undefined);
+  await review();
+  assert.equal((await review())?.allowed, true);
 });
 
 /** The serial number of the certificate that is shown. */

@@ -45,6 +45,8 @@ export interface WebhookServerDeps {
   readonly metrics: WebhookMetrics;
   readonly logger: Logger;
   readonly bodies?: BodyReader;
+  /** Default WEBHOOK_CONNECTIONS. */
+  readonly connections?: number;
   /** Milliseconds since the epoch; default Date.now. */
   readonly now?: () => number;
 }
@@ -66,7 +68,9 @@ export class WebhookServer {
     this.#server = createServer(OPTIONS, (request, response) => {
       void this.#serve(request, response);
     });
-    this.#server.maxConnections = WEBHOOK_CONNECTIONS;
+    this.#server.maxConnections = deps.connections ?? WEBHOOK_CONNECTIONS;
+    // Whoever keeps many of them for nothing keeps no API server out: its next attempt has room.
+    this.#server.on("drop", () => this.#server.closeIdleConnections());
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
   }
 
