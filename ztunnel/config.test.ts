@@ -117,6 +117,22 @@ test("without istiod a CNI agent has to name the pods", () => {
   assert.throws(() => loadConfig({ ...local, LOCAL_XDS: "{}" }), /both set/);
 });
 
+test("what the CNI plugin's script names is nothing that a shell could read otherwise", () => {
+  const paths = { CNI_SOCKET: "/run/a.sock", CNI_BIN_DIR: "/opt/cni/bin/", CNI_CONF_DIR: "/etc/c" };
+  const { cni } = loadConfig({ ...NODE, ...paths, CNI_EXCLUDE_NAMESPACES: "kube-system, a-1" });
+  assert.deepEqual(cni?.install, { binDir: "/opt/cni/bin/", confDir: "/etc/c" });
+  assert.deepEqual(cni?.excludedNamespaces, ["istio-system", "kube-system", "a-1"]);
+  for (const wrong of ["run/a.sock", "/run/a b", "/run/$(id)", "/run/a'b", "/"]) {
+    for (const name of Object.keys(paths)) {
+      assert.throws(() => loadConfig({ ...NODE, ...paths, [name]: wrong }), {
+        message: /absolute/,
+      });
+    }
+  }
+  const excluded = { ...NODE, ...paths, CNI_EXCLUDE_NAMESPACES: "a,*" };
+  assert.throws(() => loadConfig(excluded), /names of namespaces/);
+});
+
 const SECRET = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
 
 test("a token in the environment is refused, without repeating it", () => {

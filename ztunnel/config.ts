@@ -10,6 +10,7 @@ import {
   durationMs,
   type Environment,
   integer,
+  invalid,
   ip,
   port,
   required,
@@ -204,14 +205,26 @@ export interface CniConfig {
 function cni(env: Environment): CniConfig | undefined {
   const { CNI_SOCKET: socketPath, CNI_BIN_DIR: binDir, CNI_CONF_DIR: confDir } = env;
   if (!socketPath) return undefined;
+  for (const name of ["CNI_SOCKET", "CNI_BIN_DIR", "CNI_CONF_DIR"]) plainPath(env, name);
   const own = env.POD_NAMESPACE || "istio-system";
-  const excluded = (env.CNI_EXCLUDE_NAMESPACES ?? "kube-system").split(/[\s,]+/).filter(Boolean);
+  const given = env.CNI_EXCLUDE_NAMESPACES ?? "kube-system";
+  const excluded = given.split(/[\s,]+/).filter(Boolean);
+  if (!excluded.every((name) => /^[a-z0-9-]{1,63}$/.test(name))) {
+    invalid("CNI_EXCLUDE_NAMESPACES", given, "names of namespaces, apart by commas");
+  }
   return {
     socketPath,
     install: binDir && confDir ? { binDir, confDir } : undefined,
     excludedNamespaces: [...new Set([own, ...excluded])],
     nodeRoot: env.POD_SANDBOXES_DIR ? "" : "/proc/1/root",
   };
+}
+
+/** Paths that a shell script of ours names as they are. */
+function plainPath(env: Environment, name: string): void {
+  const { [name]: value = "" } = env;
+  if (value === "" || /^(\/[\w.@+-]+)+\/?$/.test(value)) return;
+  invalid(name, value, "an absolute path of letters, digits and ._@+-");
 }
 
 /** In lower case, as names are compared. Source of the rule: istio/ztunnel src/config.rs. */

@@ -2,8 +2,9 @@
  * The CNI side of a ztunnel: serves the plugin's socket, keeps the plugin in the node's
  * configuration, and takes it out when the mesh leaves the node.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CniInstaller } from "./cni-installer.ts";
 import { CniServer } from "./cni-server.ts";
@@ -68,9 +69,9 @@ export class CniAgent {
       }
       if (!isInstalled && isReady()) {
         isInstalled = true;
-        this.#install();
+        this.#installer?.start();
       }
-      await sleep(UNINSTALL_LOOK_MS, undefined, { signal }).catch(() => undefined);
+      await pause(UNINSTALL_LOOK_MS, signal);
     }
     this.#installer?.stop();
     await this.#server.abort();
@@ -95,15 +96,6 @@ export class CniAgent {
       this.#installer?.remove();
     } catch (error) {
       this.#options.log.error("the CNI plugin stays on the node", { why: describeError(error) });
-    }
-  }
-
-  #install(): void {
-    try {
-      this.#installer?.start();
-    } catch (error) {
-      const why = describeError(error);
-      this.#options.log.error("the CNI plugin is not installed: pods start uncaptured", { why });
     }
   }
 }

@@ -30,7 +30,7 @@ describe("the plugin in a node's CNI configuration", () => {
     fs.rmSync(dir, { recursive: true });
   });
 
-  function create(): CniInstaller {
+  function create(lookIntervalMs?: number): CniInstaller {
     const write = (line: string): void => {
       logged += line;
     };
@@ -39,6 +39,7 @@ describe("the plugin in a node's CNI configuration", () => {
       socketPath: path.join(dir, "cni.sock"),
       excludedNamespaces: ["kube-system"],
       confDir,
+      ...(lookIntervalMs !== undefined && { lookIntervalMs }),
       log: createLogger({ level: "info", format: "text", write }),
     });
   }
@@ -127,6 +128,21 @@ describe("the plugin in a node's CNI configuration", () => {
     fs.rmSync(path.join(dir, "bin", "ambient-mesh"));
     installer.look();
     assert.ok(fs.existsSync(path.join(dir, "bin", "ambient-mesh")));
+  });
+
+  it("is put in place as soon as it can be, where it could not be at first", async () => {
+    put("10-net.conflist", CONFLIST);
+    const bin = path.join(dir, "bin");
+    fs.rmdirSync(bin);
+    fs.writeFileSync(bin, "no directory");
+    installer = create(20);
+    installer.start();
+    assert.match(logged, /error.*pods may start before they are captured/);
+    assert.equal(read("10-net.conflist"), CONFLIST);
+    fs.rmSync(bin);
+    fs.mkdirSync(bin);
+    await until(() => types("10-net.conflist").includes("ambient-mesh"));
+    assert.ok(fs.existsSync(path.join(bin, "ambient-mesh")));
   });
 
   it("leaves every file as it was, byte for byte, and nothing else", () => {

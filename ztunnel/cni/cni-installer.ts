@@ -43,14 +43,15 @@ export class CniInstaller {
   #pause: NodeJS.Timeout | undefined;
   /** What was said last: the same is not said again every few seconds. */
   #said = "";
+  /** This version's files have been written; those of another may be in place as well. */
+  #isInstalled = false;
 
   constructor(options: CniInstallerOptions) {
     this.#options = options;
   }
 
-  /** Puts everything in place and keeps it there until `stop`. Throws what the files threw. */
+  /** Puts everything in place and keeps it there until `stop`; tries again what fails. */
   start(): void {
-    installPluginFiles(this.#options);
     this.look();
     const { lookIntervalMs = LOOK_INTERVAL_MS } = this.#options;
     this.#timer = setInterval(() => this.look(), lookIntervalMs).unref();
@@ -67,7 +68,10 @@ export class CniInstaller {
   look(): void {
     try {
       this.#watch();
-      if (!arePluginFilesInPlace(this.#options)) installPluginFiles(this.#options);
+      if (!this.#isInstalled || !arePluginFilesInPlace(this.#options)) {
+        installPluginFiles(this.#options);
+        this.#isInstalled = true;
+      }
       this.#chain();
     } catch (error) {
       const hint = error instanceof MeshError ? (error.hint ?? "") : "";

@@ -6,7 +6,7 @@ export const REQUEST_BYTES = 1024 * 1024;
 /** A plugin that has not said all by then is cut off. */
 export const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Plugins that wait at once; further ones wait in the socket's queue. */
+/** Plugins that wait at once; further ones are let go, and call again for AGENT_PATIENCE_S. */
 export const REQUESTS_AT_ONCE = 256;
 
 /**
