@@ -4,7 +4,7 @@ import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
-import type { Caller } from "./ca/token-review.ts";
+import { type Caller, ZTUNNEL_ACCOUNT } from "./ca/token-review.ts";
 import { countHeldObjects, showLeadership } from "./config/config-metrics.ts";
 import { createPlatform } from "./config/create-platform.ts";
 import type { Platform } from "./config/platform.ts";
@@ -25,9 +25,6 @@ import { AbsentZtunnels } from "./xds/absent-ztunnels.ts";
 import { AdsServer } from "./xds/ads-server.ts";
 import { CaptureVerdicts } from "./xds/capture-verdicts.ts";
 import { XdsMetrics } from "./xds/xds-metrics.ts";
-
-/** Source: Istio's chart, pilot.trustedZtunnelName. */
-const ZTUNNEL_ACCOUNT = "ztunnel";
 
 export class Istiod {
   readonly #options: IstiodOptions;
@@ -169,7 +166,7 @@ export class Istiod {
       isNodeProxy: (caller) => this.#isNodeProxy(caller),
       writer,
       verdicts: this.#verdicts,
-      areZtunnelsRemoved: () => this.#platform.areZtunnelsRemoved(),
+      areZtunnelsRemoved: (podName) => this.#platform.areZtunnelsRemoved(podName),
       trustDomain: this.#options.trustDomain,
       logger: this.#rootLogger,
       onProved: (peer) => this.#endpoint.proved(peer),

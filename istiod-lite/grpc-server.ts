@@ -35,7 +35,7 @@ export interface GrpcServerDeps {
   readonly isNodeProxy: (caller: Caller) => boolean;
   readonly writer: StatusWriter;
   readonly verdicts: CaptureVerdicts;
-  readonly areZtunnelsRemoved: () => Promise<boolean>;
+  readonly areZtunnelsRemoved: (podName: string) => Promise<boolean>;
   readonly trustDomain: string;
   readonly logger: Logger;
   /** The connection from `peer` has brought a good token. */

@@ -11,6 +11,9 @@ import { TOKEN_BYTES, TOKEN_CACHE_ENTRIES, TOKEN_CACHE_MS, TOKEN_LEEWAY_S } from
 import { callerFromClaims } from "./caller-claims.ts";
 import type { JwksFile, KeyResolver } from "./jwks-file.ts";
 
+/** Whose pods are ztunnels. Source: Istio's chart, pilot.trustedZtunnelName. */
+export const ZTUNNEL_ACCOUNT = "ztunnel";
+
 /** A proven caller: the pod that a token is bound to. */
 export interface Caller {
   readonly namespace: string;

@@ -27,8 +27,11 @@ export interface Platform {
   hasReadyZtunnel(node: string): boolean | undefined;
   /** What this process itself runs as, for waypoints to run too; undefined where nobody knows. */
   ownImage(): Promise<string | undefined>;
-  /** Whether ztunnel is leaving all nodes for good. Rejects where that cannot be seen now. */
-  areZtunnelsRemoved(): Promise<boolean>;
+  /**
+   * Whether ztunnel is leaving all nodes for good, that of the pod of this name too. Rejects where
+   * that cannot be seen now.
+   */
+  areZtunnelsRemoved(podName: string): Promise<boolean>;
   /** Takes what the registry has taken as well; does the platform's own part with it. */
   apply(changes: readonly ObjectChange[]): void;
   /** Everything has been read: from now on this process may lead. */

@@ -15,7 +15,7 @@ import type { CaptureReportRequest, CaptureReportResponse } from "#common/xds/ca
 import { type EventDetails, REDIRECTION_ANNOTATION, type StatusWriter } from "../config/source.ts";
 import { REPORTED_REPAIRS_MAX } from "../limits.ts";
 import type { Registry } from "../registry/registry.ts";
-import { type NodeCallDeps, refusalOfNodeCall } from "./node-call.ts";
+import { type NodeCallDeps, nodeCallerOf } from "./node-call.ts";
 
 export interface CaptureReportsDeps extends NodeCallDeps {
   readonly writer: StatusWriter;
@@ -60,7 +60,7 @@ export class CaptureReports {
     callback: sendUnaryData<CaptureReportResponse>,
   ): Promise<void> {
     const { node, pods } = call.request;
-    const refusal = await refusalOfNodeCall(this.#deps, call.metadata, node);
+    const { refusal } = await nodeCallerOf(this.#deps, call.metadata, node);
     if (refusal !== undefined) return callback(refusal);
     try {
       for (const pod of pods) await this.#write(node, pod);

@@ -6,7 +6,7 @@ import { type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js"
 import type { CaptureVerdict, SandboxedPod } from "#common/model/captured-pod.ts";
 import { VERDICT_WAIT_MS, VERDICT_WAITERS } from "../limits.ts";
 import type { Registry } from "../registry/registry.ts";
-import { type NodeCallDeps, refusalOfNodeCall } from "./node-call.ts";
+import { type NodeCallDeps, nodeCallerOf } from "./node-call.ts";
 
 export interface CaptureVerdictsDeps extends NodeCallDeps {
   readonly registry: Pick<Registry, "captureVerdict">;
@@ -40,7 +40,7 @@ export class CaptureVerdicts {
     callback: sendUnaryData<CaptureVerdict>,
   ): Promise<void> {
     const { request, metadata } = call;
-    const refusal = await refusalOfNodeCall(this.#deps, metadata, request.node);
+    const { refusal } = await nodeCallerOf(this.#deps, metadata, request.node);
     if (refusal !== undefined) return callback(refusal);
     const verdict = this.#deps.registry.captureVerdict(request) ?? (await this.#wait(call));
     if (verdict !== undefined) return callback(null, verdict);

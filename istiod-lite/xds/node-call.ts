@@ -15,19 +15,25 @@ export interface Refusal {
   readonly details: string;
 }
 
-/** Undefined where the caller's token makes it the proxy of `node`. */
-export async function refusalOfNodeCall(
+/** The caller where its token makes it the proxy of `node`, else what it is answered. */
+export type NodeCaller =
+  | { readonly caller: Caller; readonly refusal?: undefined }
+  | { readonly caller?: undefined; readonly refusal: Refusal };
+
+export async function nodeCallerOf(
   { tokens, isNodeProxy, logger }: NodeCallDeps,
   metadata: Metadata,
   node: string,
-): Promise<Refusal | undefined> {
+): Promise<NodeCaller> {
   let caller: Caller;
   try {
     caller = await tokens.review(metadata.get("authorization")[0]?.toString());
   } catch (error) {
     logger.warn("call of a node's proxy refused", { node, why: describeError(error) });
-    return { code: status.UNAUTHENTICATED, details: "request authenticate failure" };
+    const details = "request authenticate failure";
+    return { refusal: { code: status.UNAUTHENTICATED, details } };
   }
-  if (isNodeProxy(caller) && caller.node === node) return undefined;
-  return { code: status.PERMISSION_DENIED, details: `not the proxy of node ${node}` };
+  if (isNodeProxy(caller) && caller.node === node) return { caller };
+  const details = `not the proxy of node ${node}`;
+  return { refusal: { code: status.PERMISSION_DENIED, details } };
 }

@@ -1,8 +1,7 @@
 /** On which nodes a ztunnel is ready, and which of them still carry the taint that waits for it. */
 import type { Node, ObjectChange, Pod } from "#common/kubernetes/objects.ts";
-
-/** Source: Istio's chart, pilot.trustedZtunnelName. */
-const ZTUNNEL_ACCOUNT = "ztunnel";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
+import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/token-review.ts";
 
 export class ReadyZtunnels {
   readonly #namespace: string;
@@ -70,10 +69,7 @@ export class ReadyZtunnels {
   }
 }
 
-function isReadyZtunnel({ metadata, spec, status }: Pod): boolean {
-  if (spec.serviceAccountName !== ZTUNNEL_ACCOUNT) return false;
-  if (metadata.deletionTimestamp !== undefined) return false;
-  return (status?.conditions ?? []).some(
-    ({ type, status: holds }) => type === "Ready" && holds === "True",
-  );
+function isReadyZtunnel(pod: Pod): boolean {
+  if (pod.spec.serviceAccountName !== ZTUNNEL_ACCOUNT) return false;
+  return pod.metadata.deletionTimestamp === undefined && isReady(pod);
 }

@@ -136,7 +136,8 @@ export class WritableServerFixture {
     if (!askedOf({ method: "GET", path }).what.startsWith("list ")) return failure(404, "NotFound");
     const plural = path.slice(path.lastIndexOf("/"));
     const items = [...this.#objects].filter(([key]) => key.includes(`${plural}/`));
-    return [200, { metadata: {}, items: items.map(([, object]) => object) }];
+    const metadata = { resourceVersion: String(this.#version) };
+    return [200, { metadata, items: items.map(([, object]) => object) }];
   }
 }
 
