@@ -232,9 +232,6 @@ export const CA_SECRET_RETRY_MAX_MS = 10_000;
 /** Objects that are not statuses written at once by the leader; others wait their turn. */
 export const LEADER_WRITES_AT_ONCE = 8;
 
-/** Objects in one page of a list of what runs for Gateways. */
-export const OWNED_LIST_PAGE = "500";
-
 /**
  * An object that somebody changed back so soon after we wrote it is left for a while, longer each
  * time: two writers who disagree must not occupy an API server.

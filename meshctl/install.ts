@@ -1,7 +1,9 @@
 /** `meshctl install` and `meshctl upgrade`: the manifests, applied to a Kubernetes cluster. */
+
 import { type Command, InvalidArgumentError } from "commander";
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { serverVersion } from "#meshctl/check/cluster-facts.ts";
 import { parseDurationMs } from "#meshctl/duration.ts";
 import { install } from "#meshctl/install/install.ts";
@@ -11,7 +13,7 @@ import {
   versionOf,
 } from "#meshctl/install/installation.ts";
 import { ROLLOUT_TIMEOUT_MS } from "#meshctl/install/limits.ts";
-import { isObject, isProgram, type Manifest } from "#meshctl/install/manifest.ts";
+import { isProgram, type Manifest } from "#meshctl/install/manifest.ts";
 import { findInstalled } from "#meshctl/install/ownership.ts";
 import { refuseForgotten } from "#meshctl/install/told.ts";
 import { refusedStep } from "#meshctl/install/version-step.ts";
@@ -83,7 +85,7 @@ async function apply({ set, kustomize, wait, timeout, ...options }: ApplyOptions
 /** Throws a MeshError for a server that cannot take the manifests. */
 async function refuseOldServer(client: KubeClient): Promise<void> {
   const version = await client.request({ method: "GET", path: "/version" });
-  const { status, details } = serverVersion(isObject(version) ? version : {});
+  const { status, details } = serverVersion(isJsonObject(version) ? version : {});
   if (status !== "failed") return;
   throw new MeshError("OLD_SERVER", details.join("; "), {
     hint: "upgrade the cluster; meshctl check --pre says what else is missing",

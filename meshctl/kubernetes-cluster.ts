@@ -1,12 +1,13 @@
 /** A Kubernetes cluster: everything by way of its API server, with what a kubeconfig allows. */
 import { pipeline } from "node:stream/promises";
-import { applyObject, deleteObject, getObject } from "#common/kube-client/apply.ts";
+import { applyObject, deleteObject, getObject, mergePatch } from "#common/kube-client/apply.ts";
 import { execInPod, type TerminalSize } from "#common/kube-client/exec.ts";
 import type { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
 import { openBody } from "#common/kube-client/kube-streams.ts";
 import { openPortForward } from "#common/kube-client/port-forward.ts";
 import { objectPath } from "#common/kube-client/resources.ts";
 import type { Gateway, KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import { type AdminRequest, exchangeAdmin } from "#meshctl/admin-exchange.ts";
 import { FIELD_MANAGER } from "#meshctl/install/apply-manifests.ts";
@@ -14,7 +15,6 @@ import { ROLLOUT_TIMEOUT_MS } from "#meshctl/install/limits.ts";
 import type { Manifest } from "#meshctl/install/manifest.ts";
 import { untilRolledOut } from "#meshctl/install/rollouts.ts";
 import { listEvents, listObjects } from "#meshctl/kubernetes-objects.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import type { LogRequest, MeshCluster, Ztunnel } from "#meshctl/mesh-cluster.ts";
 import { isWaypoint } from "#meshctl/waypoint-gateway.ts";
 
@@ -26,7 +26,6 @@ const ZTUNNEL: Manifest = {
 };
 /** What `kubectl rollout restart` writes, so that the two are one. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
-const MERGE_PATCH = "application/merge-patch+json";
 
 export class KubernetesCluster implements MeshCluster {
   readonly defaultNamespace: string;
@@ -87,9 +86,8 @@ export class KubernetesCluster implements MeshCluster {
       });
     }
     const annotations = { [RESTARTED_AT]: new Date().toISOString() };
-    const body = { spec: { template: { metadata: { annotations } } } };
-    const path = objectPath({ ...ZTUNNEL.metadata, kind: ZTUNNEL.kind });
-    await this.#client.request({ method: "PATCH", path, body, contentType: MERGE_PATCH });
+    const patch = { spec: { template: { metadata: { annotations } } } };
+    await mergePatch(this.#client, { ...ZTUNNEL.metadata, kind: ZTUNNEL.kind }, patch);
     await untilRolledOut(this.#client, ZTUNNEL, ROLLOUT_TIMEOUT_MS, say);
   }
 
@@ -132,16 +130,14 @@ export class KubernetesCluster implements MeshCluster {
   }
 
   async deletePod({ metadata }: Pod, graceSeconds: number | undefined): Promise<void> {
-    const grace = graceSeconds === undefined ? {} : { gracePeriodSeconds: graceSeconds };
-    const body = { apiVersion: "v1", kind: "DeleteOptions", ...grace };
-    const path = objectPath({ ...metadata, kind: "Pod" });
-    await this.#client.request({ method: "DELETE", path, body });
+    await deleteObject(this.#client, { ...metadata, kind: "Pod" }, { graceSeconds });
   }
 
   async putWaypoint(gateway: Gateway): Promise<void> {
     const { name, namespace } = gateway.metadata;
-    const found = await getObject(this.#client, { kind: "Gateway", name, namespace });
-    if (found !== undefined && !isWaypoint(found as KubernetesObject)) {
+    const reference = { kind: "Gateway", name, namespace };
+    const found = await getObject<KubernetesObject>(this.#client, reference);
+    if (found !== undefined && !isWaypoint(found)) {
       throw new MeshError("NAME_TAKEN", `Gateway ${namespace}/${name} is no waypoint`, {
         hint: "choose another --name",
       });
@@ -151,20 +147,19 @@ export class KubernetesCluster implements MeshCluster {
 
   async deleteWaypoint(namespace: string, name: string): Promise<boolean> {
     const reference = { kind: "Gateway", name, namespace };
-    const found = await getObject(this.#client, reference);
-    if (found === undefined || !isWaypoint(found as KubernetesObject)) return false;
-    return deleteObject(this.#client, reference, (found as KubernetesObject).metadata);
+    const found = await getObject<KubernetesObject>(this.#client, reference);
+    if (found === undefined || !isWaypoint(found)) return false;
+    return deleteObject(this.#client, reference, { uid: found.metadata.uid });
   }
 
   async namespaceLabels(name: string) {
-    const found = await getObject(this.#client, { kind: "Namespace", name });
-    return found === undefined ? undefined : ((found as KubernetesObject).metadata.labels ?? {});
+    const found = await getObject<KubernetesObject>(this.#client, { kind: "Namespace", name });
+    return found === undefined ? undefined : (found.metadata.labels ?? {});
   }
 
   async labelNamespace(name: string, label: string, value: string): Promise<void> {
-    const path = objectPath({ kind: "Namespace", name });
-    const body = { metadata: { labels: { [label]: value } } };
-    await this.#client.request({ method: "PATCH", path, body, contentType: MERGE_PATCH });
+    const patch = { metadata: { labels: { [label]: value } } };
+    await mergePatch(this.#client, { kind: "Namespace", name }, patch);
   }
 
   close(): void {

@@ -1,16 +1,12 @@
-/** Lists of an API server, in pieces, as commands show them. */
+/** Lists of an API server, as commands show them. */
+
 import { isNotFound } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import { listAll } from "#common/kube-client/list-collection.ts";
 import { collectionPath, resourceOf } from "#common/kube-client/resources.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { OBJECTS_PER_LIST } from "#meshctl/limits.ts";
 import type { ClusterEvent } from "#meshctl/mesh-cluster.ts";
-
-interface List<Item> {
-  readonly metadata?: { readonly continue?: string };
-  readonly items?: readonly Item[];
-}
 
 /** Throws a MeshError where the cluster does not have the kind. */
 export async function listObjects(
@@ -19,26 +15,16 @@ export async function listObjects(
   namespace?: string,
 ): Promise<readonly KubernetesObject[]> {
   const { apiVersion } = resourceOf(kind);
-  const items = await listAll<KubernetesObject>(client, kind, namespace);
+  const items = await listKind<KubernetesObject>(client, kind, namespace);
   // Items of a list come without the two.
   return items.map((item) => ({ ...item, apiVersion, kind }) as KubernetesObject);
 }
 
-async function listAll<Item>(client: KubeClient, kind: string, namespace?: string) {
+async function listKind<Item>(client: KubeClient, kind: string, namespace?: string) {
   const path = collectionPath(kind, namespace);
-  const items: Item[] = [];
-  let next: string | undefined;
-  do {
-    const query = { limit: String(OBJECTS_PER_LIST), continue: next };
-    const list = await client.request({ method: "GET", path, query }).catch((error: unknown) => {
-      if (isNotFound(error)) throw noSuchKind(kind, error);
-      throw error;
-    });
-    const { metadata, items: some = [] } = list as List<Item>;
-    items.push(...some);
-    next = metadata?.continue === "" ? undefined : metadata?.continue;
-  } while (next !== undefined);
-  return items;
+  return await listAll<Item>(client, { path }).catch((error: unknown) => {
+    throw isNotFound(error) ? noSuchKind(kind, error) : error;
+  });
 }
 
 /** The parts of an Event that are shown. Source: core/v1 Event, also as events.k8s.io writes it. */
@@ -63,7 +49,7 @@ export async function listEvents(
   client: KubeClient,
   namespace?: string,
 ): Promise<readonly ClusterEvent[]> {
-  const events = await listAll<KubeEvent>(client, "Event", namespace);
+  const events = await listKind<KubeEvent>(client, "Event", namespace);
   return events.map(asClusterEvent).sort((a, b) => (a.lastTimestamp < b.lastTimestamp ? -1 : 1));
 }
 

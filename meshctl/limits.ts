@@ -115,6 +115,3 @@ export const WAYPOINT_TIMEOUT_MS = 90_000;
 
 /** How often it looks meanwhile. */
 export const WAYPOINT_POLL_MS = 100;
-
-/** Objects that an API server is asked for at once; more come in further requests. */
-export const OBJECTS_PER_LIST = 500;

@@ -1,7 +1,7 @@
 /** From what a person types to a pod: its name, or `deploy/NAME` and `ds/NAME` for any of it. */
 import type { KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 
 /** Throws a MeshError that names the pods there are. */

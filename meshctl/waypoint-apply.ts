@@ -1,9 +1,10 @@
 /** `meshctl waypoint apply` and `delete`. */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { MeshError } from "#common/runtime/errors.ts";
 import { DATAPLANE_MODE_LABEL as DATAPLANE_MODE } from "#meshctl/annotations.ts";
 import { WAYPOINT_POLL_MS } from "#meshctl/limits.ts";
 import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
+import { until } from "#meshctl/until.ts";
 import {
   type GatewayOptions,
   isWaypoint,
@@ -84,18 +85,16 @@ export async function untilProgrammed(
   name: string,
   timeoutMs: number,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
+  const look = async (): Promise<string | undefined> => {
     const items = await cluster.objects("Gateway", namespace);
     const gateway = items.filter(isWaypoint).find(({ metadata }) => metadata.name === name);
     const condition = gateway && programmedOf(gateway);
-    if (condition?.status === "True") return;
-    if (performance.now() > deadline) {
-      const why = condition?.message ?? "nothing is said about it";
-      const message = `timed out while waiting for waypoint ${namespace}/${name}: ${why}`;
-      const hint = `meshctl get pods -n ${namespace}; meshctl logs deploy/${name} -n ${namespace}`;
-      throw new MeshError("NOT_PROGRAMMED", message, { hint });
-    }
-    await sleep(WAYPOINT_POLL_MS);
-  }
+    if (condition?.status === "True") return undefined;
+    return condition?.message ?? "nothing is said about it";
+  };
+  await until({ timeoutMs, pollMs: WAYPOINT_POLL_MS }, look, (why) => {
+    const message = `timed out while waiting for waypoint ${namespace}/${name}: ${why}`;
+    const hint = `meshctl get pods -n ${namespace}; meshctl logs deploy/${name} -n ${namespace}`;
+    return new MeshError("NOT_PROGRAMMED", message, { hint });
+  });
 }

@@ -2,9 +2,9 @@
  * A ztunnel's config dump, ours or Istio's, of any version: what is not there, or is something
  * else than it should be, is empty.
  */
-import { MeshError } from "#common/runtime/errors.ts";
 
-export type JsonObject = Readonly<Record<string, unknown>>;
+import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 export interface ZtunnelDump {
   /** All of it, as it came. */
@@ -28,7 +28,7 @@ export function parseDump(text: string, origin: string): ZtunnelDump {
   } catch (cause) {
     throw new MeshError("NOT_A_DUMP", `${origin} is not JSON`, { cause, hint });
   }
-  if (!isObject(whole) || !KEYS.some((key) => Object.hasOwn(whole, key))) {
+  if (!isJsonObject(whole) || !KEYS.some((key) => Object.hasOwn(whole, key))) {
     throw new MeshError("NOT_A_DUMP", `${origin} has none of ${KEYS.join(", ")}`, { hint });
   }
   return {
@@ -44,7 +44,7 @@ export function parseDump(text: string, origin: string): ZtunnelDump {
 /** Of a list, or of a map as older ztunnels wrote. */
 export function objectsOf(value: unknown): readonly JsonObject[] {
   if (typeof value !== "object" || value === null) return [];
-  return Object.values(value).filter(isObject);
+  return Object.values(value).filter(isJsonObject);
 }
 
 /** "" for what is no text. */
@@ -60,9 +60,5 @@ export function textsOf(object: JsonObject, key: string): readonly string[] {
 
 export function objectOf(object: JsonObject, key: string): JsonObject | undefined {
   const value = object[key];
-  return isObject(value) ? value : undefined;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isJsonObject(value) ? value : undefined;
 }

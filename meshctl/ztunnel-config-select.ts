@@ -1,5 +1,6 @@
 /** Which parts of a config dump are shown, in which order: as `istioctl ztunnel-config` does. */
-import { type JsonObject, objectOf, objectsOf, textOf, textsOf } from "./ztunnel-config-dump.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
+import { objectOf, objectsOf, textOf, textsOf } from "./ztunnel-config-dump.ts";
 
 /** What is not given does not matter; letters of either case are the same. */
 export interface WorkloadFilter {

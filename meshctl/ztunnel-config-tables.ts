@@ -2,15 +2,9 @@
  * The tables of `istioctl ztunnel-config`, byte for byte but for spaces at the ends of lines:
  * columns, words and distances are those of istio/istio istioctl/pkg/writer/ztunnel/configdump.
  */
+import type { JsonObject } from "#common/runtime/json-object.ts";
 import { formatTable } from "#meshctl/table.ts";
-import {
-  type JsonObject,
-  objectOf,
-  objectsOf,
-  textOf,
-  textsOf,
-  type ZtunnelDump,
-} from "./ztunnel-config-dump.ts";
+import { objectOf, objectsOf, textOf, textsOf, type ZtunnelDump } from "./ztunnel-config-dump.ts";
 import { selectByNamespace, selectStates, selectWorkloads } from "./ztunnel-config-select.ts";
 
 const GAP = 1;

@@ -2,8 +2,10 @@
  * The way of a request through the waypoint, put together from its parts: codecs, stages in their
  * order, routes, upstreams.
  */
-import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
+
+import { setImmediate as turn } from "node:timers/promises";
 import type { Identity } from "#common/model/identity.ts";
+import { pause } from "#common/runtime/pause.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 import type { Parts, PartsContext } from "./data-plane.ts";
 import { createAuthorizationStage } from "./filter/authorization/authorization-stage.ts";
@@ -66,7 +68,7 @@ export function createRequestPath(context: PartsContext, options: RequestPathOpt
     sink: telemetry.sink,
     ownIdentity: () => options.ownIdentity.uri,
     newId: newRequestId,
-    sleep: (milliseconds, signal) => sleep(milliseconds, signal),
+    sleep: pause,
     now,
     wallClock: Date.now,
     random: Math.random,
@@ -149,7 +151,3 @@ function rejected(reason: ConnectionFailure["reason"], detail: string): Connecti
 }
 
 const SLICES = { now: () => performance.now(), pause: () => turn() };
-
-async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await delay(milliseconds, undefined, { signal }).catch(() => undefined);
-}

@@ -2,9 +2,11 @@
  * PROXY_CONFIG: the part of Istio's ProxyConfig that a ztunnel reads, as YAML or JSON in one
  * variable. Source: istio/ztunnel src/config.rs.
  */
+
 import { parse } from "yaml";
 import type { Environment } from "#common/config/environment.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 export interface ProxyConfig {
   /** `host:port` of istiod; XDS_ADDRESS wins. */
@@ -44,7 +46,7 @@ function parseFields(text: string): object {
   } catch (error) {
     throw new MeshError("CONFIG_INVALID", `PROXY_CONFIG is no YAML: ${describeError(error)}`);
   }
-  return isRecord(parsed) ? parsed : wrong("it", "a mapping of ProxyConfig fields");
+  return isJsonObject(parsed) ? parsed : wrong("it", "a mapping of ProxyConfig fields");
 }
 
 function asText(name: string, value: unknown): string {
@@ -52,7 +54,7 @@ function asText(name: string, value: unknown): string {
 }
 
 function asTexts(name: string, value: unknown): Record<string, string> {
-  if (!isRecord(value)) return wrong(name, "a mapping of texts");
+  if (!isJsonObject(value)) return wrong(name, "a mapping of texts");
   return Object.fromEntries(
     Object.entries(value).map(([key, text]) => [key, asText(`${name}.${key}`, text)]),
   );
@@ -62,10 +64,6 @@ function asNumber(name: keyof typeof NUMBERS, value: unknown): number {
   const max = NUMBERS[name];
   if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= max) return Number(value);
   return wrong(name, `a whole number from 0 to ${max}`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function wrong(name: string, allowed: string): never {

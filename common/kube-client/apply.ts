@@ -1,4 +1,4 @@
-/** Single objects: server-side apply, reading, deleting. */
+/** Single objects: reading, server-side apply, patching, deleting. */
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
 import { type KubeReference, objectPath } from "#common/kube-client/resources.ts";
 
@@ -44,31 +44,67 @@ export function applyObject(
   });
 }
 
-/** The object, or undefined where there is none. Throws `KubeApiError` for anything else. */
-export async function getObject(client: KubeClient, reference: KubeReference): Promise<unknown> {
+/**
+ * The object, or undefined where there is none; `Stored`: what the caller knows it to be. Throws
+ * `KubeApiError` for anything else.
+ */
+export async function getObject<Stored = unknown>(
+  client: KubeClient,
+  reference: KubeReference,
+): Promise<Stored | undefined> {
   try {
-    return await client.request({ method: "GET", path: objectPath(reference) });
+    return (await client.request({ method: "GET", path: objectPath(reference) })) as Stored;
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
   }
 }
 
+export interface PatchOptions {
+  /** Who owns the fields afterwards; by default whoever the server takes the caller for. */
+  readonly fieldManager?: string;
+  readonly subresource?: string;
+}
+
 /**
- * Deletes the object, its dependents in the background. False where there is none. With `uid`, only
- * the object that has it: another one of the same name is a Conflict.
+ * Merges `patch` into the object (RFC 7386). With a `resourceVersion` or a `uid` in its metadata,
+ * another one there is a Conflict. Throws `KubeApiError`.
  */
+export async function mergePatch(
+  client: KubeClient,
+  reference: KubeReference,
+  patch: object,
+  { fieldManager, subresource }: PatchOptions = {},
+): Promise<void> {
+  const path = objectPath(reference);
+  await client.request({
+    method: "PATCH",
+    path: subresource === undefined ? path : `${path}/${subresource}`,
+    query: { fieldManager },
+    body: patch,
+    contentType: "application/merge-patch+json",
+  });
+}
+
+export interface DeleteOptions {
+  /** Only the object that has it: another one of the same name is a Conflict. */
+  readonly uid?: string | undefined;
+  /** Seconds that a pod has to end; its own grace period unless given. */
+  readonly graceSeconds?: number | undefined;
+}
+
+/** Deletes the object, its dependents in the background. False where there is none. */
 export async function deleteObject(
   client: KubeClient,
   reference: KubeReference,
-  { uid }: { readonly uid?: string | undefined } = {},
+  { uid, graceSeconds }: DeleteOptions = {},
 ): Promise<boolean> {
-  const preconditions = uid === undefined ? {} : { preconditions: { uid } };
   const body = {
     apiVersion: "v1",
     kind: "DeleteOptions",
     propagationPolicy: "Background",
-    ...preconditions,
+    ...(uid !== undefined && { preconditions: { uid } }),
+    ...(graceSeconds !== undefined && { gracePeriodSeconds: graceSeconds }),
   };
   try {
     await client.request({ method: "DELETE", path: objectPath(reference), body });
@@ -81,4 +117,9 @@ export async function deleteObject(
 
 export function isNotFound(error: unknown): error is KubeApiError {
   return error instanceof KubeApiError && error.status === 404;
+}
+
+/** Another one has written meanwhile, or the object is there already. */
+export function isConflict(error: unknown): error is KubeApiError {
+  return error instanceof KubeApiError && error.status === 409;
 }

@@ -2,14 +2,10 @@
  * Credentials that a program gives, as cloud providers' plugins do. Source:
  * client.authentication.k8s.io/v1 ExecCredential.
  */
+
 import { spawn } from "node:child_process";
 import { isAbsolute, resolve } from "node:path";
-import {
-  configError,
-  type Entry,
-  isFields,
-  textField,
-} from "#common/kube-client/kubeconfig-file.ts";
+import { configError, type Entry, textField } from "#common/kube-client/kubeconfig-file.ts";
 import {
   EXEC_EARLY_MS,
   EXEC_OUTPUT_BYTES,
@@ -17,6 +13,7 @@ import {
   EXEC_TIMEOUT_MS,
 } from "#common/kube-client/limits.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 const VERSIONS = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
@@ -145,7 +142,7 @@ function textList(value: unknown, what: string): readonly string[] {
 function variables(value: unknown, user: string): Readonly<Record<string, string>> {
   const list: readonly unknown[] = Array.isArray(value) ? value : [undefined];
   const pairs = list.map((item) => {
-    if (isFields(item) && typeof item.name === "string" && typeof item.value === "string") {
+    if (isJsonObject(item) && typeof item.name === "string" && typeof item.value === "string") {
       return [item.name, item.value] as const;
     }
     throw configError(`exec.env of ${user} must be a list of name and value`, "quote each value");
@@ -190,7 +187,7 @@ function parseCredential(output: string, apiVersion: string): ExecCredential {
   if (value.kind !== "ExecCredential" || value.apiVersion !== apiVersion) {
     throw new Error(`it answered with ${value.apiVersion} ${value.kind}, not ${apiVersion}`);
   }
-  const status = isFields(value.status) ? value.status : {};
+  const status = isJsonObject(value.status) ? value.status : {};
   const text = (key: string): string | undefined => {
     const given = status[key];
     return typeof given === "string" && given !== "" ? given : undefined;
@@ -207,7 +204,7 @@ function parseCredential(output: string, apiVersion: string): ExecCredential {
 function parseObject(output: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(output);
-    if (isFields(value)) return value;
+    if (isJsonObject(value)) return value;
   } catch (error) {
     throw new Error(`it answered with no JSON: ${describeError(error)}`, { cause: error });
   }

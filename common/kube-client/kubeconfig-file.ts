@@ -2,19 +2,19 @@
  * Reads kubeconfig files as kubectl does: several are one, the first that names something counts,
  * and relative paths are relative to the file that has them.
  */
+
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { parse } from "yaml";
 import { CREDENTIAL_FILE_BYTES } from "#common/kube-client/limits.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 /** One cluster, user or context, and the folder of the file that it is from. */
 export interface Entry {
   readonly name: string;
-  readonly fields: Fields;
+  readonly fields: JsonObject;
   readonly folder: string;
 }
 
@@ -51,10 +51,6 @@ export function readKubeconfig({ path, env = process.env }: KubeconfigPlace): Ku
   return { files, currentContext, ...maps };
 }
 
-export function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** A text field; undefined where it is absent or empty. Throws where it is no text. */
 export function textField({ fields, name }: Entry, key: string): string | undefined {
   const value = fields[key];
@@ -78,7 +74,7 @@ function filesOf(
   return present.length === 0 ? named.slice(0, 1) : present;
 }
 
-function parseFile(file: string): Fields {
+function parseFile(file: string): JsonObject {
   const hint = "name one with KUBECONFIG, or write ~/.kube/config";
   let value: unknown;
   try {
@@ -88,7 +84,7 @@ function parseFile(file: string): Fields {
     throw configError(`${file} cannot be read: ${describeError(error).split("\n", 1)[0]}`, hint);
   }
   if (value === null || value === undefined) return {};
-  if (!isFields(value)) throw configError(`${file} is no kubeconfig`, hint);
+  if (!isJsonObject(value)) throw configError(`${file} is no kubeconfig`, hint);
   if (value.kind !== undefined && value.kind !== "Config") {
     throw configError(`${file} is of kind ${JSON.stringify(value.kind)}, not Config`, hint);
   }
@@ -107,9 +103,9 @@ function addEntries(
     configError(`${field}s of ${file} must be a list of name and ${field}`, "compare kubectl's");
   if (!Array.isArray(list)) throw wrong();
   for (const item of list as readonly unknown[]) {
-    if (!isFields(item) || typeof item.name !== "string") throw wrong();
+    if (!isJsonObject(item) || typeof item.name !== "string") throw wrong();
     const fields = item[field] ?? {};
-    if (!isFields(fields)) throw wrong();
+    if (!isJsonObject(fields)) throw wrong();
     if (!map.has(item.name)) map.set(item.name, { name: item.name, fields, folder });
   }
 }

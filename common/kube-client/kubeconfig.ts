@@ -1,4 +1,5 @@
 /** The connection that a context of a kubeconfig describes. What it cannot do, it refuses aloud. */
+
 import { isAbsolute, resolve } from "node:path";
 import { CredentialFile } from "#common/kube-client/credential-file.ts";
 import { ExecPlugin } from "#common/kube-client/exec-credential.ts";
@@ -7,7 +8,6 @@ import type { KubeConnection, TlsMaterial } from "#common/kube-client/kube-conne
 import {
   configError,
   type Entry,
-  isFields,
   type Kubeconfig,
   type KubeconfigPlace,
   readKubeconfig,
@@ -15,6 +15,7 @@ import {
 } from "#common/kube-client/kubeconfig-file.ts";
 import { type TextSource, TlsFiles, type TlsSources } from "#common/kube-client/tls-material.ts";
 import type { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 export interface KubeconfigOptions extends KubeconfigPlace {
   /** @default the file's current-context */
@@ -86,7 +87,7 @@ function describeConnection(
   const server = serverOf(cluster);
   const files = new TlsFiles(tlsSources(cluster, user, now));
   const deps = { now, env, ...(execTimeoutMs !== undefined && { timeoutMs: execTimeoutMs }) };
-  const plugin = isFields(user.fields.exec) ? new ExecPlugin(user, cluster, deps) : undefined;
+  const plugin = isJsonObject(user.fields.exec) ? new ExecPlugin(user, cluster, deps) : undefined;
   const token = tokenOf(user, now);
   refuseCleartext(server, token !== undefined || plugin !== undefined);
   const impersonation = impersonate(user);
@@ -143,7 +144,7 @@ function refuseUnsupported(cluster: Entry, user: Entry): void {
   if (user.fields.username !== undefined || user.fields.password !== undefined) {
     throw refuse(`a password of user ${user.name}`, "API servers take none since Kubernetes 1.19");
   }
-  if (user.fields.exec !== undefined && !isFields(user.fields.exec)) {
+  if (user.fields.exec !== undefined && !isJsonObject(user.fields.exec)) {
     throw configError(`exec of user ${user.name} must be a map`, "give it command and apiVersion");
   }
 }

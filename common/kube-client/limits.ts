@@ -3,6 +3,18 @@
 /** A request that has no whole answer by then fails; callers may say another time. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
+/** Objects in one page of a list; the rest follows page by page. Source: client-go's pager. */
+export const LIST_PAGE_OBJECTS = 500;
+
+/** A page that is not there by then fails, and its list begins again. */
+export const LIST_PAGE_TIMEOUT_MS = 60_000;
+
+/** Objects of one list; a longer one fails. Kubernetes is built for 150,000 pods. */
+export const OBJECTS_PER_LIST = 500_000;
+
+/** Lists that outlive their snapshot are begun again in pages so often, then asked for whole. */
+export const PAGED_LIST_ATTEMPTS = 3;
+
 /** A watch whose answer has not begun by then fails. */
 export const WATCH_OPEN_TIMEOUT_MS = 30_000;
 

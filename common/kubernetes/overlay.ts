@@ -3,12 +3,14 @@
  * Events, in one small JSON file per object beside the folder, so that the user's own files are
  * never touched.
  */
+
 import type {
   Condition,
   KubernetesKind,
   KubernetesObject,
   ServiceEntryAddress,
 } from "#common/kubernetes/objects.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 /** As `kubectl get events` shows it; times are RFC 3339. */
 export interface OverlayEvent {
@@ -106,37 +108,34 @@ export function mergeConditions(
   return [...byType.values()];
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 function isOverlay(value: unknown): value is Overlay {
-  if (!isMap(value) || !isMap(value.metadata)) return false;
+  if (!isJsonObject(value) || !isJsonObject(value.metadata)) return false;
   const { metadata, status = {}, events = [] } = value;
-  if ((metadata.uid !== undefined && !isText(metadata.uid)) || !isMap(status)) return false;
+  if ((metadata.uid !== undefined && !isText(metadata.uid)) || !isJsonObject(status)) return false;
   const { annotations = {} } = metadata;
   const { conditions = [], addresses = [] } = status;
-  if (!isMap(annotations) || !Array.isArray(conditions) || !Array.isArray(events)) return false;
+  if (!isJsonObject(annotations) || !Array.isArray(conditions) || !Array.isArray(events))
+    return false;
   if (!Array.isArray(addresses) || !addresses.every(isAddress)) return false;
   const texts = Object.values(annotations).every((text) => text === null || isText(text));
   return texts && conditions.every(isCondition) && events.every(isEvent);
 }
 
 function isAddress(value: unknown): boolean {
-  return isMap(value) && isText(value.value) && (value.host === undefined || isText(value.host));
+  return (
+    isJsonObject(value) && isText(value.value) && (value.host === undefined || isText(value.host))
+  );
 }
 
 function isCondition(value: unknown): boolean {
-  if (!isMap(value) || !isText(value.type)) return false;
+  if (!isJsonObject(value) || !isText(value.type)) return false;
   return value.status === "True" || value.status === "False" || value.status === "Unknown";
 }
 
 function isEvent(value: unknown): boolean {
-  if (!isMap(value) || !isText(value.reason) || !isText(value.message)) return false;
+  if (!isJsonObject(value) || !isText(value.reason) || !isText(value.message)) return false;
   const known = value.type === "Normal" || value.type === "Warning";
   return known && typeof value.count === "number" && isText(value.lastTimestamp);
-}
-
-function isMap(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

@@ -5,8 +5,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { MEMORY_CHECK_MS, MEMORY_ENOUGH_SHARE, MEMORY_SHORT_SHARE } from "./limits.ts";
+import { pause } from "./pause.ts";
 
 export interface MemoryUse {
   /** Without the page cache that can be given back at once, as a kubelet counts. */
@@ -73,7 +73,7 @@ export class MemoryWatch {
       const share = use.usedBytes / use.limitBytes;
       if (!this.#short && share >= MEMORY_SHORT_SHARE) this.#set(true, use);
       if (this.#short && share < MEMORY_ENOUGH_SHARE) this.#set(false, use);
-      await sleep(MEMORY_CHECK_MS, undefined, { signal }).catch(() => undefined);
+      await pause(MEMORY_CHECK_MS, signal);
     }
   }
 

@@ -3,10 +3,11 @@
  * it. While the control plane is away everything stays as it was; a new stream says what is held,
  * and only what is named as removed is ever removed. Source of the rules: ambient.md 2.5.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { status } from "@grpc/grpc-js";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { ControlPlaneChannel } from "./control-plane-channel.ts";
 import { type DeltaStreamDeps, runDeltaStream, type StreamEnd } from "./delta-stream.ts";
@@ -78,7 +79,7 @@ export class DeltaClient {
       this.#deps.channel.reset();
       if (signal.aborted) return;
       const delayMs = this.#afterEnd(end);
-      await sleep(delayMs, undefined, { signal }).catch(ignoreAbort);
+      await pause(delayMs, signal);
     }
   }
 
@@ -149,8 +150,4 @@ function terminationReason({ answered, code, details }: StreamEnd): TerminationR
     default:
       return "Error";
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error) || error.name !== "AbortError") throw error;
 }

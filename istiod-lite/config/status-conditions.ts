@@ -1,6 +1,8 @@
 /** Conditions as they are stored, also deep inside a status: of a route's parents, of listeners. */
+
 import type { Condition } from "#common/kubernetes/objects.ts";
 import { POLICY_CONTROLLER, ROUTE_CONTROLLER } from "#common/kubernetes/route-objects.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import type { NewCondition } from "#istiod-lite/config/source.ts";
 
 /**
@@ -25,7 +27,6 @@ export function completeCondition(
 }
 
 type Complete = (condition: NewCondition, present: readonly Condition[]) => Condition;
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * The value with every list called `conditions` completed from that at the same place in `before`.
@@ -39,8 +40,8 @@ export function completeConditions(value: unknown, before: unknown, complete: Co
       completeConditions(element, byIdentity.get(identityOf(element)), complete),
     );
   }
-  if (!isMap(value)) return value;
-  const old = isMap(before) ? before : {};
+  if (!isJsonObject(value)) return value;
+  const old = isJsonObject(before) ? before : {};
   const entries = Object.entries(value).map(([key, part]) => {
     if (key !== "conditions" || !Array.isArray(part)) {
       return [key, completeConditions(part, old[key], complete)];
@@ -61,19 +62,15 @@ export function foreignEntries(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) return [];
   return value.filter(
     (entry) =>
-      isMap(entry) &&
+      isJsonObject(entry) &&
       entry.controllerName !== undefined &&
       !OUR_CONTROLLERS.includes(entry.controllerName),
   );
 }
 
 function identityOf(element: unknown): string {
-  if (!isMap(element)) return JSON.stringify(element) ?? "";
+  if (!isJsonObject(element)) return JSON.stringify(element) ?? "";
   if (typeof element.name === "string") return element.name;
   const { conditions: _, ...others } = element;
   return JSON.stringify(others);
-}
-
-function isMap(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,10 +3,11 @@
  * again until it succeeds, and again when somebody else changed it. Of several replicas the leader
  * writes.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { ALWAYS_LEADING, type Leadership } from "../config/leadership.ts";
 import { isHeldBack, type OwnedObjectsWriter } from "../config/source.ts";
@@ -135,8 +136,7 @@ export class OwnedObjectsController {
         if (!isHeldBack(error)) {
           this.#deps.logger.warn("objects not brought about; trying again", { why });
         }
-        const options = { signal: this.#closing.signal, ref: false };
-        await sleep(backoff.next(), undefined, options).catch(() => undefined);
+        await pause(backoff.next(), this.#closing.signal, { ref: false });
       }
     }
   }

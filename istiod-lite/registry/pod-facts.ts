@@ -1,5 +1,6 @@
 /** Small facts about objects, pods above all, that several parts of the registry ask for. */
 import type { ObjectMeta, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { type IpAddress, parseIp } from "#common/model/ip.ts";
 
 /** `<namespace>/<name>`. */
@@ -24,9 +25,7 @@ export function isTerminal(pod: Pod): boolean {
 
 /** Ready and not on its way out: what makes Kubernetes list a pod as a ready endpoint. */
 export function isHealthy(pod: Pod): boolean {
-  if (pod.metadata.deletionTimestamp !== undefined) return false;
-  const ready = pod.status?.conditions?.find((condition) => condition.type === "Ready");
-  return ready?.status === "True";
+  return pod.metadata.deletionTimestamp === undefined && isReady(pod);
 }
 
 /**

@@ -2,16 +2,15 @@
  * Whether an object may be stored: every rule that the sources of configuration enforce, so that
  * what they would refuse is refused where its author sees it. Pure.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { type FieldPath, formatField, type Issue } from "#common/kubernetes/problem.ts";
-import { isJsonObject } from "#common/kubernetes/validate/check.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { PROBLEM_CHARACTERS, PROBLEMS_TOLD, WARNING_CHARACTERS, WARNINGS_TOLD } from "./limits.ts";
 import type { MeshPreview } from "./mesh-preview.ts";
 import { isOurs } from "./ours.ts";
 import type { AdmissionRequest, Verdict } from "./review.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const ALLOWED: Verdict = { allowed: true, warnings: [] };
 
@@ -52,7 +51,7 @@ function warn(texts: readonly string[]): readonly string[] {
 }
 
 /** An object that is being deleted changes only so that it can go. */
-function isOnItsWayOut({ metadata }: Fields): boolean {
+function isOnItsWayOut({ metadata }: JsonObject): boolean {
   return isJsonObject(metadata) && metadata.deletionTimestamp !== undefined;
 }
 
@@ -66,12 +65,12 @@ function saysTheSame({ operation, object, oldObject }: AdmissionRequest): boolea
   );
 }
 
-function labelsOf({ metadata }: Fields): unknown {
+function labelsOf({ metadata }: JsonObject): unknown {
   return (isJsonObject(metadata) ? metadata.labels : undefined) ?? {};
 }
 
 /** The object without its status, and with the name and namespace that it will have. */
-function withName(object: Fields, { name, namespace }: AdmissionRequest): Fields {
+function withName(object: JsonObject, { name, namespace }: AdmissionRequest): JsonObject {
   const { status: _, ...written } = object;
   const metadata = isJsonObject(object.metadata) ? object.metadata : {};
   const prefix = typeof metadata.generateName === "string" ? metadata.generateName : "";
@@ -82,7 +81,7 @@ function withName(object: Fields, { name, namespace }: AdmissionRequest): Fields
 }
 
 /** Labels that somebody believed the mesh would read. */
-function hint(object: Fields, preview: MeshPreview): Verdict {
+function hint(object: JsonObject, preview: MeshPreview): Verdict {
   const { object: valid, issues } = validateObject(object);
   const about = issues.filter(({ path }) => isLabel(path));
   const remarks = valid === undefined ? [] : preview.labelRemarks(valid.metadata);

@@ -2,7 +2,7 @@
  * AdmissionReview, admission.k8s.io/v1: what an API server asks and how it is answered. Source:
  * Kubernetes' "Dynamic Admission Control".
  */
-import { isJsonObject } from "#common/kubernetes/validate/check.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { REVIEW_DEPTH } from "./limits.ts";
 
 const API_VERSION = "admission.k8s.io/v1";

@@ -1,9 +1,11 @@
 /** What can be known of a cluster before anything is installed. Pure. */
-import type { JsonObject } from "#meshctl/install/manifest.ts";
-import { isObject } from "#meshctl/install/manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { failed, type Outcome, ok, unlessAny, warning } from "./outcome.ts";
 
-/** Older ones do not know `appArmorProfile` of containers, nor `matchConditions` of webhooks. */
+/**
+ * Older ones do not know `appArmorProfile` of containers, nor `matchConditions` of webhooks; their
+ * tokens do not say on which node a ztunnel runs.
+ */
 const MINOR_MIN = 30;
 /** What the tests run on, and two before it. */
 const MINOR_TESTED = 34;
@@ -25,8 +27,8 @@ const ARCHITECTURES = ["amd64", "arm64"];
 /** Of Node objects. */
 export function nodeFacts(nodes: readonly JsonObject[]): Outcome {
   const details = nodes.flatMap(({ metadata, status }) => {
-    const name = isObject(metadata) ? String(metadata.name) : "";
-    const info = isObject(status) && isObject(status.nodeInfo) ? status.nodeInfo : {};
+    const name = isJsonObject(metadata) ? String(metadata.name) : "";
+    const info = isJsonObject(status) && isJsonObject(status.nodeInfo) ? status.nodeInfo : {};
     const { kernelVersion = "", architecture = "", operatingSystem = "linux" } = info;
     if (operatingSystem !== "linux") return [];
     const [major = 0, minor = 0] = String(kernelVersion).split(/[.-]/).map(Number);
@@ -45,7 +47,8 @@ export function nodeFacts(nodes: readonly JsonObject[]): Outcome {
 
 /** Of `kube-system/cilium-config`, where there is one. */
 export function cniFacts(ciliumConfig: JsonObject | undefined): Outcome {
-  const data = ciliumConfig !== undefined && isObject(ciliumConfig.data) ? ciliumConfig.data : {};
+  const data =
+    ciliumConfig !== undefined && isJsonObject(ciliumConfig.data) ? ciliumConfig.data : {};
   return unlessAny("failed", [
     ...(data["cni-exclusive"] === "true"
       ? ["Cilium removes every other plugin from its configuration (cni-exclusive)"]
@@ -59,8 +62,8 @@ export function cniFacts(ciliumConfig: JsonObject | undefined): Outcome {
 /** What the installation's namespace enforces, where it is there already. */
 export function podSecurity(namespace: JsonObject | undefined): Outcome {
   const metadata =
-    namespace !== undefined && isObject(namespace.metadata) ? namespace.metadata : {};
-  const labels = isObject(metadata.labels) ? metadata.labels : {};
+    namespace !== undefined && isJsonObject(namespace.metadata) ? namespace.metadata : {};
+  const labels = isJsonObject(metadata.labels) ? metadata.labels : {};
   const level = labels["pod-security.kubernetes.io/enforce"];
   if (level === undefined || level === "privileged") return ok();
   return failed(`namespace ${String(metadata.name)} enforces ${String(level)}: no ztunnel starts`);
@@ -88,12 +91,12 @@ export function otherMeshes({ programs, injectors, isOurs }: MeshTraces): Outcom
   const found = programs
     .filter((program) => !isOurs(program))
     .flatMap(({ metadata }) => {
-      const { name, namespace } = isObject(metadata) ? metadata : {};
+      const { name, namespace } = isJsonObject(metadata) ? metadata : {};
       const what = Object.hasOwn(PROGRAMS, String(name)) ? PROGRAMS[String(name)] : undefined;
       return what === undefined ? [] : [`${what}: ${String(namespace)}/${String(name)}`];
     });
   const injecting = injectors.flatMap(({ metadata }) => {
-    const name = isObject(metadata) ? String(metadata.name) : "";
+    const name = isJsonObject(metadata) ? String(metadata.name) : "";
     return /sidecar-injector|linkerd-proxy-injector/.test(name)
       ? [`sidecars: webhook ${name}`]
       : [];

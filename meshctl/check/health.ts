@@ -1,6 +1,7 @@
 /** Whether what is installed does what it should. Pure, over objects as the API server has them. */
+
 import type { Gateway, KubernetesObject, Namespace } from "#common/kubernetes/objects.ts";
-import { isObject, type JsonObject } from "#meshctl/install/manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { reasonOf, rolloutState } from "#meshctl/install/rollouts.ts";
 import { isWaypoint, programmedOf } from "#meshctl/waypoint-gateway.ts";
 import { failed, type Outcome, ok, unlessAny } from "./outcome.ts";
@@ -12,7 +13,7 @@ const USE_WAYPOINT_NAMESPACE = "istio.io/use-waypoint-namespace";
 export function rollouts(programs: readonly JsonObject[], pods: readonly JsonObject[]): Outcome {
   const late = programs.flatMap((program) => {
     const { done, progress } = rolloutState(program);
-    const name = isObject(program.metadata) ? String(program.metadata.name) : "";
+    const name = isJsonObject(program.metadata) ? String(program.metadata.name) : "";
     return done ? [] : [`${name}: ${progress}`];
   });
   if (late.length > 0) return failed(...late, ...pods.flatMap(reasonOf));
@@ -23,9 +24,9 @@ export function rollouts(programs: readonly JsonObject[], pods: readonly JsonObj
 export function webhook(configuration: JsonObject | undefined, endpoints: number): Outcome {
   if (configuration === undefined) return failed("it is not there: nothing checks what is applied");
   const { webhooks } = configuration;
-  const all = Array.isArray(webhooks) ? webhooks.filter(isObject) : [];
+  const all = Array.isArray(webhooks) ? webhooks.filter(isJsonObject) : [];
   const bare = all.filter(({ clientConfig }) => {
-    const { caBundle } = isObject(clientConfig) ? clientConfig : {};
+    const { caBundle } = isJsonObject(clientConfig) ? clientConfig : {};
     return typeof caBundle !== "string" || caBundle === "";
   });
   return unlessAny("failed", [
@@ -82,7 +83,7 @@ export function workloadCertificates(
   return certificates.flatMap(({ identity, state, certChain }) => {
     const who = String(identity);
     if (state !== undefined && state !== "Available") return [`${who}: ${String(state)}`];
-    const [leaf] = Array.isArray(certChain) ? certChain.filter(isObject) : [];
+    const [leaf] = Array.isArray(certChain) ? certChain.filter(isJsonObject) : [];
     if (leaf === undefined) return [`${who} has no certificate`];
     const ends = Date.parse(String(leaf.expirationTime));
     return ends < nowMs ? [`${who}: its certificate ended ${String(leaf.expirationTime)}`] : [];

@@ -1,15 +1,17 @@
 /** `meshctl check`: whether what is installed does what it should. */
+
 import { X509Certificate } from "node:crypto";
 import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Gateway, KubernetesObject, Namespace, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { ADMIN_PORT } from "#common/model/ports.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { isControlPlane, versionOf } from "#meshctl/install/installation.ts";
-import { isObject, isProgram, type JsonObject, type Manifest } from "#meshctl/install/manifest.ts";
+import { isProgram, type Manifest } from "#meshctl/install/manifest.ts";
 import { findInstalled } from "#meshctl/install/ownership.ts";
 import { listObjects } from "#meshctl/kubernetes-objects.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
 import { parseDump } from "#meshctl/ztunnel-config-dump.ts";
 import { enrolledPods, isCaptured, podName } from "./enrolment.ts";
@@ -141,7 +143,7 @@ class Facts {
 async function rootEnds(client: KubeClient): Promise<readonly number[]> {
   const reference = { kind: "ConfigMap", name: ROOT_CONFIG_MAP, namespace: SYSTEM_NAMESPACE };
   const found = await getObject(client, reference);
-  const data = isObject(found) && isObject(found.data) ? found.data : {};
+  const data = isJsonObject(found) && isJsonObject(found.data) ? found.data : {};
   const pem = String(data["root-cert.pem"] ?? "");
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => Date.parse(new X509Certificate(block).validTo));

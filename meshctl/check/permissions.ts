@@ -1,7 +1,9 @@
 /** Whether this user may do what an installation does. */
+
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { resourceOf } from "#common/kube-client/resources.ts";
-import { isObject, type Manifest } from "#meshctl/install/manifest.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
+import type { Manifest } from "#meshctl/install/manifest.ts";
 
 /** What server-side apply, its plan and pruning ask for. */
 const VERBS = ["get", "list", "create", "patch", "delete"] as const;
@@ -50,5 +52,5 @@ async function mayDo(client: KubeClient, attributes: Attributes): Promise<boolea
       spec: { resourceAttributes: attributes },
     },
   });
-  return isObject(review) && isObject(review.status) && review.status.allowed === true;
+  return isJsonObject(review) && isJsonObject(review.status) && review.status.allowed === true;
 }

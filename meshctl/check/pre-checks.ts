@@ -1,7 +1,9 @@
 /** `meshctl check --pre`: whether a cluster can take an installation. */
-import { getObject, isNotFound } from "#common/kube-client/apply.ts";
+
+import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
-import { isObject, type JsonObject, type Manifest } from "#meshctl/install/manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import type { Manifest } from "#meshctl/install/manifest.ts";
 import { isOurs } from "#meshctl/install/ownership.ts";
 import { isServed } from "#meshctl/install/served-kinds.ts";
 import { listObjects } from "#meshctl/kubernetes-objects.ts";
@@ -24,7 +26,7 @@ const CHECKS: readonly CheckOf<Deps>[] = [
     fatal: true,
     run: async ({ client }) => {
       const version = await client.request({ method: "GET", path: "/version" });
-      return serverVersion(isObject(version) ? version : {});
+      return serverVersion(isJsonObject(version) ? version : {});
     },
   },
   {
@@ -98,19 +100,15 @@ async function unservedKinds(client: KubeClient, manifests: readonly Manifest[])
 }
 
 function servedVersions(spec: unknown): readonly string[] {
-  const versions = isObject(spec) && Array.isArray(spec.versions) ? spec.versions : [];
+  const versions = isJsonObject(spec) && Array.isArray(spec.versions) ? spec.versions : [];
   return versions
-    .filter(isObject)
+    .filter(isJsonObject)
     .filter(({ served }) => served === true)
     .map(({ name }) => String(name));
 }
 
 async function get(client: KubeClient, kind: string, name: string, namespace?: string) {
-  const found = await getObject(client, { kind, name, namespace }).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  });
-  return isObject(found) ? found : undefined;
+  return await getObject<JsonObject>(client, { kind, name, namespace });
 }
 
 async function list(client: KubeClient, kind: string): Promise<readonly JsonObject[]> {

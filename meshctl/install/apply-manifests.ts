@@ -3,13 +3,14 @@
  * as a dry run, so that what the cluster refuses is known before anything is changed.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { applyObject, getObject, isNotFound } from "#common/kube-client/apply.ts";
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { until } from "#meshctl/until.ts";
 import { installOrder } from "./install-order.ts";
 import { CRD_ESTABLISHED_TIMEOUT_MS, INSTALL_POLL_MS } from "./limits.ts";
-import { isObject, type JsonObject, type Manifest, nameOf } from "./manifest.ts";
+import { type Manifest, nameOf } from "./manifest.ts";
 import { sameObject } from "./object-diff.ts";
 import { isOurs } from "./ownership.ts";
 import { refuseUnfit } from "./unfit.ts";
@@ -66,7 +67,7 @@ async function planOne(
   { forceConflicts }: ApplyManifestsOptions,
 ): Promise<Planned> {
   const found = await getObject(client, referenceOf(manifest));
-  const before = isObject(found) ? found : undefined;
+  const before = isJsonObject(found) ? found : undefined;
   if (before !== undefined) refuseUnfit(manifest, before);
   if (before !== undefined && isForeign(manifest, before)) {
     return { manifest, change: "kept", before, after: before };
@@ -74,7 +75,7 @@ async function planOne(
   const options = { force: forceConflicts, dryRun: true };
   try {
     const answer = await applyObject(client, manifest, FIELD_MANAGER, options);
-    const after = isObject(answer) ? answer : manifest;
+    const after = isJsonObject(answer) ? answer : manifest;
     const change =
       before === undefined ? "created" : sameObject(before, after) ? "unchanged" : "configured";
     return { manifest, change, before, after };
@@ -97,21 +98,20 @@ export async function applyPlanned(
   return before === undefined || versionOf(before) !== versionOf(answer) ? change : "unchanged";
 }
 
-async function untilEstablished(client: KubeClient, manifest: Manifest): Promise<void> {
-  const deadline = performance.now() + CRD_ESTABLISHED_TIMEOUT_MS;
-  for (;;) {
+function untilEstablished(client: KubeClient, manifest: Manifest): Promise<void> {
+  const look = async (): Promise<string | undefined> => {
     const crd = await getObject(client, referenceOf(manifest));
-    const status = isObject(crd) && isObject(crd.status) ? crd.status : {};
-    const conditions = Array.isArray(status.conditions) ? status.conditions.filter(isObject) : [];
-    if (conditions.some(({ type, status: is }) => type === "Established" && is === "True")) return;
-    if (performance.now() > deadline) {
-      const why = conditions.find(({ status: is }) => is === "False")?.message ?? "it says nothing";
-      throw new MeshError("NOT_ESTABLISHED", `${nameOf(manifest)} is not served: ${String(why)}`, {
-        hint: `kubectl describe crd ${manifest.metadata.name}`,
-      });
-    }
-    await sleep(INSTALL_POLL_MS);
-  }
+    const status = isJsonObject(crd) && isJsonObject(crd.status) ? crd.status : {};
+    const all = Array.isArray(status.conditions) ? status.conditions.filter(isJsonObject) : [];
+    if (all.some(({ type, status: is }) => type === "Established" && is === "True")) return;
+    return String(all.find(({ status: is }) => is === "False")?.message ?? "it says nothing");
+  };
+  const patience = { timeoutMs: CRD_ESTABLISHED_TIMEOUT_MS, pollMs: INSTALL_POLL_MS };
+  return until(patience, look, (why) => {
+    return new MeshError("NOT_ESTABLISHED", `${nameOf(manifest)} is not served: ${why}`, {
+      hint: `kubectl describe crd ${manifest.metadata.name}`,
+    });
+  });
 }
 
 export function referenceOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest) {
@@ -124,8 +124,8 @@ function isForeign({ kind }: Manifest, before: JsonObject): boolean {
 }
 
 function versionOf(object: unknown): unknown {
-  const metadata = isObject(object) ? object.metadata : undefined;
-  return isObject(metadata) ? metadata.resourceVersion : undefined;
+  const metadata = isJsonObject(object) ? object.metadata : undefined;
+  return isJsonObject(metadata) ? metadata.resourceVersion : undefined;
 }
 
 const CONFLICT = "is owned by others:";

@@ -1,9 +1,11 @@
 /** What is to be installed: the rendered manifests of a profile, with what a user set. */
+
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { mapImages, renderKustomization } from "./kustomization.ts";
-import { isObject, isProgram, type Manifest } from "./manifest.ts";
+import { isProgram, type Manifest } from "./manifest.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { remember } from "./told.ts";
 
@@ -71,7 +73,7 @@ function withRevision(manifest: Manifest, revision: string): Manifest {
     OF_A_REVISION.includes(name) ? `${name}-${revision}` : name;
   const { metadata, rules } = manifest;
   if (Array.isArray(rules)) {
-    const named = rules.filter(isObject).map(({ resourceNames, ...rule }) => ({
+    const named = rules.filter(isJsonObject).map(({ resourceNames, ...rule }) => ({
       ...rule,
       ...(Array.isArray(resourceNames) && { resourceNames: resourceNames.map(ofRevision) }),
     }));
@@ -105,7 +107,7 @@ export function isControlPlane({ kind, metadata }: Manifest): boolean {
 }
 
 function containersOf({ spec }: Manifest) {
-  const template = isObject(spec) && isObject(spec.template) ? spec.template : {};
-  const { containers } = isObject(template.spec) ? template.spec : {};
-  return Array.isArray(containers) ? containers.filter(isObject) : [];
+  const template = isJsonObject(spec) && isJsonObject(spec.template) ? spec.template : {};
+  const { containers } = isJsonObject(template.spec) ? template.spec : {};
+  return Array.isArray(containers) ? containers.filter(isJsonObject) : [];
 }

@@ -3,11 +3,13 @@
  * fields that manifests/ uses. Any other field is an error: what is not understood would otherwise
  * be left out in silence. A test holds the two to the same answer.
  */
+
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import { asManifest, isObject, type JsonObject, keyOf, type Manifest } from "./manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { asManifest, keyOf, type Manifest } from "./manifest.ts";
 import { jsonPatch, mergePatch } from "./merge-patch.ts";
 
 /** Of every kustomization; what else it says has no effect on objects. */
@@ -42,7 +44,7 @@ async function render(folder: string, base: readonly Manifest[], depth: number) 
   const file = join(folder, FILE);
   if (depth > DEPTH_MAX) throw broken(file, "folders name each other in a ring");
   const [value] = await readDocuments(file);
-  if (!isObject(value)) throw broken(file, "it is no object");
+  if (!isJsonObject(value)) throw broken(file, "it is no object");
   const { resources = [], ...rest } = value;
   let objects = base;
   for (const path of textsOf(file, "resources", resources)) {
@@ -80,7 +82,7 @@ async function addComponents(folder: string, objects: readonly Manifest[], value
 async function applyPatches({ folder, objects }: Rendering, value: unknown) {
   let all = objects;
   for (const entry of listOf(folder, "patches", value)) {
-    const { path, patch, target, ...others } = isObject(entry) ? entry : {};
+    const { path, patch, target, ...others } = isJsonObject(entry) ? entry : {};
     const [unknown] = Object.keys(others);
     if (unknown !== undefined) throw broken(folder, `meshctl does not know patches.${unknown}`);
     const text = typeof patch === "string" ? patch : undefined;
@@ -99,7 +101,7 @@ function applyPatch(
   patch: unknown,
   target: unknown,
 ): readonly Manifest[] {
-  const wanted = isObject(target) ? target : isObject(patch) ? targetOf(patch) : {};
+  const wanted = isJsonObject(target) ? target : isJsonObject(patch) ? targetOf(patch) : {};
   const chosen = objects.filter((object) => isTarget(object, wanted));
   if (chosen.length === 0) {
     throw broken(folder, `a patch is for ${JSON.stringify(wanted)}, which is not there`);
@@ -107,18 +109,18 @@ function applyPatch(
   return objects.flatMap((object): readonly Manifest[] => {
     if (!chosen.includes(object)) return [object];
     if (Array.isArray(patch)) return [asManifest(jsonPatch(object, patch), folder)];
-    if (!isObject(patch)) throw broken(folder, "a patch is neither an object nor a list");
+    if (!isJsonObject(patch)) throw broken(folder, "a patch is neither an object nor a list");
     if (patch.$patch === "delete") return [];
     const { apiVersion, kind, metadata } = object;
     // A patch with a target of its own may call itself anything.
     const merged = mergePatch(object, patch);
-    const own = { ...(isObject(merged.metadata) ? merged.metadata : {}), name: metadata.name };
+    const own = { ...(isJsonObject(merged.metadata) ? merged.metadata : {}), name: metadata.name };
     return [asManifest({ ...merged, apiVersion, kind, metadata: own }, folder)];
   });
 }
 
 function targetOf({ kind, metadata }: JsonObject): JsonObject {
-  const { name, namespace } = isObject(metadata) ? metadata : {};
+  const { name, namespace } = isJsonObject(metadata) ? metadata : {};
   return { kind, name, ...(namespace !== undefined && { namespace }) };
 }
 
@@ -142,8 +144,8 @@ function isTarget(object: Manifest, target: JsonObject): boolean {
 async function generateConfigMaps({ folder, objects }: Rendering, value: unknown) {
   const made: Manifest[] = [];
   for (const entry of listOf(folder, "configMapGenerator", value)) {
-    const { name, namespace, files = [], options } = isObject(entry) ? entry : {};
-    const { disableNameSuffixHash, labels, annotations } = isObject(options) ? options : {};
+    const { name, namespace, files = [], options } = isJsonObject(entry) ? entry : {};
+    const { disableNameSuffixHash, labels, annotations } = isJsonObject(options) ? options : {};
     if (disableNameSuffixHash !== true) {
       throw broken(folder, `configMapGenerator ${String(name)} needs disableNameSuffixHash: true`);
     }
@@ -188,8 +190,8 @@ function addLabels(objects: readonly Manifest[], value: unknown): readonly Manif
       pairs,
       includeSelectors = false,
       includeTemplates = false,
-    } = isObject(entry) ? entry : {};
-    if (includeSelectors !== false || !isObject(pairs)) {
+    } = isJsonObject(entry) ? entry : {};
+    if (includeSelectors !== false || !isJsonObject(pairs)) {
       throw broken(
         "labels",
         "they have no pairs, or includeSelectors, which meshctl does not know",
@@ -202,7 +204,7 @@ function addLabels(objects: readonly Manifest[], value: unknown): readonly Manif
 
 function labelled(object: Manifest, pairs: JsonObject, withTemplate: boolean): Manifest {
   const own = mergePatch(object, { metadata: { labels: pairs } });
-  const hasTemplate = isObject(object.spec) && isObject(object.spec.template);
+  const hasTemplate = isJsonObject(object.spec) && isJsonObject(object.spec.template);
   const all =
     withTemplate && hasTemplate
       ? mergePatch(own, { spec: { template: { metadata: { labels: pairs } } } })
@@ -211,7 +213,7 @@ function labelled(object: Manifest, pairs: JsonObject, withTemplate: boolean): M
 }
 
 function replaceImages(objects: readonly Manifest[], value: unknown): readonly Manifest[] {
-  const images = listOf("images", "images", value).filter(isObject);
+  const images = listOf("images", "images", value).filter(isJsonObject);
   return objects.map((object) => mapImages(object, (image) => replaced(image, images)));
 }
 
@@ -231,13 +233,13 @@ export function mapImages(object: Manifest, change: (image: string) => string): 
     if (Array.isArray(value)) {
       const isContainers = key === "containers" || key === "initContainers";
       return value.map((item) => {
-        if (!isContainers || !isObject(item) || typeof item.image !== "string") {
+        if (!isContainers || !isJsonObject(item) || typeof item.image !== "string") {
           return walk(item, "");
         }
         return { ...item, image: change(item.image) };
       });
     }
-    if (!isObject(value)) return value;
+    if (!isJsonObject(value)) return value;
     return Object.fromEntries(
       Object.entries(value).map(([name, item]) => [name, walk(item, name)]),
     );

@@ -1,7 +1,7 @@
 /** An object of the installation, as a manifest says it: any kind, in the API's own shape. */
-import { MeshError } from "#common/runtime/errors.ts";
 
-export type JsonObject = { readonly [key: string]: unknown };
+import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 export interface Manifest extends JsonObject {
   readonly apiVersion: string;
@@ -14,17 +14,13 @@ export interface Manifest extends JsonObject {
   };
 }
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** `origin` is what errors call its place. Throws a MeshError for anything else. */
 export function asManifest(value: unknown, origin: string): Manifest {
-  const lacks = !isObject(value)
+  const lacks = !isJsonObject(value)
     ? "is no object"
     : typeof value.apiVersion !== "string" || typeof value.kind !== "string"
       ? "has no apiVersion and kind"
-      : !isObject(value.metadata) || typeof value.metadata.name !== "string"
+      : !isJsonObject(value.metadata) || typeof value.metadata.name !== "string"
         ? "has no metadata.name"
         : undefined;
   if (lacks === undefined) return value as Manifest;

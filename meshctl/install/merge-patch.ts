@@ -2,8 +2,9 @@
  * The two kinds of patches that a kustomization has: strategic merge, which knows by which key the
  * items of a list are told apart, and JSON patch (RFC 6902). Pure.
  */
+
 import { MeshError } from "#common/runtime/errors.ts";
-import { isObject, type JsonObject } from "./manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 /**
  * Of lists whose items are merged; every other list is replaced as a whole. Source:
@@ -33,7 +34,8 @@ export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
   for (const [key, wanted] of Object.entries(patch)) {
     const current = merged[key];
     if (wanted === null) delete merged[key];
-    else if (isObject(wanted)) merged[key] = mergePatch(isObject(current) ? current : {}, wanted);
+    else if (isJsonObject(wanted))
+      merged[key] = mergePatch(isJsonObject(current) ? current : {}, wanted);
     else if (Array.isArray(wanted)) merged[key] = mergeList(key, current, wanted);
     else merged[key] = wanted;
   }
@@ -43,17 +45,17 @@ export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
 function mergeList(field: string, current: unknown, wanted: readonly unknown[]): unknown {
   const items = Array.isArray(current) ? current : [];
   const key = MERGE_KEYS[field]?.find((candidate) =>
-    wanted.every((item) => isObject(item) && item[candidate] !== undefined),
+    wanted.every((item) => isJsonObject(item) && item[candidate] !== undefined),
   );
   if (key === undefined) return wanted;
-  const patches = wanted.filter(isObject);
-  const same = (a: unknown, b: JsonObject) => isObject(a) && a[key] === b[key];
+  const patches = wanted.filter(isJsonObject);
+  const same = (a: unknown, b: JsonObject) => isJsonObject(a) && a[key] === b[key];
   // Those that the patch names come first, in its order, as kustomize does it.
   const named = patches
     .filter((patch) => patch[DIRECTIVE] !== "delete")
     .map((patch) => {
       const there = items.find((item) => same(item, patch));
-      return mergePatch(isObject(there) ? there : {}, patch);
+      return mergePatch(isJsonObject(there) ? there : {}, patch);
     });
   return [...named, ...items.filter((item) => !patches.some((patch) => same(item, patch)))];
 }
@@ -70,7 +72,7 @@ export function jsonPatch(target: JsonObject, operations: readonly unknown[]): J
 }
 
 function applyOperation(root: unknown, operation: unknown): void {
-  const { op, path, value } = isObject(operation) ? operation : {};
+  const { op, path, value } = isJsonObject(operation) ? operation : {};
   if (typeof path !== "string" || !path.startsWith("/")) throw misfit(operation, "it has no path");
   const keys = path
     .slice(1)
@@ -86,7 +88,7 @@ function applyOperation(root: unknown, operation: unknown): void {
 
 function childOf(parent: unknown, key: string): unknown {
   if (Array.isArray(parent)) return parent[Number(key)];
-  return isObject(parent) && Object.hasOwn(parent, key) ? parent[key] : undefined;
+  return isJsonObject(parent) && Object.hasOwn(parent, key) ? parent[key] : undefined;
 }
 
 function editList(list: unknown[], key: string, operation: unknown, op: unknown, value: unknown) {

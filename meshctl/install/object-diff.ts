@@ -1,6 +1,7 @@
 /** What would change about an object, in lines of YAML. Pure. */
+
 import { stringify } from "yaml";
-import { isObject, type JsonObject } from "./manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 /** Lines of context around a change, as `diff -u` has by default. */
 const CONTEXT_LINES = 3;
@@ -17,9 +18,9 @@ const SERVER_METADATA = [
 
 /** Without what the server, and not a manifest, says: keys in order, so that it compares. */
 export function comparable(object: unknown): unknown {
-  if (!isObject(object)) return object;
+  if (!isJsonObject(object)) return object;
   const { status: _, metadata, ...rest } = object;
-  const own = isObject(metadata)
+  const own = isJsonObject(metadata)
     ? Object.fromEntries(Object.entries(metadata).filter(([key]) => !SERVER_METADATA.includes(key)))
     : metadata;
   return sorted({ ...rest, metadata: own });
@@ -27,7 +28,7 @@ export function comparable(object: unknown): unknown {
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   entries.sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));

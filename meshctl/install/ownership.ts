@@ -5,8 +5,10 @@
 
 import { isNotFound } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
-import { collectionPath } from "#common/kube-client/resources.ts";
-import { isObject, type JsonObject, type Manifest } from "./manifest.ts";
+import { listAll } from "#common/kube-client/list-collection.ts";
+import { collectionPath, resourceOf } from "#common/kube-client/resources.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** Of Kubernetes' recommended labels. Every manifest says it (manifests/base). */
 export const PART_OF_LABEL = "app.kubernetes.io/part-of";
@@ -36,32 +38,31 @@ const KINDS = [
 ] as const;
 
 export function isOurs(object: JsonObject): boolean {
-  const labels = isObject(object.metadata) ? object.metadata.labels : undefined;
-  return isObject(labels) && labels[PART_OF_LABEL] === PART_OF;
+  const labels = isJsonObject(object.metadata) ? object.metadata.labels : undefined;
+  return isJsonObject(labels) && labels[PART_OF_LABEL] === PART_OF;
 }
 
 /** Everything in the cluster that carries the label, of kinds that the cluster serves. */
 export async function findInstalled(client: KubeClient): Promise<readonly Manifest[]> {
   const found: Manifest[] = [];
+  const labelSelector = `${PART_OF_LABEL}=${PART_OF}`;
   for (const kind of KINDS) {
-    const path = collectionPath(kind);
-    const query = { labelSelector: `${PART_OF_LABEL}=${PART_OF}` };
-    const list = await client.request({ method: "GET", path, query }).catch((error: unknown) => {
-      if (isNotFound(error)) return { items: [] };
+    const { apiVersion } = resourceOf(kind);
+    const collection = { path: collectionPath(kind), labelSelector };
+    const items = await listAll<Manifest>(client, collection).catch((error: unknown) => {
+      if (isNotFound(error)) return [];
       throw error;
     });
-    if (!isObject(list) || !Array.isArray(list.items)) continue;
-    // Items of a list come without the two.
-    found.push(...list.items.map((item) => ({ ...item, apiVersion: list.apiVersion, kind })));
+    found.push(...items.map((item) => ({ ...item, apiVersion, kind })));
   }
   return found;
 }
 
 /** Made by `meshctl install`, not by `kubectl apply -k`. */
 export function isAppliedBy(object: JsonObject, manager: string): boolean {
-  const fields = isObject(object.metadata) ? object.metadata.managedFields : undefined;
+  const fields = isJsonObject(object.metadata) ? object.metadata.managedFields : undefined;
   if (!Array.isArray(fields)) return false;
   return fields.some(
-    (one) => isObject(one) && one.manager === manager && one.operation === "Apply",
+    (one) => isJsonObject(one) && one.manager === manager && one.operation === "Apply",
   );
 }

@@ -1,12 +1,15 @@
 /** Waits until a Deployment or DaemonSet runs what it says, and says how far it is. */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import { listAll } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { until } from "#meshctl/until.ts";
 import { referenceOf } from "./apply-manifests.ts";
 import { INSTALL_POLL_MS } from "./limits.ts";
-import { isObject, type JsonObject, type Manifest, nameOf } from "./manifest.ts";
+import { type Manifest, nameOf } from "./manifest.ts";
 
 export interface RolloutState {
   readonly done: boolean;
@@ -17,12 +20,12 @@ export interface RolloutState {
 /** Of a Deployment or a DaemonSet as the API server has it. Pure. */
 export function rolloutState(object: JsonObject): RolloutState {
   const { metadata, spec, status } = object;
-  const is = isObject(status) ? status : {};
+  const is = isJsonObject(status) ? status : {};
   const count = (key: string) => Number(is[key] ?? 0);
-  const generation = isObject(metadata) ? Number(metadata.generation ?? 0) : 0;
+  const generation = isJsonObject(metadata) ? Number(metadata.generation ?? 0) : 0;
   if (count("observedGeneration") < generation) return { done: false, progress: "not begun" };
   const daemon = object.kind === "DaemonSet";
-  const replicas = isObject(spec) ? Number(spec.replicas ?? 1) : 1;
+  const replicas = isJsonObject(spec) ? Number(spec.replicas ?? 1) : 1;
   const wanted = daemon ? count("desiredNumberScheduled") : replicas;
   const updated = count(daemon ? "updatedNumberScheduled" : "updatedReplicas");
   const available = count(daemon ? "numberAvailable" : "availableReplicas");
@@ -41,57 +44,55 @@ export async function untilRolledOut(
   timeoutMs: number,
   say: (line: string) => void,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
   let said = "";
-  for (;;) {
-    const object = await getObject(client, referenceOf(manifest));
-    const { done, progress } = isObject(object)
+  let object: unknown;
+  const look = async (): Promise<string | undefined> => {
+    object = await getObject(client, referenceOf(manifest));
+    const { done, progress } = isJsonObject(object)
       ? rolloutState({ ...object, kind: manifest.kind })
       : { done: false, progress: "it is not there" };
     if (progress !== said) say(`${nameOf(manifest)}: ${progress}`);
     said = progress;
-    if (done) return;
-    if (performance.now() > deadline) {
-      const why = await whatKeepsPods(client, manifest, object);
-      const { namespace = "", name } = manifest.metadata;
-      throw new MeshError("NOT_ROLLED_OUT", `${nameOf(manifest)}: ${progress}${why}`, {
-        hint: `kubectl describe ${manifest.kind.toLowerCase()} ${name} -n ${namespace}`,
-      });
-    }
-    await sleep(INSTALL_POLL_MS);
-  }
+    return done ? undefined : progress;
+  };
+  await until({ timeoutMs, pollMs: INSTALL_POLL_MS }, look, async (progress) => {
+    const why = await whatKeepsPods(client, manifest, object);
+    const { namespace = "", name } = manifest.metadata;
+    return new MeshError("NOT_ROLLED_OUT", `${nameOf(manifest)}: ${progress}${why}`, {
+      hint: `kubectl describe ${manifest.kind.toLowerCase()} ${name} -n ${namespace}`,
+    });
+  });
 }
 
 async function whatKeepsPods(client: KubeClient, { metadata }: Manifest, object: unknown) {
-  const spec = isObject(object) && isObject(object.spec) ? object.spec : {};
-  const labels = isObject(spec.selector) ? spec.selector.matchLabels : undefined;
-  if (!isObject(labels)) return "";
+  const spec = isJsonObject(object) && isJsonObject(object.spec) ? object.spec : {};
+  const labels = isJsonObject(spec.selector) ? spec.selector.matchLabels : undefined;
+  if (!isJsonObject(labels)) return "";
   const labelSelector = Object.entries(labels)
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(",");
   const path = collectionPath("Pod", metadata.namespace);
-  const list = await client.request({ method: "GET", path, query: { labelSelector } });
-  const pods = isObject(list) && Array.isArray(list.items) ? list.items.filter(isObject) : [];
+  const pods = await listAll(client, { path, labelSelector });
   const reasons = pods.flatMap(reasonOf);
   return reasons.length === 0 ? "" : `\n  ${reasons.join("\n  ")}`;
 }
 
 /** Why a pod is not ready, as its status says it; nothing for a ready one. Pure. */
 export function reasonOf(pod: JsonObject): readonly string[] {
-  const status = isObject(pod.status) ? pod.status : {};
-  const name = isObject(pod.metadata) ? String(pod.metadata.name) : "";
+  const status = isJsonObject(pod.status) ? pod.status : {};
+  const name = isJsonObject(pod.metadata) ? String(pod.metadata.name) : "";
   const all = [status.initContainerStatuses, status.containerStatuses].flatMap((list) =>
-    Array.isArray(list) ? list.filter(isObject) : [],
+    Array.isArray(list) ? list.filter(isJsonObject) : [],
   );
   const told = all.flatMap((container) => {
-    const state = isObject(container.state) ? container.state : {};
-    const held = isObject(state.waiting) ? state.waiting : state.terminated;
-    if (!isObject(held) || held.reason === "Completed" || container.ready === true) return [];
+    const state = isJsonObject(container.state) ? container.state : {};
+    const held = isJsonObject(state.waiting) ? state.waiting : state.terminated;
+    if (!isJsonObject(held) || held.reason === "Completed" || container.ready === true) return [];
     const message = held.message === undefined ? "" : `: ${String(held.message).slice(0, 200)}`;
     return [`pod ${name}, ${String(container.name)}: ${String(held.reason)}${message}`];
   });
   if (told.length > 0) return told;
-  const conditions = Array.isArray(status.conditions) ? status.conditions.filter(isObject) : [];
+  const conditions = Array.isArray(status.conditions) ? status.conditions.filter(isJsonObject) : [];
   const bad = conditions.find(
     ({ type, status: is }) => is === "False" && (type === "PodScheduled" || type === "Ready"),
   );

@@ -1,7 +1,9 @@
 /** Leaves out objects of kinds that a cluster does not have and the installation does not bring. */
+
 import { isNotFound } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
-import { isObject, type Manifest } from "./manifest.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
+import type { Manifest } from "./manifest.ts";
 
 export interface ServedManifests {
   readonly served: readonly Manifest[];
@@ -38,6 +40,6 @@ export async function isServed(client: KubeClient, path: string): Promise<boolea
 }
 
 function groupBroughtBy({ kind, spec }: Manifest): readonly string[] {
-  const group = kind === "CustomResourceDefinition" && isObject(spec) ? spec.group : undefined;
+  const group = kind === "CustomResourceDefinition" && isJsonObject(spec) ? spec.group : undefined;
   return typeof group === "string" ? [group] : [];
 }

@@ -2,8 +2,10 @@
  * What an installation was told, kept on its programs: the next one that is told less would undo
  * the rest without anybody having meant it, and is refused. Pure.
  */
+
 import { MeshError } from "#common/runtime/errors.ts";
-import { isObject, isProgram, type Manifest } from "./manifest.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
+import { isProgram, type Manifest } from "./manifest.ts";
 
 /** On Deployments and DaemonSets of an installation by meshctl; JSON of `Told`. */
 const ANNOTATION = "ambientmesh.dev/installed-with";
@@ -50,7 +52,7 @@ function toldOf({ metadata }: Manifest): Told | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     // Somebody edited it: then nobody knows.
     return undefined;

@@ -1,12 +1,14 @@
 /** What stands in the way of an installation as a whole: told alone, for all else follows. */
+
 import { MeshError } from "#common/runtime/errors.ts";
-import { isObject, isProgram, type JsonObject, type Manifest, nameOf } from "./manifest.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { isProgram, type Manifest, nameOf } from "./manifest.ts";
 import { isOurs } from "./ownership.ts";
 
 /** `before` is what the cluster has of the object. Throws a MeshError where it cannot be ours. */
 export function refuseUnfit(manifest: Manifest, before: JsonObject): void {
   const { kind, metadata } = manifest;
-  if (kind === "Namespace" && isObject(before.metadata) && before.metadata.deletionTimestamp) {
+  if (kind === "Namespace" && isJsonObject(before.metadata) && before.metadata.deletionTimestamp) {
     throw new MeshError("TERMINATING", `namespace ${metadata.name} is being deleted`, {
       hint:
         `wait until kubectl get namespace ${metadata.name} finds nothing; ` +
@@ -24,8 +26,8 @@ export function refuseUnfit(manifest: Manifest, before: JsonObject): void {
 
 /** By whom it was made, for people. */
 function managersOf({ metadata }: JsonObject): readonly string[] {
-  const fields = isObject(metadata) ? metadata.managedFields : undefined;
-  const list = Array.isArray(fields) ? fields.filter(isObject) : [];
+  const fields = isJsonObject(metadata) ? metadata.managedFields : undefined;
+  const list = Array.isArray(fields) ? fields.filter(isJsonObject) : [];
   // What controllers write into statuses says nothing of the author.
   const authors = list.filter(({ subresource }) => subresource === undefined);
   return [...new Set(authors.map(({ manager }) => String(manager)))];

@@ -3,17 +3,20 @@
  * moment: first the webhook, then the ztunnels, which let their pods go while istiod-lite still
  * tells them that nobody follows, then all the rest.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { deleteObject, getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
+import { listAll, METADATA_ONLY } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { REDIRECTION_ANNOTATION } from "#meshctl/annotations.ts";
+import { until } from "#meshctl/until.ts";
 import { referenceOf } from "./apply-manifests.ts";
 import type { Say } from "./install.ts";
 import { uninstallOrder } from "./install-order.ts";
 import { INSTALL_POLL_MS, NAMES_SHOWN } from "./limits.ts";
-import { isObject, type JsonObject, type Manifest, nameOf } from "./manifest.ts";
+import { type Manifest, nameOf } from "./manifest.ts";
 import { findInstalled } from "./ownership.ts";
 
 export interface UninstallOptions {
@@ -75,9 +78,9 @@ async function remove(client: KubeClient, object: Manifest, timeoutMs?: number):
 }
 
 /** A ztunnel lets its pods go while it ends: nothing else may end before. */
-async function untilPodsEnded(client: KubeClient, daemonSet: Manifest, timeoutMs: number) {
+function untilPodsEnded(client: KubeClient, daemonSet: Manifest, timeoutMs: number): Promise<void> {
   const { namespace } = daemonSet.metadata;
-  await until(timeoutMs, async () => {
+  return untilGone(timeoutMs, async () => {
     if ((await getObject(client, referenceOf(daemonSet))) !== undefined) {
       return `${nameOf(daemonSet)} is still there`;
     }
@@ -89,7 +92,7 @@ async function untilPodsEnded(client: KubeClient, daemonSet: Manifest, timeoutMs
 
 async function untilReleased(client: KubeClient, timeoutMs: number, say: Say): Promise<void> {
   let said = -1;
-  await until(timeoutMs, async () => {
+  await untilGone(timeoutMs, async () => {
     const left = (await listPods(client, undefined)).filter(isCaptured).map(podName);
     if (left.length > 0 && left.length !== said) say(`pods still in the mesh: ${left.length}`);
     said = left.length;
@@ -97,41 +100,37 @@ async function untilReleased(client: KubeClient, timeoutMs: number, say: Say): P
   });
 }
 
-/** Until `look` finds nothing that has to be waited for. */
-async function until(timeoutMs: number, look: () => Promise<string | undefined>): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const missing = await look();
-    if (missing === undefined) return;
-    if (performance.now() > deadline) {
-      throw new MeshError("NOT_RELEASED", `not everything was let go: ${missing}`, {
-        hint:
-          'docs/meshctl-cluster.md, "pods that are not let go"; meshctl uninstall again goes on ' +
-          "from here, and --force does not wait",
-      });
-    }
-    await sleep(INSTALL_POLL_MS);
-  }
+function untilGone(timeoutMs: number, look: () => Promise<string | undefined>): Promise<void> {
+  const hint =
+    'docs/meshctl-cluster.md, "pods that are not let go"; meshctl uninstall again goes on from ' +
+    "here, and --force does not wait";
+  return until({ timeoutMs, pollMs: INSTALL_POLL_MS }, look, (missing) => {
+    return new MeshError("NOT_RELEASED", `not everything was let go: ${missing}`, { hint });
+  });
 }
 
-async function listPods(client: KubeClient, namespace: string | undefined) {
-  const list = await client.request({ method: "GET", path: collectionPath("Pod", namespace) });
-  return isObject(list) && Array.isArray(list.items) ? list.items.filter(isObject) : [];
+/** Those that have run to their end may say for ever that they are captured. */
+const RUNNING = "status.phase!=Succeeded,status.phase!=Failed";
+
+/** Without what is not asked for here: there may be a hundred thousand, every few moments. */
+function listPods(client: KubeClient, namespace: string | undefined) {
+  const path = collectionPath("Pod", namespace);
+  return listAll(client, { path, fieldSelector: RUNNING, accept: METADATA_ONLY });
 }
 
 function isCaptured({ metadata }: JsonObject): boolean {
-  const annotations = isObject(metadata) ? metadata.annotations : undefined;
-  return isObject(annotations) && annotations[REDIRECTION_ANNOTATION] === "enabled";
+  const annotations = isJsonObject(metadata) ? metadata.annotations : undefined;
+  return isJsonObject(annotations) && annotations[REDIRECTION_ANNOTATION] === "enabled";
 }
 
 function ownerOf({ metadata }: JsonObject): unknown {
-  const owners = isObject(metadata) ? metadata.ownerReferences : undefined;
+  const owners = isJsonObject(metadata) ? metadata.ownerReferences : undefined;
   const [owner] = Array.isArray(owners) ? owners : [];
-  return isObject(owner) ? owner.uid : undefined;
+  return isJsonObject(owner) ? owner.uid : undefined;
 }
 
 function podName({ metadata }: JsonObject): string {
-  return isObject(metadata) ? `${String(metadata.namespace)}/${String(metadata.name)}` : "";
+  return isJsonObject(metadata) ? `${String(metadata.namespace)}/${String(metadata.name)}` : "";
 }
 
 function shorten(names: readonly string[]): string {

@@ -1,7 +1,7 @@
 /** A real cluster without the mesh: what pods have, how they are probed, restarted and replaced. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { isReady } from "#meshctl/local/endpoints.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { fetchWeb, WEB_PODS, type WebAnswer } from "#test/support/web-pods.ts";
 

@@ -1,7 +1,9 @@
 /** Says in one line what changed in an object: which fields, from what to what. */
+
 import { isDeepStrictEqual } from "node:util";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { formatField } from "#common/kubernetes/problem.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 /** More changed fields than this are only counted. */
 const FIELDS_SHOWN = 3;
@@ -30,7 +32,7 @@ function differences(
   path: readonly (string | number)[],
 ): string[] {
   if (isDeepStrictEqual(before, after)) return [];
-  if (isRecord(before) && isRecord(after)) {
+  if (isJsonObject(before) && isJsonObject(after)) {
     const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
     return [...keys].flatMap((key) => differences(before[key], after[key], [...path, key]));
   }
@@ -38,10 +40,6 @@ function differences(
     return before.flatMap((value, i) => differences(value, after[i], [...path, i]));
   }
   return [`${formatField(path)}: ${show(before)} -> ${show(after)}`];
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function show(value: unknown): string {

@@ -2,12 +2,14 @@
  * Which pods stand behind a service: EndpointSlices as Kubernetes' controller makes them, and the
  * plain lists that address translation and DNS need.
  */
+
 import type {
   EndpointSlice,
   KubeService,
   KubeServicePort,
   Pod,
 } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { type IpAddress, isIpv6Address, parseIp } from "#common/model/ip.ts";
 
 /** The label by which a slice belongs to a service. */
@@ -99,10 +101,6 @@ function endpointOf(
       },
     },
   ];
-}
-
-export function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") ?? false;
 }
 
 function slicePorts(service: KubeService, pod: Pod): EndpointSlice["ports"] {

@@ -5,7 +5,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isReady } from "#meshctl/local/endpoints.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { redirectionOf, startCluster, type TestCluster } from "#test/support/cluster.ts";
 
 const NAMESPACE = `

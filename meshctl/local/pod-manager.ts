@@ -4,6 +4,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigMap, Deployment, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import { Semaphore } from "#common/runtime/semaphore.ts";
 import { CONCURRENT_POD_STARTS, POD_RETRY_MS } from "#meshctl/limits.ts";
@@ -15,7 +16,6 @@ import {
   podNameSuffix,
   templateHash,
 } from "#meshctl/local/deployments.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import type { ClusterNode } from "#meshctl/local/node-manager.ts";
 import type { ClusterPaths } from "#meshctl/local/paths.ts";
 import {

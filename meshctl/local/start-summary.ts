@@ -1,10 +1,10 @@
 /** When a cluster counts as started, and what is said then. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { START_PATIENCE_MS, START_POLL_MS, START_PROGRESS_MS } from "#meshctl/limits.ts";
 import { ISTIO_NAMESPACE } from "#meshctl/local/built-in-objects.ts";
 import type { Cluster } from "#meshctl/local/cluster.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
 
 /**

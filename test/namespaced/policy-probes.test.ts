@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Pod } from "#common/kubernetes/objects.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import { findRecords } from "#test/support/access-log.ts";
 import { pod } from "#test/support/objects.ts";
 import { FAMILIES, type Family, NODE_BLOCKS, PolicyMesh } from "#test/support/policy-mesh.ts";

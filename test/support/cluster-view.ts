@@ -1,8 +1,8 @@
 /** What a test sees of a cluster: its objects, and waiting until they are as they should be. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesKind, KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import type { ControlClient } from "#meshctl/local/control-client.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
 
 /** What `waitFor` looks at, and how long. */
 export interface WaitOptions {

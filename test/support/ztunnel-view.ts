@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pod } from "#common/kubernetes/objects.ts";
-import { isReady } from "#meshctl/local/endpoints.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import {
   type ClusterOptions,
   redirectionOf,

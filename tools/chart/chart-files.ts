@@ -2,9 +2,11 @@
  * Makes a Helm chart out of rendered manifests: every object a template that says the same, but for
  * what SETTINGS lets users set; values.yaml holds what the manifests say there.
  */
+
 import { Document, parseDocument, stringify } from "yaml";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { VERSION } from "#common/runtime/version.ts";
-import { isObject, type Manifest } from "#meshctl/install/manifest.ts";
+import type { Manifest } from "#meshctl/install/manifest.ts";
 import { IMAGE_COMMENT, NAMESPACE_COMMENT, SETTINGS, type Setting } from "./settings.ts";
 
 /** Stands where a template's action comes: [[form value indent]]. */
@@ -109,13 +111,13 @@ function descend(object: Json, path: readonly string[]): Json {
   for (const key of path) {
     at = Array.isArray(at) ? at.find(({ name }) => name === key) : (at as Json | undefined)?.[key];
   }
-  if (isObject(at)) return at as Json;
+  if (isJsonObject(at)) return at as Json;
   throw new Error(`there is no ${path.join(".")}`);
 }
 
 function containersOf(object: Json): Json[] {
   const spec = get(object, ["spec", "template", "spec"]);
-  if (!isObject(spec)) return [];
+  if (!isJsonObject(spec)) return [];
   return [spec.initContainers, spec.containers].flatMap((list) => (list ?? []) as Json[]);
 }
 
@@ -176,7 +178,7 @@ function wrapped(text: string, space: string): string[] {
 }
 
 function get(object: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), object);
+  return path.reduce<unknown>((at, key) => (isJsonObject(at) ? at[key] : undefined), object);
 }
 
 function set(object: Json, path: readonly string[], value: unknown): void {

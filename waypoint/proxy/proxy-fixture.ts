@@ -2,10 +2,10 @@
  * For tests: a request handler between real sockets. Clients connect to `port`; the service `api`
  * has the endpoints that the test starts, each on an address of its own.
  */
+
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import { ip, pod, ports, service, update } from "#common/mesh-state/test-records.ts";
 import { makeIdentity } from "#common/model/identity.ts";
@@ -14,6 +14,7 @@ import type { BackendConfig, TrafficPolicy } from "#common/model/waypoint/backen
 import type { HttpRule, WeightedBackend } from "#common/model/waypoint/http-route.ts";
 import type { GatewayConfig, ServiceConfig } from "#common/model/waypoint/resource.ts";
 import type { Workload } from "#common/model/workload.ts";
+import { pause } from "#common/runtime/pause.ts";
 import { FlushBatcher } from "#common/transport/flush-batcher.ts";
 import { SocketEnd } from "#common/transport/socket-end.ts";
 import { normaliseRequest } from "../filter/normalise.ts";
@@ -134,7 +135,7 @@ export class ProxyFixture {
       sink: (record) => this.records.push(record),
       ownIdentity: () => "spiffe://cluster.local/ns/shop/sa/waypoint",
       newId: newRequestId,
-      sleep: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
+      sleep: pause,
       now,
       wallClock: Date.now,
       random,

@@ -1,7 +1,7 @@
 /**
  * What becomes of a query, whichever way it came: answered by the mesh, forwarded, or discarded.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { pause } from "#common/runtime/pause.ts";
 import { type NameAnswer, writeAnswer } from "./answer.ts";
 import type { DnsLabels, DnsTransport } from "./dns-metrics.ts";
 import { DNS_QUERY_TIMEOUT_MS } from "./limits.ts";
@@ -44,10 +44,7 @@ export async function waitForSync(context: PodDnsContext): Promise<boolean> {
   if (context.isSynced()) return true;
   const waiting = new AbortController();
   const { signal } = waiting;
-  await Promise.race([
-    context.synced,
-    sleep(DNS_QUERY_TIMEOUT_MS, undefined, { signal }).catch(() => undefined),
-  ]);
+  await Promise.race([context.synced, pause(DNS_QUERY_TIMEOUT_MS, signal)]);
   waiting.abort();
   return context.isSynced();
 }

@@ -1,8 +1,9 @@
 /** One captured pod on one data worker: its three listeners, its tunnels, and their end. */
+
 import net from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { SocketAddress } from "#common/model/ip.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import type { WorkloadCertificate } from "#common/tls/workload-certificate.ts";
 import { failure } from "#common/transport/failure.ts";
 import { HbonePool } from "#common/transport/hbone-pool.ts";
@@ -94,7 +95,7 @@ export class PodProxy {
     this.pool.close();
     // What is not decided yet ends here too: soon its reset would no longer reach its client.
     const late = new AbortController();
-    const waited = sleep(UNDECIDED_WAIT_MS, undefined, late).catch(() => undefined);
+    const waited = pause(UNDECIDED_WAIT_MS, late.signal);
     await Promise.race([Promise.allSettled(this.#undecided), waited]);
     late.abort();
     this.#abort();

@@ -2,11 +2,12 @@
  * Our side of ZDS: connects to an istio-cni agent, introduces itself, does what is asked and
  * answers. While the agent is away pods are served as before. Source: istio/ztunnel src/inpod.
  */
+
 import fs from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ZdsRequest } from "#common/model/zds.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { decodeZdsRequest } from "#common/xds/decode-zds.ts";
 import { encodeZdsAck, encodeZdsHello } from "#common/xds/encode-zds.ts";
@@ -52,7 +53,7 @@ export class ZdsClient {
         why,
         retryInMs: Math.round(retryInMs),
       });
-      await sleep(retryInMs, undefined, { signal }).catch(ignoreAbort);
+      await pause(retryInMs, signal);
     }
   }
 
@@ -121,8 +122,4 @@ export class ZdsClient {
 /** One pod that cannot be served yet is no reason to hear of no other. */
 function isTransient(error: unknown): boolean {
   return (error as { code?: unknown }).code === "ZDS_POD_FAILED";
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error) || error.name !== "AbortError") throw error;
 }

@@ -2,6 +2,7 @@
  * Applies a schema to a JSON value: rebuilds the value with defaults, without nulls, and collects
  * issues.
  */
+
 import { MAX_DOCUMENT_PROBLEMS } from "#common/kubernetes/limits.ts";
 import type { FieldPath, Issue, Severity } from "#common/kubernetes/problem.ts";
 import { suggest } from "#common/kubernetes/suggest.ts";
@@ -16,8 +17,7 @@ import type {
   TextSchema,
   UnservedSchema,
 } from "#common/kubernetes/validate/schema.ts";
-
-type JsonObject = Readonly<Record<string, unknown>>;
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 export interface Checked {
   /** Of the schema's type if no issue is an error; of no use otherwise. */
@@ -29,10 +29,6 @@ export function checkSchema(schema: Schema, value: unknown): Checked {
   const checker = new Checker();
   const checked = checker.check(schema, value, []);
   return { value: checked, issues: checker.issues };
-}
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A value as people recognise it, cut to a bearable length. */

@@ -1,9 +1,10 @@
 /** The one entrance to validation: JSON in, a typed object and the issues out. */
+
 import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { Issue } from "#common/kubernetes/problem.ts";
 import { suggest } from "#common/kubernetes/suggest.ts";
 import { authorizationPolicy } from "#common/kubernetes/validate/authorization-policy.ts";
-import { checkSchema, isJsonObject, show } from "#common/kubernetes/validate/check.ts";
+import { checkSchema, show } from "#common/kubernetes/validate/check.ts";
 import {
   configMap,
   namespace,
@@ -27,6 +28,7 @@ import { referenceGrant } from "#common/kubernetes/validate/routes/reference-gra
 import { endpointSlice, service } from "#common/kubernetes/validate/service.ts";
 import { serviceEntry } from "#common/kubernetes/validate/service-entry.ts";
 import { workloadEntry } from "#common/kubernetes/validate/workload-entry.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 
 const KINDS: Readonly<Record<KubernetesKind, KindDefinition>> = {
   Node: node,

@@ -3,8 +3,10 @@
  * `istio-ca-secret`, a root of our own that the first replica makes and nobody ever overwrites.
  * Names, keys and type are Istio's, so that an istiod finds there what it would have made.
  */
+
 import { setTimeout as sleep } from "node:timers/promises";
-import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { getObject, isConflict } from "#common/kube-client/apply.ts";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
@@ -19,7 +21,7 @@ import {
   type CertificateAuthorityMaterial,
   makeRoot,
 } from "#istiod-lite/ca/certificate-authority.ts";
-import { getStored, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import {
   CA_SECRET_CHECK_MS,
   CA_SECRET_RETRY_INITIAL_MS,
@@ -133,7 +135,7 @@ export class CaSecrets implements CaStore {
   async #read(): Promise<Secret | undefined> {
     const { namespace } = this.#options;
     const get = (name: string): Promise<Secret | undefined> =>
-      getStored(this.#deps.client, { kind: "Secret", namespace, name });
+      getObject(this.#deps.client, { kind: "Secret", namespace, name });
     this.#secret = (await get(PLUGGED_IN_SECRET)) ?? (await get(OWN_ROOT_SECRET));
     const { uid = "", resourceVersion = "" } = this.#secret?.metadata ?? {};
     this.#stamp = `${uid}/${resourceVersion}`;
@@ -158,7 +160,7 @@ export class CaSecrets implements CaStore {
       await client.request({ method: "POST", path: collectionPath("Secret", namespace), body });
       logger.info("a new root was made", { secret: this.#named(OWN_ROOT_SECRET) });
     } catch (error) {
-      if (!(error instanceof KubeApiError) || error.status !== 409) throw error;
+      if (!isConflict(error)) throw error;
     }
     if ((await this.#read()) === undefined) {
       throw new MeshError("CA_FILES_INCOMPLETE", `${this.#named(OWN_ROOT_SECRET)} is gone again`);

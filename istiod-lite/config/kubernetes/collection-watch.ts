@@ -2,9 +2,17 @@
  * Follows one collection: lists it, watches from there, goes on where a watch ended, and lists
  * again where the server does not know the place any more. Never gives up until it is stopped.
  */
+
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import {
+  type Collection,
+  isExpired,
+  listCollection,
+  type PageTaker,
+} from "#common/kube-client/list-collection.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
-import type { Fields } from "#istiod-lite/config/kubernetes/keep-object.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
+import { pause } from "#common/runtime/pause.ts";
 import {
   CONFIRM_LIST_MS,
   DENIED_RETRY_MS,
@@ -13,13 +21,6 @@ import {
   WATCH_MIN_MS,
   WATCH_TIMEOUT_MS,
 } from "#istiod-lite/config/kubernetes/limits.ts";
-import {
-  type Collection,
-  isExpired,
-  listCollection,
-  type PageTaker,
-} from "#istiod-lite/config/kubernetes/list-collection.ts";
-import { pause } from "#istiod-lite/config/kubernetes/pause.ts";
 import { isOlder, readWatchEvent } from "#istiod-lite/config/kubernetes/watch-event.ts";
 
 export interface CollectionSink extends PageTaker {
@@ -28,8 +29,8 @@ export interface CollectionSink extends PageTaker {
    * `confirmed` when it was already.
    */
   end(confirmed: boolean): boolean;
-  upsert(object: Fields): void;
-  remove(object: Fields): void;
+  upsert(object: JsonObject): void;
+  remove(object: JsonObject): void;
   /** An attempt failed; undefined when one has succeeded after that. */
   trouble(error: KubeApiError | undefined): void;
 }

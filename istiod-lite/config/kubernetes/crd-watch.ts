@@ -3,23 +3,19 @@
  * Definitions are large: all of them are watched by their metadata alone, and only those that
  * matter are read.
  */
+
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { listAll, METADATA_ONLY } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { pause } from "#common/runtime/pause.ts";
 import {
   type CollectionSink,
   CollectionWatch,
 } from "#istiod-lite/config/kubernetes/collection-watch.ts";
-import { type Fields, isFields } from "#istiod-lite/config/kubernetes/keep-object.ts";
 import { RETRY_INITIAL_MS, RETRY_MAX_MS } from "#istiod-lite/config/kubernetes/limits.ts";
-import { pause } from "#istiod-lite/config/kubernetes/pause.ts";
 import type { KindSource } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
-
-/** Source: Kubernetes' documentation, "Metadata-only fetches". */
-const METADATA_ONLY = {
-  list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-  watch: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-};
 
 /**
  * `pending`: the definition is there, but not established (yet). `unserved`: it serves no version
@@ -73,7 +69,7 @@ export class CrdWatch implements CollectionSink {
     this.#listed = new Set();
   }
 
-  page(items: readonly Fields[]): void {
+  page(items: readonly JsonObject[]): void {
     for (const item of items) {
       const name = this.#nameOf(item);
       if (name !== undefined) this.#listed.add(name);
@@ -93,14 +89,14 @@ export class CrdWatch implements CollectionSink {
     return true;
   }
 
-  upsert(object: Fields): void {
+  upsert(object: JsonObject): void {
     const name = this.#nameOf(object);
     if (name === undefined) return;
     this.#present.add(name);
     this.#look(name);
   }
 
-  remove(object: Fields): void {
+  remove(object: JsonObject): void {
     const name = this.#nameOf(object);
     if (name === undefined) return;
     this.#present.delete(name);
@@ -111,8 +107,8 @@ export class CrdWatch implements CollectionSink {
     this.#deps.onTrouble(error);
   }
 
-  #nameOf({ metadata }: Fields): string | undefined {
-    const name = isFields(metadata) ? metadata.name : undefined;
+  #nameOf({ metadata }: JsonObject): string | undefined {
+    const name = isJsonObject(metadata) ? metadata.name : undefined;
     return typeof name === "string" && this.#byName.has(name) ? name : undefined;
   }
 
@@ -147,32 +143,27 @@ export class CrdWatch implements CollectionSink {
 
   /** Asked for as a list, so that no right is needed beside those of watching. */
   async #read(name: string): Promise<unknown> {
-    const answer = await this.#deps.client.request({
-      method: "GET",
-      path: collectionPath("CustomResourceDefinition"),
-      query: { fieldSelector: `metadata.name=${name}` },
-      signal: this.#stop.signal,
-    });
-    const items = isFields(answer) ? answer.items : undefined;
-    if (Array.isArray(items)) return items[0];
-    const message = "the list of CustomResourceDefinitions is no list";
-    throw new KubeApiError(message, { status: 0, reason: "BadAnswer" });
+    const path = collectionPath("CustomResourceDefinition");
+    const fieldSelector = `metadata.name=${name}`;
+    const [found] = await listAll(this.#deps.client, { path, fieldSelector }, this.#stop.signal);
+    return found;
   }
 }
 
 /** Source: apiextensions/v1 CustomResourceDefinition. */
 function servedVersion(definition: unknown, { apiVersions }: KindSource): Served {
   if (definition === undefined) return { because: "absent" };
-  const { spec, status } = isFields(definition) ? definition : {};
-  const { group, versions } = isFields(spec) ? spec : {};
-  const conditions = isFields(status) && Array.isArray(status.conditions) ? status.conditions : [];
+  const { spec, status } = isJsonObject(definition) ? definition : {};
+  const { group, versions } = isJsonObject(spec) ? spec : {};
+  const conditions =
+    isJsonObject(status) && Array.isArray(status.conditions) ? status.conditions : [];
   const isEstablished = (conditions as readonly unknown[]).some(
     (condition) =>
-      isFields(condition) && condition.type === "Established" && condition.status === "True",
+      isJsonObject(condition) && condition.type === "Established" && condition.status === "True",
   );
   const list: readonly unknown[] = Array.isArray(versions) ? versions : [];
   const served = list.flatMap((version) =>
-    isFields(version) && version.served === true ? [`${group}/${version.name}`] : [],
+    isJsonObject(version) && version.served === true ? [`${group}/${version.name}`] : [],
   );
   const apiVersion = apiVersions.find((version) => served.includes(version));
   // Its next change tells when it is.

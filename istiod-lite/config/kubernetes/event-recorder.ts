@@ -2,9 +2,11 @@
  * Events about objects, as `kubectl describe` shows them below. A repetition counts up the Event
  * that there is, whichever replica made it: its name follows from what it says.
  */
+
 import { hash } from "node:crypto";
+import { getObject, isConflict, isNotFound, mergePatch } from "#common/kube-client/apply.ts";
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
-import { collectionPath, objectPath } from "#common/kube-client/resources.ts";
+import { collectionPath } from "#common/kube-client/resources.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CallerRate } from "#istiod-lite/ca/caller-rate.ts";
 import { FIELD_MANAGER, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
@@ -64,24 +66,22 @@ export class EventRecorder {
       const path = collectionPath("Event", namespace);
       await this.#deps.client.request({ method: "POST", path, body: event });
     } catch (error) {
-      if (!(error instanceof KubeApiError)) throw error;
-      if (error.status === 409) await this.#countUp(namespace, name);
+      if (isConflict(error)) await this.#countUp(namespace, name);
       // A namespace that is gone or going takes no Events.
-      else if (error.status !== 404 && !isTerminating(error)) throw error;
+      else if (!isNotFound(error) && !isTerminating(error)) throw error;
     }
   }
 
   async #countUp(namespace: string, name: string): Promise<void> {
     const { client, now } = this.#deps;
-    const path = objectPath({ kind: "Event", namespace, name });
+    const reference = { kind: "Event", namespace, name };
     try {
-      const found = (await client.request({ method: "GET", path })) as { readonly count?: number };
-      const body = { count: (found.count ?? 1) + 1, lastTimestamp: now().toISOString() };
-      const contentType = "application/merge-patch+json";
-      await client.request({ method: "PATCH", path, body, contentType });
+      const found = await getObject<{ readonly count?: number }>(client, reference);
+      const patch = { count: (found?.count ?? 1) + 1, lastTimestamp: now().toISOString() };
+      await mergePatch(client, reference, patch);
     } catch (error) {
       // It has just expired: the next repetition makes another.
-      if (!(error instanceof KubeApiError) || error.status !== 404) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
 

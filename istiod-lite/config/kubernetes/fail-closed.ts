@@ -2,14 +2,15 @@
  * What stands in for a policy that nobody understands and that nobody has seen in a better state:
  * something that lets no more through than the policy can have meant to.
  */
+
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
-import { type Fields, isFields } from "#istiod-lite/config/kubernetes/keep-object.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 /** Undefined where the object's absence lets nothing more through. */
-export function failClosed(object: Fields): KubernetesObject | undefined {
+export function failClosed(object: JsonObject): KubernetesObject | undefined {
   const specs = specsFor(object);
-  const { name, namespace, uid, creationTimestamp, generation } = isFields(object.metadata)
+  const { name, namespace, uid, creationTimestamp, generation } = isJsonObject(object.metadata)
     ? object.metadata
     : {};
   const { apiVersion, kind } = object;
@@ -24,8 +25,8 @@ export function failClosed(object: Fields): KubernetesObject | undefined {
 }
 
 /** The narrowest first; where even the selector cannot be read, the whole namespace. */
-function specsFor({ kind, spec }: Fields): readonly Fields[] {
-  const given = isFields(spec) ? spec : {};
+function specsFor({ kind, spec }: JsonObject): readonly JsonObject[] {
+  const given = isJsonObject(spec) ? spec : {};
   if (kind === "PeerAuthentication") {
     const strict = { mtls: { mode: "STRICT" } };
     const { selector } = given;

@@ -3,10 +3,9 @@
  * server sends of a pod, and which change most often.
  */
 
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { CONFIG_MAP_VALUE_CHARACTERS } from "#istiod-lite/config/kubernetes/limits.ts";
 import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
-
-export type Fields = Readonly<Record<string, unknown>>;
 
 /** Source: istio/api, and `istiod-lite/registry/waypoints/names.ts`. */
 const WAYPOINT_BOUND = "istio.io/WaypointBound";
@@ -52,12 +51,8 @@ const ENDPOINT = ["addresses", "conditions", "nodeName", "hostname"] as const;
 const TARGET = ["kind", "namespace", "name", "uid"] as const;
 const SLICE_PORT = ["name", "port", "protocol", "appProtocol"] as const;
 
-export function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Items of a list do not say of what kind they are. The argument is not changed. */
-export function keepObject(kind: WatchedKind, apiVersion: string, object: Fields): Fields {
+export function keepObject(kind: WatchedKind, apiVersion: string, object: JsonObject): JsonObject {
   const metadata = keepMetadata(object.metadata);
   const base = { apiVersion, kind, metadata };
   switch (kind) {
@@ -83,7 +78,7 @@ export function keepObject(kind: WatchedKind, apiVersion: string, object: Fields
 }
 
 function pick(value: unknown, keys: readonly string[]): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const kept: Record<string, unknown> = {};
   for (const key of keys) {
     const field = value[key];
@@ -97,10 +92,10 @@ function each(value: unknown, keep: (item: unknown) => unknown): unknown {
 }
 
 function keepMetadata(value: unknown): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const kept = pick(value, METADATA) as Record<string, unknown>;
   const { annotations } = kept;
-  if (isFields(annotations) && Object.hasOwn(annotations, LAST_APPLIED)) {
+  if (isJsonObject(annotations) && Object.hasOwn(annotations, LAST_APPLIED)) {
     const { [LAST_APPLIED]: _, ...others } = annotations;
     kept.annotations = others;
   }
@@ -111,62 +106,64 @@ function keepMetadata(value: unknown): unknown {
 }
 
 function keepPodSpec(value: unknown): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const containers: readonly unknown[] = Array.isArray(value.containers) ? value.containers : [];
   const first: readonly unknown[] = Array.isArray(value.initContainers) ? value.initContainers : [];
   // Of sidecars, the ports count as any container's.
-  const sidecars = first.filter((item) => isFields(item) && item.restartPolicy === "Always");
+  const sidecars = first.filter((item) => isJsonObject(item) && item.restartPolicy === "Always");
   return {
-    ...(pick(value, POD_SPEC) as Fields),
+    ...(pick(value, POD_SPEC) as JsonObject),
     containers: [...containers, ...sidecars].map(keepContainer),
   };
 }
 
 function keepContainer(value: unknown): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const ports = each(value.ports, (port) => pick(port, CONTAINER_PORT));
   return { name: value.name, image: value.image, ...(ports !== undefined && { ports }) };
 }
 
 /** Of the conditions, `Ready` alone is read, and of it whether it is. */
 function keepPodStatus(value: unknown): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const { conditions } = value;
   const ready = Array.isArray(conditions)
-    ? conditions.filter((condition) => isFields(condition) && condition.type === "Ready")
+    ? conditions.filter((condition) => isJsonObject(condition) && condition.type === "Ready")
     : [];
   return {
-    ...(pick(value, POD_STATUS) as Fields),
+    ...(pick(value, POD_STATUS) as JsonObject),
     ...(ready.length > 0 && { conditions: each(ready, (item) => pick(item, ["type", "status"])) }),
   };
 }
 
 function keepServiceSpec(value: unknown): unknown {
-  if (!isFields(value)) return value;
+  if (!isJsonObject(value)) return value;
   const ports = each(value.ports, (port) => pick(port, SERVICE_PORT));
-  return { ...(pick(value, SERVICE_SPEC) as Fields), ...(ports !== undefined && { ports }) };
+  return { ...(pick(value, SERVICE_SPEC) as JsonObject), ...(ports !== undefined && { ports }) };
 }
 
 /** What we said of it, to take it back: of other conditions nothing is read. */
-function keepBound(status: unknown): Fields {
-  const all = isFields(status) && Array.isArray(status.conditions) ? status.conditions : [];
-  const bound = all.filter((condition) => isFields(condition) && condition.type === WAYPOINT_BOUND);
+function keepBound(status: unknown): JsonObject {
+  const all = isJsonObject(status) && Array.isArray(status.conditions) ? status.conditions : [];
+  const bound = all.filter(
+    (condition) => isJsonObject(condition) && condition.type === WAYPOINT_BOUND,
+  );
   return bound.length === 0 ? {} : { status: { conditions: bound } };
 }
 
-function keepSlice(object: Fields): Fields {
+function keepSlice(object: JsonObject): JsonObject {
   const endpoints = each(object.endpoints ?? [], (endpoint) => {
-    if (!isFields(endpoint)) return endpoint;
+    if (!isJsonObject(endpoint)) return endpoint;
     const { targetRef } = endpoint;
-    const kept = pick(endpoint, ENDPOINT) as Fields;
-    return isFields(targetRef) ? { ...kept, targetRef: pick(targetRef, TARGET) } : kept;
+    const kept = pick(endpoint, ENDPOINT) as JsonObject;
+    return isJsonObject(targetRef) ? { ...kept, targetRef: pick(targetRef, TARGET) } : kept;
   });
   const ports = each(object.ports ?? [], (port) => pick(port, SLICE_PORT));
   return { addressType: object.addressType, endpoints, ports };
 }
 
 function keepData(value: unknown): unknown {
-  if (!isFields(value)) return {};
+  if (!isJsonObject(value)) return {};
   const short = ([, text]: readonly [string, unknown]): boolean =>
     typeof text !== "string" || text.length <= CONFIG_MAP_VALUE_CHARACTERS;
   return Object.fromEntries(Object.entries(value).filter(short));

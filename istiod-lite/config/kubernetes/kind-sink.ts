@@ -1,8 +1,9 @@
 /** Takes what is said of one kind into the known objects, whole lists at once. */
+
 import type { KubeApiError } from "#common/kube-client/kube-client.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
 import type { CollectionSink } from "#istiod-lite/config/kubernetes/collection-watch.ts";
-import type { Fields } from "#istiod-lite/config/kubernetes/keep-object.ts";
 import type { KnownObjects } from "#istiod-lite/config/kubernetes/known-objects.ts";
 import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
 import { LOST_KIND_OBJECTS } from "#istiod-lite/limits.ts";
@@ -29,7 +30,7 @@ export class KindSink implements CollectionSink {
     this.#count = 0;
   }
 
-  page(items: readonly Fields[]): void {
+  page(items: readonly JsonObject[]): void {
     const { kind, apiVersion, known } = this.#deps;
     this.#count += items.length;
     for (const item of items) {
@@ -53,11 +54,11 @@ export class KindSink implements CollectionSink {
     return true;
   }
 
-  upsert(object: Fields): void {
+  upsert(object: JsonObject): void {
     this.#deps.known.upsert(this.#deps.kind, this.#deps.apiVersion, object);
   }
 
-  remove(object: Fields): void {
+  remove(object: JsonObject): void {
     this.#deps.known.remove(this.#deps.kind, object);
   }
 

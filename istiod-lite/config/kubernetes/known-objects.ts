@@ -2,12 +2,14 @@
  * The objects in force, by kind, and what changed of them since it was asked last. What comes from
  * the server passes through the same checks as the files of a folder.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { orderChanges } from "#common/kubernetes/diff-objects.ts";
 import { type KubernetesObject, type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { failClosed } from "#istiod-lite/config/kubernetes/fail-closed.ts";
-import { type Fields, isFields, keepObject } from "#istiod-lite/config/kubernetes/keep-object.ts";
+import { keepObject } from "#istiod-lite/config/kubernetes/keep-object.ts";
 import type { ObjectProblems } from "#istiod-lite/config/kubernetes/object-problems.ts";
 import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
 
@@ -43,7 +45,7 @@ export class KnownObjects {
   read(
     kind: WatchedKind,
     apiVersion: string,
-    raw: Fields,
+    raw: JsonObject,
   ): { readonly key: string; readonly object: KubernetesObject | undefined } {
     const key = rawKey(kind, raw);
     const kept = keepObject(kind, apiVersion, raw);
@@ -61,12 +63,12 @@ export class KnownObjects {
     return { key, object: instead };
   }
 
-  upsert(kind: WatchedKind, apiVersion: string, raw: Fields): void {
+  upsert(kind: WatchedKind, apiVersion: string, raw: JsonObject): void {
     const { key, object } = this.read(kind, apiVersion, raw);
     this.#set(kind, key, object);
   }
 
-  remove(kind: WatchedKind, raw: Fields): void {
+  remove(kind: WatchedKind, raw: JsonObject): void {
     const key = rawKey(kind, raw);
     this.#problems.settle(key);
     this.#set(kind, key, undefined);
@@ -101,13 +103,13 @@ export class KnownObjects {
   }
 }
 
-function uidOf({ metadata }: Fields): unknown {
-  return isFields(metadata) ? metadata.uid : undefined;
+function uidOf({ metadata }: JsonObject): unknown {
+  return isJsonObject(metadata) ? metadata.uid : undefined;
 }
 
 /** As `objectKey`, of what was not checked yet. Throws where the server gave it no name. */
-function rawKey(kind: WatchedKind, { metadata }: Fields): string {
-  const { name, namespace } = isFields(metadata) ? metadata : {};
+function rawKey(kind: WatchedKind, { metadata }: JsonObject): string {
+  const { name, namespace } = isJsonObject(metadata) ? metadata : {};
   if (typeof name !== "string" || name === "") throw new TypeError(`a ${kind} has no name`);
   const place = typeof namespace === "string" ? { namespace } : {};
   return objectKey({ kind, metadata: { name, ...place } });

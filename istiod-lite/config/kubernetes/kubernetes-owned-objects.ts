@@ -2,16 +2,23 @@
  * Brings about what Gateways want to run, by server-side apply: what people set in fields of their
  * own stays. Objects that are not ours are neither changed nor deleted, whatever they are called.
  */
-import { applyObject, deleteObject, isNotFound } from "#common/kube-client/apply.ts";
+
+import {
+  applyObject,
+  deleteObject,
+  getObject,
+  isConflict,
+  isNotFound,
+} from "#common/kube-client/apply.ts";
 import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
+import { listAll, METADATA_ONLY } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import { objectKey } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { isTerminating } from "#istiod-lite/config/kubernetes/event-recorder.ts";
-import { getStored, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import type { OwnedObject, OwnedObjectsWriter } from "#istiod-lite/config/source.ts";
-import { OWNED_LIST_PAGE } from "#istiod-lite/limits.ts";
 
 const KINDS = [
   "ServiceAccount",
@@ -89,7 +96,7 @@ export class KubernetesOwnedObjects implements OwnedObjectsWriter {
   async #apply(object: OwnedObject): Promise<StoredObject | undefined> {
     const { kind, metadata } = object;
     const reference = { ...metadata, kind };
-    const present = await getStored(this.#deps.client, reference);
+    const present = await getObject<StoredObject>(this.#deps.client, reference);
     if (present !== undefined && !this.#isOurs(present, object)) {
       this.#tellInTheWay(objectKey(object));
       return undefined;
@@ -138,27 +145,13 @@ export class KubernetesOwnedObjects implements OwnedObjectsWriter {
       }
     } catch (error) {
       // Another one of its name has come: that is not the one.
-      if (!(error instanceof KubeApiError) || error.status !== 409) throw error;
+      if (!isConflict(error)) throw error;
     }
   }
 
-  async #list(kind: string): Promise<readonly StoredObject[]> {
-    const objects: StoredObject[] = [];
-    let token: string | undefined;
-    do {
-      const page = (await this.#deps.client.request({
-        method: "GET",
-        path: collectionPath(kind),
-        query: { labelSelector: GATEWAY_NAME_LABEL, limit: OWNED_LIST_PAGE, continue: token },
-        accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-      })) as {
-        readonly items?: StoredObject[];
-        readonly metadata?: { readonly continue?: string };
-      };
-      objects.push(...(page.items ?? []));
-      token = page.metadata?.continue || undefined;
-    } while (token !== undefined);
-    return objects;
+  #list(kind: string): Promise<readonly StoredObject[]> {
+    const collection = { path: collectionPath(kind), labelSelector: GATEWAY_NAME_LABEL };
+    return listAll(this.#deps.client, { ...collection, accept: METADATA_ONLY });
   }
 }
 

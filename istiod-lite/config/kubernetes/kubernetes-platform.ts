@@ -2,12 +2,14 @@
  * istiod-lite on a cluster: configuration from the API server, callers proven by it, the CA in its
  * Secrets, and a Lease among replicas for whatever is written.
  */
+
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
+import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { ObjectChange, Pod } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import { VERSION } from "#common/runtime/version.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { LiveAuthority } from "#istiod-lite/ca/live-authority.ts";
@@ -23,7 +25,7 @@ import type { RefusedObject } from "#istiod-lite/config/kubernetes/object-proble
 import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.ts";
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
-import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import { WebhookRegistration } from "#istiod-lite/config/kubernetes/webhook-registration.ts";
 import { areZtunnelsRemoved } from "#istiod-lite/config/kubernetes/ztunnel-removal.ts";
 import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
@@ -52,8 +54,7 @@ const FALLBACK_IMAGE = `ambient-mesh:${VERSION}`;
 const CLOCK: ElectionClock = {
   now: () => performance.now(),
   date: () => new Date(),
-  sleep: (milliseconds, signal) =>
-    sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+  sleep: pause,
 };
 
 export class KubernetesPlatform implements Platform {
@@ -122,8 +123,8 @@ export class KubernetesPlatform implements Platform {
     const { podName: name, podNamespace: namespace } = this.#options;
     if (name === undefined) return FALLBACK_IMAGE;
     try {
-      const pod = await getStored(this.#client, { kind: "Pod", namespace, name });
-      return (pod as Pod | undefined)?.spec.containers[0]?.image ?? FALLBACK_IMAGE;
+      const pod = await getObject<Pod>(this.#client, { kind: "Pod", namespace, name });
+      return pod?.spec.containers[0]?.image ?? FALLBACK_IMAGE;
     } catch (error) {
       const why = describeError(error);
       this.#logger.warn("this pod's own image is not known", { why, instead: FALLBACK_IMAGE });
@@ -131,8 +132,10 @@ export class KubernetesPlatform implements Platform {
     }
   }
 
-  areZtunnelsRemoved(): Promise<boolean> {
-    return areZtunnelsRemoved(this.#client, this.#options.rootNamespace);
+  async areZtunnelsRemoved(podName: string): Promise<boolean> {
+    const { rootNamespace: namespace } = this.#options;
+    const ztunnel = this.source.object(referenceKey({ kind: "Pod", namespace, name: podName }));
+    return areZtunnelsRemoved(this.#client, ztunnel);
   }
 
   apply(changes: readonly ObjectChange[]): void {

@@ -4,18 +4,13 @@
  * version that was read, so that what others write meanwhile is not lost.
  */
 import { isDeepStrictEqual } from "node:util";
-import { isNotFound } from "#common/kube-client/apply.ts";
-import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
-import { objectPath } from "#common/kube-client/resources.ts";
+import { getObject, isConflict, isNotFound, mergePatch } from "#common/kube-client/apply.ts";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
 import { mergeConditions } from "#common/kubernetes/overlay.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { EventRecorder } from "#istiod-lite/config/kubernetes/event-recorder.ts";
-import {
-  FIELD_MANAGER,
-  getStored,
-  type StoredObject,
-} from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import type {
   EventDetails,
   NewCondition,
@@ -109,7 +104,7 @@ export class KubernetesStatusWriter implements StatusWriter {
   }
 
   async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
-    const object = await getStored(this.#deps.client, this.#named(reference));
+    const object = await getObject<StoredObject>(this.#deps.client, this.#named(reference));
     if (object !== undefined) await this.#events.record(object, event);
   }
 
@@ -118,7 +113,7 @@ export class KubernetesStatusWriter implements StatusWriter {
     change: (status: Status, object: StoredObject) => Status,
   ): Promise<void> {
     for (let tries = 1; ; tries++) {
-      const object = await getStored(this.#deps.client, this.#named(reference));
+      const object = await getObject<StoredObject>(this.#deps.client, this.#named(reference));
       if (object === undefined) return;
       const before = object.status ?? {};
       const status = change(before, object);
@@ -134,14 +129,9 @@ export class KubernetesStatusWriter implements StatusWriter {
     }
   }
 
-  async #patch(reference: ObjectReference, body: object): Promise<void> {
-    await this.#deps.client.request({
-      method: "PATCH",
-      path: `${objectPath(this.#named(reference))}/status`,
-      query: { fieldManager: FIELD_MANAGER },
-      body,
-      contentType: "application/merge-patch+json",
-    });
+  #patch(reference: ObjectReference, patch: object): Promise<void> {
+    const options = { fieldManager: FIELD_MANAGER, subresource: "status" };
+    return mergePatch(this.#deps.client, this.#named(reference), patch, options);
   }
 
   #named(reference: ObjectReference) {
@@ -172,8 +162,4 @@ function isSame(before: unknown, after: unknown): boolean {
 
 function conditionsOf(value: unknown): readonly Condition[] {
   return Array.isArray(value) ? (value as readonly Condition[]) : [];
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof KubeApiError && error.status === 409;
 }

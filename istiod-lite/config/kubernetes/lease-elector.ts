@@ -3,11 +3,8 @@
  * whoever holds the Lease renews it; whoever sees it unrenewed for its duration, by the own clock,
  * takes it. A holder that cannot renew stops leading well before others may begin.
  */
-import {
-  KubeApiError,
-  type KubeClient,
-  type KubeRequest,
-} from "#common/kube-client/kube-client.ts";
+import { isConflict, isNotFound } from "#common/kube-client/apply.ts";
+import type { KubeClient, KubeRequest } from "#common/kube-client/kube-client.ts";
 import { collectionPath, objectPath } from "#common/kube-client/resources.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
@@ -192,7 +189,7 @@ export class LeaseElector implements Leadership {
     try {
       return (await this.#request({ method: "GET", path: this.#path })) as Lease;
     } catch (error) {
-      if (error instanceof KubeApiError && error.status === 404) return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }
@@ -219,10 +216,6 @@ export class LeaseElector implements Leadership {
     const { name, namespace } = this.#options;
     return objectPath({ kind: "Lease", namespace, name });
   }
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof KubeApiError && error.status === 409;
 }
 
 /** Kubernetes' MicroTime. */

@@ -1,20 +1,5 @@
 /** Bounds of reading configuration from an API server, and what happens at each. */
 
-/** Objects in one page of a list; the rest follows page by page. Source: client-go's pager. */
-export const LIST_PAGE_OBJECTS = 500;
-
-/** A page that is not there by then fails, and its list begins again. */
-export const LIST_PAGE_TIMEOUT_MS = 60_000;
-
-/**
- * Objects of one kind; a longer list fails, is reported, and what is in force stays. Kubernetes is
- * built for 150,000 pods.
- */
-export const OBJECTS_PER_KIND = 500_000;
-
-/** Lists that outlive their snapshot are begun again in pages so often, then asked for whole. */
-export const PAGED_LIST_ATTEMPTS = 3;
-
 /**
  * The server ends a watch after between once and twice this, and it goes on where it was. Source:
  * client-go's minWatchTimeout.

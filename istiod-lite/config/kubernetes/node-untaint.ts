@@ -3,13 +3,13 @@
  * the mesh is scheduled there before its traffic can be captured. Source: Istio's untaint
  * controller.
  */
-import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.ts";
-import { objectPath } from "#common/kube-client/resources.ts";
+import { getObject, isNotFound, mergePatch } from "#common/kube-client/apply.ts";
+import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Node } from "#common/kubernetes/objects.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { RepairQueue } from "#istiod-lite/config/kubernetes/repair-queue.ts";
-import { FIELD_MANAGER, getStored } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 
 export interface NodeUntaintDeps {
@@ -49,22 +49,17 @@ export class NodeUntaint {
   async #untaint(name: string): Promise<void> {
     const { client, logger, taintKey } = this.#deps;
     const reference = { kind: "Node", name };
-    const node = (await getStored(client, reference)) as Node | undefined;
+    const node = await getObject<Node>(client, reference);
     const taints = node?.spec?.taints ?? [];
     const left = taints.filter(({ key }) => key !== taintKey);
     if (node === undefined || left.length === taints.length) return;
     const { resourceVersion } = node.metadata;
     try {
-      await client.request({
-        method: "PATCH",
-        path: objectPath(reference),
-        query: { fieldManager: FIELD_MANAGER },
-        body: { metadata: { resourceVersion }, spec: { taints: left } },
-        contentType: "application/merge-patch+json",
-      });
+      const patch = { metadata: { resourceVersion }, spec: { taints: left } };
+      await mergePatch(client, reference, patch, { fieldManager: FIELD_MANAGER });
       logger.info("the node's ztunnel is ready: taint taken off", { node: name, taint: taintKey });
     } catch (error) {
-      if (!(error instanceof KubeApiError) || error.status !== 404) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
 }

@@ -2,9 +2,10 @@
  * Brings things about by name: a few at once, again when it fails, and with growing pauses where
  * somebody else keeps undoing it. Only while this process leads.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+
 import { Backoff } from "#common/runtime/backoff.ts";
 import { describeError } from "#common/runtime/errors.ts";
+import { pause } from "#common/runtime/pause.ts";
 import { Semaphore } from "#common/runtime/semaphore.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
@@ -91,9 +92,8 @@ export class RepairQueue {
     }
   }
 
-  async #pause(milliseconds: number): Promise<void> {
-    const { signal } = this.#closing;
-    await sleep(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
+  #pause(milliseconds: number): Promise<void> {
+    return pause(milliseconds, this.#closing.signal, { ref: false });
   }
 }
 

@@ -1,22 +1,23 @@
 /** One line of a watch. Source: metav1.WatchEvent. */
+
 import { eventError } from "#common/kube-client/api-status.ts";
 import { KubeApiError } from "#common/kube-client/kube-client.ts";
-import { type Fields, isFields } from "#istiod-lite/config/kubernetes/keep-object.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 
 export interface WatchEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
-  readonly object: Fields;
+  readonly object: JsonObject;
   /** Where the next watch may go on from. */
   readonly resourceVersion: string;
 }
 
 /** Undefined for types that nobody knows yet. Throws `KubeApiError` for ERROR and for garbage. */
 export function readWatchEvent(line: unknown, path: string): WatchEvent | undefined {
-  const { type, object } = isFields(line) ? line : {};
+  const { type, object } = isJsonObject(line) ? line : {};
   if (type === "ERROR") throw eventError(`watch ${path}`, object);
-  const metadata = isFields(object) ? object.metadata : undefined;
-  const resourceVersion = isFields(metadata) ? metadata.resourceVersion : undefined;
-  if (typeof type !== "string" || !isFields(object) || typeof resourceVersion !== "string") {
+  const metadata = isJsonObject(object) ? object.metadata : undefined;
+  const resourceVersion = isJsonObject(metadata) ? metadata.resourceVersion : undefined;
+  if (typeof type !== "string" || !isJsonObject(object) || typeof resourceVersion !== "string") {
     const message = `watch ${path}: a line is no event of an object`;
     throw new KubeApiError(message, { status: 0, reason: "BadAnswer" });
   }

@@ -3,10 +3,11 @@
  * ValidatingWebhookConfiguration, which comes with the manifests. Only the leader writes, and
  * nothing but that field, so that whoever applies the manifests again takes nothing away for long.
  */
+
 import { applyObject, getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
-import { isJsonObject } from "#common/kubernetes/validate/check.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import {
   WEBHOOK_REGISTRATION_CHECK_MS,

@@ -3,6 +3,7 @@
  * widens access: where the policy itself cannot be read (action, selector, a field of its spec), an
  * ALLOW keeps refusing but permits nothing, and a DENY denies everything it covers.
  */
+
 import type { AuthorizationPolicy } from "#common/kubernetes/objects.ts";
 import type {
   Authorization,
@@ -10,10 +11,11 @@ import type {
   PolicyScope,
   Rule,
 } from "#common/model/authorization.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { type ConvertedRule, convertDenyRule, convertWholeRule } from "./convert-rule.ts";
 import { Issues } from "./issues.ts";
 import { parseRule } from "./parse-rule.ts";
-import { isObject, unknownFields } from "./rule-entry.ts";
+import { unknownFields } from "./rule-entry.ts";
 import { type Labels, parseSelector, selectsAll } from "./selector.ts";
 import { unsupportedAction, ztunnelCondition } from "./status.ts";
 import type { ConvertedAuthorizationPolicy, PolicyOptions } from "./types.ts";
@@ -41,7 +43,7 @@ export function convertAuthorizationPolicy(
   const nothing = { ruleOrigins: [], issues: [], selector: {} };
   if (targetsWaypoint(spec))
     return { ...nothing, conditions: [waypointCondition(spec, generation)] };
-  const action = isObject(spec) ? (spec.action ?? "ALLOW") : undefined;
+  const action = isJsonObject(spec) ? (spec.action ?? "ALLOW") : undefined;
   if (action === "CUSTOM") {
     return { ...nothing, conditions: [unsupportedAction(action, generation)] };
   }
@@ -122,7 +124,7 @@ function checkSpec(spec: unknown, issues: Issues): boolean {
     const outcome = "the whole policy is enforced at its strictest";
     issues.add({ cause: "invalid", effect: "narrowed" }, field, value, `${problem}: ${outcome}`);
   };
-  if (!isObject(spec)) invalid("", spec, "spec must be an object");
+  if (!isJsonObject(spec)) invalid("", spec, "spec must be an object");
   else {
     for (const [field, value] of unknownFields(spec, SPEC_FIELDS)) {
       invalid(field, value, "no such field");

@@ -3,6 +3,7 @@
  * that it cannot: what is invalid, and what needs a waypoint. What then becomes of the rule is
  * convert-rule.ts's. The input is read as unknown: a folder of YAML holds what people type.
  */
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import {
   CONDITION_KEYS,
   isL7Condition,
@@ -17,7 +18,6 @@ import {
   type EntrySource,
   type Finding,
   invalid,
-  isObject,
   unknownFields,
 } from "./rule-entry.ts";
 
@@ -38,11 +38,9 @@ export interface RuleSource extends EntrySource {
   readonly path: string;
 }
 
-type Fields = Record<string, unknown>;
-
 export function parseRule(source: RuleSource): ParsedRule {
   const parser = new RuleParser(source);
-  if (!isObject(source.rule)) {
+  if (!isJsonObject(source.rule)) {
     const finding = invalid(source.path, source.rule, "a rule is an object; write {} to match all");
     return { when: [], broken: true, findings: [finding] };
   }
@@ -57,7 +55,7 @@ class RuleParser {
     this.#source = source;
   }
 
-  parse(rule: Fields, path: string): ParsedRule {
+  parse(rule: JsonObject, path: string): ParsedRule {
     this.#unknownFields(rule, path, ["from", "to", "when"]);
     const from = this.#entries(rule.from, `${path}.from`, (entry, at) =>
       this.#peer(entry, at, "source"),
@@ -95,9 +93,9 @@ class RuleParser {
   /** A `from` or `to` entry: an object that holds one `source` or `operation`. */
   #peer(entry: unknown, path: string, name: "source" | "operation"): Entry {
     const builder = new EntryBuilder(this.#source);
-    const fields = isObject(entry) ? entry[name] : undefined;
-    if (isObject(entry)) builder.unknownFields(entry, path, [name]);
-    if (!isObject(fields)) builder.invalid(`${path}.${name}`, fields, "this must be an object");
+    const fields = isJsonObject(entry) ? entry[name] : undefined;
+    if (isJsonObject(entry)) builder.unknownFields(entry, path, [name]);
+    if (!isJsonObject(fields)) builder.invalid(`${path}.${name}`, fields, "this must be an object");
     else {
       const known = name === "source" ? SOURCE_FIELDS : OPERATION_FIELDS;
       for (const [field, values] of Object.entries(fields)) {
@@ -113,7 +111,7 @@ class RuleParser {
 
   #condition(entry: unknown, path: string): Entry {
     const builder = new EntryBuilder(this.#source);
-    if (!isObject(entry)) builder.invalid(path, entry, "a condition is an object");
+    if (!isJsonObject(entry)) builder.invalid(path, entry, "a condition is an object");
     else {
       builder.unknownFields(entry, path, ["key", "values", "notValues"]);
       const key = typeof entry.key === "string" ? entry.key : "";
@@ -130,7 +128,7 @@ class RuleParser {
     return builder.finish(path, this.#findings);
   }
 
-  #unknownFields(object: Fields, path: string, known: readonly string[]): void {
+  #unknownFields(object: JsonObject, path: string, known: readonly string[]): void {
     for (const [field, value] of unknownFields(object, known)) {
       this.#findings.push(invalid(`${path}.${field}`, value, "no such field"));
     }

@@ -3,6 +3,7 @@
  * F65-F67). DISABLE is PERMISSIVE in ambient. What cannot be read counts as STRICT, so that access
  * never widens; an invalid exception from STRICT is no exception.
  */
+
 import type { PeerAuthentication } from "#common/kubernetes/objects.ts";
 import {
   type Authorization,
@@ -10,9 +11,10 @@ import {
   type Match,
   type Rule,
 } from "#common/model/authorization.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { Issues } from "./issues.ts";
 import { convertedPeerAuthenticationName } from "./names.ts";
-import { isObject, unknownFields } from "./rule-entry.ts";
+import { unknownFields } from "./rule-entry.ts";
 import { type Labels, parseSelector, selectsAll } from "./selector.ts";
 import type { PolicyIssue, PolicyOptions } from "./types.ts";
 import { parsePort } from "./values.ts";
@@ -129,7 +131,7 @@ const SPEC_FIELDS = ["selector", "mtls", "portLevelMtls"];
 const NARROWED = { cause: "invalid", effect: "narrowed" } as const;
 
 function parseModes(spec: unknown, issues: Issues): ParsedModes {
-  const raw = isObject(spec) ? spec : { "": spec };
+  const raw = isJsonObject(spec) ? spec : { "": spec };
   let mode = parseMode(raw.mtls, "mtls", issues);
   const ports = new Map<number, Mode>();
   for (const [field, value] of unknownFields(raw, SPEC_FIELDS)) {
@@ -137,7 +139,7 @@ function parseModes(spec: unknown, issues: Issues): ParsedModes {
     mode = "STRICT";
   }
   const levels = raw.portLevelMtls ?? {};
-  if (!isObject(levels)) {
+  if (!isJsonObject(levels)) {
     issues.add(NARROWED, "portLevelMtls", levels, "not an object: the policy counts as STRICT");
     return { mode: "STRICT", ports, strict: true };
   }
@@ -159,8 +161,8 @@ function parseModes(spec: unknown, issues: Issues): ParsedModes {
 
 function parseMode(mtls: unknown, field: string, issues: Issues): Mode | "UNSET" {
   if (mtls === undefined || mtls === null) return "UNSET";
-  const mode = isObject(mtls) ? (mtls.mode ?? "UNSET") : undefined;
-  const unknown = isObject(mtls) ? unknownFields(mtls, ["mode"]).length > 0 : true;
+  const mode = isJsonObject(mtls) ? (mtls.mode ?? "UNSET") : undefined;
+  const unknown = isJsonObject(mtls) ? unknownFields(mtls, ["mode"]).length > 0 : true;
   if (!unknown && (mode === "UNSET" || mode === "STRICT" || mode === "PERMISSIVE")) return mode;
   if (!unknown && mode === "DISABLE") return "PERMISSIVE";
   const message =

@@ -2,7 +2,9 @@
  * One `source`, `operation` or `when` condition of a rule: the match it comes to, and everything in
  * it that ztunnel cannot enforce.
  */
+
 import { EMPTY_MATCH, type Match } from "#common/model/authorization.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
 import { isNegative, type MatchField, parserOf } from "./fields.ts";
 import { expandPrincipal, type TrustDomains } from "./trust-domains.ts";
 import { type Parsed, withoutScheme } from "./values.ts";
@@ -32,8 +34,6 @@ export interface EntrySource {
   readonly policyNamespace: string;
   readonly trustDomains: TrustDomains;
 }
-
-type Fields = Record<string, unknown>;
 
 /**
  * protobuf, and so Istio, takes it for an absent one: what was to name somebody names everybody.
@@ -65,7 +65,7 @@ export class EntryBuilder {
     this.#findings.push({ kind: "http", field, value, problem: "ztunnel does not read HTTP" });
   }
 
-  unknownFields(object: Fields, path: string, known: readonly string[]): void {
+  unknownFields(object: JsonObject, path: string, known: readonly string[]): void {
     for (const [field, value] of unknownFields(object, known)) {
       this.invalid(`${path}.${field}`, value, "no such field");
     }
@@ -123,12 +123,8 @@ export class EntryBuilder {
   }
 }
 
-export function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Fields that are set and not among the known ones. */
-export function unknownFields(object: Fields, known: readonly string[]): [string, unknown][] {
+/** JsonObject that are set and not among the known ones. */
+export function unknownFields(object: JsonObject, known: readonly string[]): [string, unknown][] {
   return Object.entries(object).filter(
     ([field, value]) => !known.includes(field) && value !== null,
   );

@@ -2,9 +2,11 @@
  * Which workloads a policy's selector picks, and an index that finds the policies that pick a
  * workload.
  */
+
 import type { LabelSelector } from "#common/kubernetes/objects.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import type { Issues } from "./issues.ts";
-import { isObject, unknownFields } from "./rule-entry.ts";
+import { unknownFields } from "./rule-entry.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -28,13 +30,13 @@ export function parseSelector(selector: LabelSelector | undefined, issues: Issue
     issues.add({ cause: "invalid", effect: "narrowed" }, field, value, `${problem}: ${outcome}`);
   };
   const raw: unknown = selector ?? {};
-  if (!isObject(raw)) invalid("selector", raw, "this must be an object");
+  if (!isJsonObject(raw)) invalid("selector", raw, "this must be an object");
   else {
     for (const [field, value] of unknownFields(raw, ["matchLabels"])) {
       invalid(`selector.${field}`, value, "policies select by matchLabels only");
     }
     const wanted = raw.matchLabels ?? {};
-    if (!isObject(wanted)) invalid("selector.matchLabels", wanted, "this must be an object");
+    if (!isJsonObject(wanted)) invalid("selector.matchLabels", wanted, "this must be an object");
     else {
       for (const [name, value] of Object.entries(wanted)) {
         if (typeof value === "string" && LABEL_VALUE.test(value)) labels.push([name, value]);

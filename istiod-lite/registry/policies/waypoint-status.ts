@@ -3,15 +3,16 @@
  * 1.4 F83). istiod-lite binds nothing to a waypoint yet, so that such a policy is enforced nowhere:
  * its author must not believe otherwise.
  */
+
 import type { Condition } from "#common/kubernetes/objects.ts";
-import { isObject } from "./rule-entry.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { condition } from "./status.ts";
 
 export const WAYPOINT_ACCEPTED = "WaypointAccepted";
 
 /** `targetRefs` are for waypoints alone: such a policy must never reach ztunnel. */
 export function targetsWaypoint(spec: unknown): spec is Record<string, unknown> {
-  if (!isObject(spec)) return false;
+  if (!isJsonObject(spec)) return false;
   const list = Array.isArray(spec.targetRefs) ? spec.targetRefs.length > 0 : spec.targetRefs;
   return Boolean(list) || Boolean(spec.targetRef);
 }
@@ -28,5 +29,5 @@ export function waypointCondition(
 }
 
 function describeTarget(ref: unknown): string {
-  return isObject(ref) ? `${ref.kind ?? "?"} ${ref.name ?? "?"}` : "an unreadable target";
+  return isJsonObject(ref) ? `${ref.kind ?? "?"} ${ref.name ?? "?"}` : "an unreadable target";
 }

@@ -3,9 +3,10 @@
  * comes past it all the same never widens access: a part that is not understood makes the rule of
  * an ALLOW permit nothing, and that of a DENY apply without it.
  */
+
 import type { AuthorizationPolicy } from "#common/kubernetes/objects.ts";
 import type { ExtAuthzProvider, L7Authorization, L7Rule } from "#common/model/waypoint/policy.ts";
-import { isObject } from "../policies/rule-entry.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import { expandPrincipal, type TrustDomains } from "../policies/trust-domains.ts";
 import { policyName } from "./targets.ts";
 
@@ -129,7 +130,7 @@ class RuleReader {
   }
 
   #object(value: unknown, fields: readonly string[]): Record<string, unknown> {
-    if (!isObject(value)) {
+    if (!isJsonObject(value)) {
       if (value !== undefined) this.#whole = false;
       return {};
     }

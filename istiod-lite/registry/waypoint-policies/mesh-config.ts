@@ -2,11 +2,12 @@
  * The parts of Istio's mesh configuration that waypoints follow: `data.mesh` of the ConfigMap
  * `istio` in the root namespace. Source: istio/api mesh/v1alpha1/config.proto.
  */
+
 import { parse } from "yaml";
 import { parseIstioDurationMs } from "#common/kubernetes/istio-duration.ts";
 import type { ConfigMap } from "#common/kubernetes/objects.ts";
 import type { ExtAuthzProvider, Telemetry } from "#common/model/waypoint/policy.ts";
-import { isObject } from "../policies/rule-entry.ts";
+import { isJsonObject } from "#common/runtime/json-object.ts";
 import type { MeshSettings } from "../waypoints/contributions.ts";
 
 export const MESH_CONFIG_MAP = "istio";
@@ -60,7 +61,7 @@ export function readMeshConfig(map: ConfigMap | undefined): MeshConfig {
     const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
     return { ...DEFAULT_MESH_CONFIG, problems: [`data.mesh is no YAML: ${why}`] };
   }
-  if (!isObject(config)) return { ...DEFAULT_MESH_CONFIG, problems: ["data.mesh is no map"] };
+  if (!isJsonObject(config)) return { ...DEFAULT_MESH_CONFIG, problems: ["data.mesh is no map"] };
   return fromConfig(config);
 }
 
@@ -69,8 +70,8 @@ function fromConfig(config: Json): MeshConfig {
   const tracers = new Map<string, TracingProvider>();
   const problems: string[] = [];
   for (const [i, provider] of listOf(config.extensionProviders).entries()) {
-    const { name } = isObject(provider) ? provider : {};
-    if (!isObject(provider) || typeof name !== "string") {
+    const { name } = isJsonObject(provider) ? provider : {};
+    if (!isJsonObject(provider) || typeof name !== "string") {
       problems.push(`extensionProviders[${i}] has no name`);
       continue;
     }
@@ -81,7 +82,7 @@ function fromConfig(config: Json): MeshConfig {
     else problems.push(`extensionProviders[${i}] (${name}) is of no kind that waypoints know`);
   }
   const { accessLogFile, accessLogEncoding, defaultProviders } = config;
-  const [defaultTracer] = isObject(defaultProviders) ? listOf(defaultProviders.tracing) : [];
+  const [defaultTracer] = isJsonObject(defaultProviders) ? listOf(defaultProviders.tracing) : [];
   return {
     authorizers,
     tracers,
@@ -105,7 +106,7 @@ const NORMALIZATIONS = {
 function settingsOf(config: Json, problems: string[]): MeshSettings {
   const chosen = <V extends string>(field: string, key: string, known: Record<string, V>) => {
     const given = config[field];
-    const value = isObject(given) ? given[key] : undefined;
+    const value = isJsonObject(given) ? given[key] : undefined;
     if (value === undefined) return undefined;
     if (typeof value === "string" && Object.hasOwn(known, value)) return known[value];
     problems.push(`${field}.${key} is none of ${Object.keys(known).join(", ")}`);
@@ -120,13 +121,13 @@ function settingsOf(config: Json, problems: string[]): MeshSettings {
 }
 
 function authorizerOf({ envoyExtAuthzHttp: http, envoyExtAuthzGrpc: grpc }: Json) {
-  const given = isObject(http) ? http : grpc;
+  const given = isJsonObject(http) ? http : grpc;
   const address = addressOf(given);
-  if (!isObject(given) || address === undefined) return undefined;
-  const body = isObject(given.includeRequestBodyInCheck) ? given.includeRequestBodyInCheck : {};
+  if (!isJsonObject(given) || address === undefined) return undefined;
+  const body = isJsonObject(given.includeRequestBodyInCheck) ? given.includeRequestBodyInCheck : {};
   const { pathPrefix, includeRequestHeadersInCheck, includeHeadersInCheck } = given;
   const provider: ExtAuthzProvider = {
-    protocol: isObject(http) ? "http" : "grpc",
+    protocol: isJsonObject(http) ? "http" : "grpc",
     ...address,
     timeoutMs: durationOf(given.timeout) ?? CHECK_TIMEOUT_MS,
     failOpen: given.failOpen === true,
@@ -145,15 +146,15 @@ function authorizerOf({ envoyExtAuthzHttp: http, envoyExtAuthzGrpc: grpc }: Json
 
 function tracerOf(given: unknown): TracingProvider | undefined {
   const address = addressOf(given);
-  if (!isObject(given) || address === undefined) return undefined;
-  return { protocol: isObject(given.http) ? "http" : "grpc", ...address };
+  if (!isJsonObject(given) || address === undefined) return undefined;
+  return { protocol: isJsonObject(given.http) ? "http" : "grpc", ...address };
 }
 
 /** `[<namespace>/]<host name>`; without a namespace the host name of a Service says it. */
 function addressOf(
   given: unknown,
 ): { readonly namespace: string; readonly hostname: string; readonly port: number } | undefined {
-  if (!isObject(given)) return undefined;
+  if (!isJsonObject(given)) return undefined;
   const { service } = given;
   const port = numberOf(given.port);
   if (typeof service !== "string" || service === "" || port === undefined) return undefined;
@@ -174,7 +175,7 @@ function names(value: unknown): readonly string[] {
 }
 
 function texts(value: unknown): Readonly<Record<string, string>> {
-  const entries = isObject(value) ? Object.entries(value) : [];
+  const entries = isJsonObject(value) ? Object.entries(value) : [];
   return Object.fromEntries(
     entries.flatMap(([name, text]) =>
       typeof text === "string" ? [[name.toLowerCase(), text]] : [],

@@ -33,8 +33,9 @@ export class MeasuredIstiod implements MeasuredControlPlane, AsyncDisposable {
   static async start(client: KubeClient, kubeconfig: string): Promise<MeasuredIstiod> {
     const istiod = new MeasuredIstiod(client, await mkdtemp(join(tmpdir(), "bench-istiod-")));
     await istiod.#start(kubeconfig);
-    const root = await waitFor("the root certificate", () => getObject(client, ROOT));
-    const { data } = root as { data: Readonly<Record<string, string>> };
+    const { data } = await waitFor("the root certificate", () => {
+      return getObject<{ readonly data: Readonly<Record<string, string>> }>(client, ROOT);
+    });
     await writeFile(istiod.rootCertFile, data["root-cert.pem"] ?? "");
     return istiod;
   }

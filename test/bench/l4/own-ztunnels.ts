@@ -1,5 +1,5 @@
 /** Our ztunnels and istiod-lite, as `meshctl up` runs them. */
-import { isReady } from "#meshctl/local/endpoints.ts";
+import { isReady } from "#common/kubernetes/pod-readiness.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import type { Contender } from "./contender.ts";
 import type { Mode } from "./metrics.ts";

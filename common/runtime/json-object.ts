@@ -1,0 +1,7 @@
+/** Values as JSON.parse gives them, of which nothing else is known yet. */
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
