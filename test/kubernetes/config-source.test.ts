@@ -212,7 +212,7 @@ test("a pod's own token is read again, and what it may not read holds up the sta
   const client = connectInCluster({ env, folder });
   t.after(() => client.close());
   const denied = await follow(t, client);
-  await denied.until("the refusal of the token", () => denied.said(/not allowed/) > 0);
+  await denied.until("the refusal of the token", () => denied.said(/does not know/) > 0);
   writeFileSync(join(folder, "token"), token.status.token);
   const again = await follow(t, client);
   const why = () => [...again.source.unread.values()].map(({ reason }) => reason);

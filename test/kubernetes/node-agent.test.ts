@@ -5,13 +5,11 @@ import { BUSYBOX_IMAGE } from "./harness/tools/test-images.ts";
 import { useKubernetes } from "./harness/use-kubernetes.ts";
 import { waitFor } from "./harness/wait-for.ts";
 import { installMesh } from "./mesh/install.ts";
+import { LOOK, sawAtStart } from "./mesh/looker.ts";
 import { meshImage } from "./mesh/mesh-image.ts";
 import { echoDeployment, echoService, namespaceWithScripts } from "./mesh/workloads.ts";
 
 const AMBIENT = { "istio.io/dataplane-mode": "ambient" };
-/** ztunnel's outbound port, 15001, as /proc/net/tcp writes it: is anybody listening in this pod? */
-const LOOK = "grep -q ':3A99 .* 0A ' /proc/net/tcp /proc/net/tcp6 && echo captured || echo open";
-
 const cluster = useKubernetes(
   async () => ({ nodes: 2, images: [await meshImage()] }),
   async (started) => {
@@ -41,12 +39,6 @@ function looker(name: string, namespace: string, node: string): object {
     metadata: { name, namespace, labels: { looker: "yes" } },
     spec: { nodeName: node, terminationGracePeriodSeconds: 0, containers: [container] },
   };
-}
-
-async function sawAtStart(name: string, namespace = "shop"): Promise<string> {
-  return await waitFor(`${name} to start`, async () => {
-    return (await cluster().logs(`${namespace}/${name}`)).trim() || undefined;
-  });
 }
 
 async function conflist(node: 1 | 2): Promise<readonly string[]> {
@@ -84,13 +76,14 @@ test("the plugin is last in the chain of every node", async () => {
 test("ten pods that start at once are captured before their first instruction", async () => {
   const names = Array.from({ length: 10 }, (_, i) => `first-${i}`);
   await cluster().apply(...names.map((name, i) => looker(name, "shop", `node${(i % 2) + 1}`)));
-  for (const name of names) assert.equal(await sawAtStart(name), "captured", name);
+  for (const name of names)
+    assert.equal(await sawAtStart(cluster(), `shop/${name}`), "captured", name);
   await waitFor("an answer through the mesh", () => answers("shop/first-0", "http://web/"));
 });
 
 test("a pod outside the mesh starts untouched", async () => {
   await cluster().apply(looker("plain", "outside", "node1"));
-  assert.equal(await sawAtStart("plain", "outside"), "open");
+  assert.equal(await sawAtStart(cluster(), "outside/plain"), "open");
 });
 
 test("a configuration that is rewritten is chained again", async () => {
@@ -111,7 +104,7 @@ test("without ztunnel no enrolled pod starts, an Event says why, and it starts w
   const phase = ["get", "pod", "-n", "shop", "late", "-o", "jsonpath={.status.phase}"];
   assert.equal(await cluster().check(phase), "Pending");
   await patch({ spec: { template: { spec: { nodeSelector: { nobody: null } } } } });
-  assert.equal(await sawAtStart("late"), "captured");
+  assert.equal(await sawAtStart(cluster(), "shop/late"), "captured");
 });
 
 test("pods stay captured when their ztunnel is killed, containerd and kubelet restarted", async () => {
@@ -122,7 +115,7 @@ test("pods stay captured when their ztunnel is killed, containerd and kubelet re
   await cluster().rolledOut("istio-system/ds/ztunnel");
   await waitFor("the first pod to talk", () => answers("shop/first-0", "http://web/"));
   await cluster().apply(looker("after", "shop", "node1"));
-  assert.equal(await sawAtStart("after"), "captured");
+  assert.equal(await sawAtStart(cluster(), "shop/after"), "captured");
 });
 
 test("ztunnel that is deleted leaves nodes and pods as they were", async () => {
@@ -138,5 +131,5 @@ test("ztunnel that is deleted leaves nodes and pods as they were", async () => {
   assert.equal(stdout.trim(), "open");
   assert.ok(await answers("shop/first-0", "http://web/"));
   await cluster().apply(looker("plain-again", "shop", "node1"));
-  assert.equal(await sawAtStart("plain-again"), "open");
+  assert.equal(await sawAtStart(cluster(), "shop/plain-again"), "open");
 });

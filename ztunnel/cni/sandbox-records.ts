@@ -6,6 +6,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { KnownSandboxes } from "#ztunnel/node/process-netns-finder.ts";
+import { pathWithin } from "./path-within.ts";
 
 export interface SandboxRecord {
   readonly uid: string;
@@ -36,7 +37,7 @@ export class SandboxRecords implements KnownSandboxes {
 
   netnsPath(podUid: string): string | undefined {
     const record = this.#records.get(podUid);
-    return record === undefined ? undefined : `${this.#nodeRoot}${record.netnsPath}`;
+    return record && pathWithin(this.#nodeRoot, record.netnsPath);
   }
 
   watch(onChange: (podUid: string) => void): { close(): void } {
@@ -68,7 +69,7 @@ export class SandboxRecords implements KnownSandboxes {
     try {
       const record = JSON.parse(fs.readFileSync(path.join(this.#directory, name), "utf8"));
       // A sandbox that went while nobody was told leaves its record behind.
-      const isThere = fs.existsSync(`${this.#nodeRoot}${record.netnsPath}`);
+      const isThere = fs.existsSync(pathWithin(this.#nodeRoot, record.netnsPath));
       if (isThere && `${record.uid}.json` === name) this.#records.set(record.uid, record);
       else fs.rmSync(path.join(this.#directory, name), { force: true });
     } catch {

@@ -41,6 +41,20 @@ describe("the first delivery", () => {
     isDenied = false;
   });
 
+  test("waits for a server that does not know its token, and says so once for all kinds", async (t) => {
+    const server = await ApiServerFixture.start(t);
+    server.defineAll();
+    let status = 503;
+    server.fault = () => ({ status });
+    const { batches, until, said, source } = watchSource(t, server);
+    await until(() => said(/does not answer as it should/) === 1);
+    status = 401;
+    await until(() => [...source.unread.values()].filter((each) => each.status === 401).length > 5);
+    assert.equal(said(/does not know this istiod-lite/), 1);
+    assert.equal(said(/not allowed/), 0);
+    assert.equal(batches.length, 0);
+  });
+
   test("is not made of a cluster without namespaces, which is none", async (t) => {
     const server = await ApiServerFixture.start(t);
     server.remove("Namespace", "", "default");

@@ -103,13 +103,16 @@ export class LeaseElector implements Leadership {
   async #run(): Promise<void> {
     const { clock, logger } = this.#deps;
     const { signal } = this.#closing;
+    let failures = 0;
     while (!signal.aborted) {
       try {
         await this.#attempt();
+        failures = 0;
       } catch (error) {
-        const why = describeError(error);
         if (!isConflict(error) && !isHeldBack(error)) {
-          logger.warn("the Lease was neither taken nor renewed", { why });
+          // An API server that is away for an hour is told of once.
+          const level = failures++ === 0 ? "warn" : "debug";
+          logger[level]("the Lease was neither taken nor renewed", { why: describeError(error) });
         }
       }
       // Looks at the clock, and says so where the time is over.

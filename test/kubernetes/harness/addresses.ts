@@ -4,9 +4,11 @@
  */
 
 export const CONTROL_PLANE_ADDRESS = "10.99.0.1";
+export const CONTROL_PLANE_ADDRESS_V6 = "fd00:10:99::1";
 export const API_SERVER_PORT = 6443;
-export const SERVICE_CIDR = "10.96.0.0/16";
-export const POD_CIDR = "10.244.0.0/16";
+/** Both families, IPv4 first: what a service has unless it asks for more. */
+export const SERVICE_CIDRS = "10.96.0.0/16,fd00:10:96::/112";
+export const POD_CIDRS = "10.244.0.0/16,fd00:10:244::/56";
 export const DNS_ADDRESS = "10.96.0.10";
 /** The first address of the service range: the service `kubernetes`. */
 export const API_SERVICE_ADDRESS = "10.96.0.1";
@@ -16,8 +18,16 @@ export function nodeAddress(index: number): string {
   return `10.99.0.${10 + index}`;
 }
 
+export function nodeAddressV6(index: number): string {
+  return `fd00:10:99::1${index}`;
+}
+
 export function nodePodCidr(index: number): string {
   return `10.244.${index}.0/24`;
+}
+
+export function nodePodCidrV6(index: number): string {
+  return `fd00:10:244:${index}::/64`;
 }
 
 /** The two ends of link `index` (0-63) in 100.127.0.0/24, of RFC 6598's shared address space. */

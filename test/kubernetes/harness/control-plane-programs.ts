@@ -1,7 +1,7 @@
 /** How etcd, the API server, the controller manager and the scheduler are run. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { API_SERVER_PORT, CONTROL_PLANE_ADDRESS, POD_CIDR, SERVICE_CIDR } from "./addresses.ts";
+import { API_SERVER_PORT, CONTROL_PLANE_ADDRESS, POD_CIDRS, SERVICE_CIDRS } from "./addresses.ts";
 import { Daemon } from "./daemon.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { ClusterPki } from "./pki.ts";
@@ -64,7 +64,7 @@ function apiServerArguments(pki: ClusterPki): string[] {
     "--bind-address=0.0.0.0",
     `--advertise-address=${CONTROL_PLANE_ADDRESS}`,
     `--secure-port=${API_SERVER_PORT}`,
-    `--service-cluster-ip-range=${SERVICE_CIDR}`,
+    `--service-cluster-ip-range=${SERVICE_CIDRS}`,
     `--tls-cert-file=${pki.path("apiserver.crt")}`,
     `--tls-private-key-file=${pki.path("apiserver.key")}`,
     `--client-ca-file=${pki.path("ca.crt")}`,
@@ -108,8 +108,8 @@ function controllerManagerArguments({ site, kubeconfigs }: ControlPlaneProgramOp
     `--root-ca-file=${pki.path("ca.crt")}`,
     `--cluster-signing-cert-file=${pki.path("ca.crt")}`,
     `--cluster-signing-key-file=${pki.path("ca.key")}`,
-    `--service-cluster-ip-range=${SERVICE_CIDR}`,
-    `--cluster-cidr=${POD_CIDR}`,
+    `--service-cluster-ip-range=${SERVICE_CIDRS}`,
+    `--cluster-cidr=${POD_CIDRS}`,
     "--allocate-node-cidrs=false",
     // A node that says nothing is given up after 12 s, not 40: tests wait for it.
     "--node-monitor-grace-period=12s",

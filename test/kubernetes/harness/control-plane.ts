@@ -3,8 +3,11 @@ import {
   API_SERVER_PORT,
   API_SERVICE_ADDRESS,
   CONTROL_PLANE_ADDRESS,
+  CONTROL_PLANE_ADDRESS_V6,
   nodeAddress,
+  nodeAddressV6,
   nodePodCidr,
+  nodePodCidrV6,
 } from "./addresses.ts";
 import { type ControlPlanePrograms, controlPlanePrograms } from "./control-plane-programs.ts";
 import { Kubectl } from "./kubectl.ts";
@@ -22,12 +25,15 @@ export interface ControlPlane extends ControlPlanePrograms {
 
 /** A bridge that nodes' links join, and the ways to their pods. */
 const SETUP = `ip link set lo up
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
 ip link add nodes type bridge
 ip link set nodes up
 ip addr add ${CONTROL_PLANE_ADDRESS}/24 dev nodes
-sysctl -qw net.ipv4.ip_forward=1
+ip addr add ${CONTROL_PLANE_ADDRESS_V6}/64 dev nodes nodad
 ip route add ${nodePodCidr(1)} via ${nodeAddress(1)}
-ip route add ${nodePodCidr(2)} via ${nodeAddress(2)}`;
+ip route add ${nodePodCidr(2)} via ${nodeAddress(2)}
+ip route add ${nodePodCidrV6(1)} via ${nodeAddressV6(1)}
+ip route add ${nodePodCidrV6(2)} via ${nodeAddressV6(2)}`;
 
 const SERVER_NAMES = [
   "DNS:kubernetes",

@@ -2,10 +2,13 @@
 import { join } from "node:path";
 import {
   CONTROL_PLANE_ADDRESS,
+  CONTROL_PLANE_ADDRESS_V6,
   DNS_ADDRESS,
   nodeAddress,
+  nodeAddressV6,
   nodePodCidr,
-  POD_CIDR,
+  nodePodCidrV6,
+  POD_CIDRS,
 } from "./addresses.ts";
 import type { Site } from "./site.ts";
 import { PAUSE_IMAGE } from "./tools/test-images.ts";
@@ -18,6 +21,9 @@ export interface NodePlace {
   /** The node's disk: what survives a reboot. */
   readonly disk: string;
 }
+
+/** On a node: plugins in here are called instead of those of the same name in /opt/cni/bin. */
+export const WRAPPED_CNI_PLUGINS = "/opt/cni/wrapped";
 
 export const CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
 
@@ -45,11 +51,14 @@ printf '%s' ${name} | md5sum | cut -c1-32 >/etc/machine-id
 mount --make-rshared /
 ip link set lo up
 until ip link show eth0 >/dev/null 2>&1; do sleep 0.05; done
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
 ip addr add ${nodeAddress(index)}/24 dev eth0
+ip addr add ${nodeAddressV6(index)}/64 dev eth0 nodad
 ip link set eth0 up
 ip route add default via ${CONTROL_PLANE_ADDRESS}
+ip route add default via ${CONTROL_PLANE_ADDRESS_V6}
 ip route add ${nodePodCidr(other)} via ${nodeAddress(other)}
-sysctl -qw net.ipv4.ip_forward=1
+ip route add ${nodePodCidrV6(other)} via ${nodeAddressV6(other)}
 sysctl -qw net.bridge.bridge-nf-call-iptables=1 || true`;
 }
 
@@ -68,8 +77,8 @@ export function nodeFiles(place: NodePlace): Readonly<Record<string, string>> {
 function cniConfig(index: number): object {
   const ipam = {
     type: "host-local",
-    ranges: [[{ subnet: nodePodCidr(index) }]],
-    routes: [{ dst: "0.0.0.0/0" }],
+    ranges: [[{ subnet: nodePodCidr(index) }], [{ subnet: nodePodCidrV6(index) }]],
+    routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
   };
   const bridge = {
     type: "bridge",
@@ -104,7 +113,8 @@ state = "/run/containerd"
         SystemdCgroup = false
         BinaryName = "${runc}"
   [${runtime}.cni]
-    bin_dirs = ["/opt/cni/bin"]
+    # The first is there where a bench wraps a plugin to see how long it takes.
+    bin_dirs = ["${WRAPPED_CNI_PLUGINS}", "/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
 `;
 }
@@ -152,7 +162,7 @@ function proxyConfig({ site, name }: NodePlace): object {
     kind: "KubeProxyConfiguration",
     mode: "nftables",
     clientConnection: { kubeconfig: site.pki.path("proxy.kubeconfig") },
-    clusterCIDR: POD_CIDR,
+    clusterCIDR: POD_CIDRS,
     hostnameOverride: name,
     oomScoreAdj: 0,
     conntrack: { maxPerCore: 0, min: 0 },

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions, RunResult } from "#test/support/run.ts";
-import { nodeAddress } from "./addresses.ts";
+import { nodeAddress, nodeAddressV6 } from "./addresses.ts";
 import { API_SERVER_URL, type ControlPlane } from "./control-plane.ts";
 import { Daemon } from "./daemon.ts";
 import { linkNode } from "./links.ts";
@@ -125,7 +125,7 @@ export class KubernetesNode {
       `--config=${join(disk, "kubelet.yaml")}`,
       `--kubeconfig=${site.pki.path(`${this.name}.kubeconfig`)}`,
       `--hostname-override=${this.name}`,
-      `--node-ip=${this.address}`,
+      `--node-ip=${this.address},${nodeAddressV6(this.#place.index)}`,
       "--root-dir=/var/lib/kubelet",
       "--cert-dir=/var/lib/kubelet/pki",
       "--v=2",

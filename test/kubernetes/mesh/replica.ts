@@ -2,6 +2,7 @@
  * An istiod-lite that runs here, in this process, as the account and with the permissions that
  * manifests/base gives it, and a ztunnel's view of it.
  */
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -45,41 +46,56 @@ export async function prepareControlPlane(cluster: KubernetesCluster): Promise<v
 }
 
 export class Replica {
-  /** What the log says that was not allowed. */
-  readonly denied: readonly string[];
+  /** What it has logged, line by line. */
+  readonly log: readonly string[];
+  /** PEM of what it signs with, as every namespace has it. */
+  readonly root: string;
   readonly #cluster: KubernetesCluster;
   readonly #istiod: Istiod;
+  readonly #host: string;
   readonly #grpc: Client;
 
-  private constructor(cluster: KubernetesCluster, istiod: Istiod, root: string, denied: string[]) {
-    this.denied = denied;
+  private constructor(cluster: KubernetesCluster, istiod: Istiod, root: string, log: string[]) {
+    this.log = log;
+    this.root = root;
     this.#cluster = cluster;
     this.#istiod = istiod;
+    this.#host = cluster.hostAddress;
     const trust = credentials.createSsl(Buffer.from(root));
-    this.#grpc = new Client(`127.0.0.1:${istiod.ports.xds}`, trust, {
+    this.#grpc = new Client(`${this.#host}:${istiod.ports.xds}`, trust, {
       "grpc.ssl_target_name_override": SERVER_NAME,
       "grpc.use_local_subchannel_pool": 1,
     });
   }
 
-  /** Resolves when it serves. */
-  static async start(cluster: KubernetesCluster): Promise<Replica> {
-    const kubeconfig = await kubeconfigOf(cluster);
-    const arguments_ = ["--source", `kubernetes:${kubeconfig}`, "--listen", "127.0.0.1"];
-    const ports = ["--xds-port", "0", "--debug-port", "0", "--waypoint-image", "ambient-mesh:test"];
-    const options = parseOptions([...arguments_, ...ports], { POD_NAMESPACE: NAMESPACE });
-    const denied: string[] = [];
-    const istiod = await Istiod.start(options, {
-      write: (line) => {
-        if (/does not allow|cannot \w+ resource/.test(line)) denied.push(line);
-      },
-      unreadBytes: () => 0,
-    });
+  /**
+   * Resolves when it serves, where the API server reaches it too. `tokenFile`: of its service
+   * account; a token of an hour unless given.
+   */
+  static async start(cluster: KubernetesCluster, tokenFile?: string): Promise<Replica> {
+    const kubeconfig = await kubeconfigOf(cluster, tokenFile);
+    const arguments_ = ["--source", `kubernetes:${kubeconfig}`, "--listen", cluster.hostAddress];
+    const ports = ["--xds-port", "0", "--debug-port", "0", "--webhook-port", "0"];
+    const image = ["--waypoint-image", "ambient-mesh:test"];
+    const options = parseOptions([...arguments_, ...ports, ...image], { POD_NAMESPACE: NAMESPACE });
+    const log: string[] = [];
+    const write = (line: string): void => void log.push(line);
+    const istiod = await Istiod.start(options, { write, unreadBytes: () => 0 });
     const configMap = ["get", "configmap", "istio-ca-root-cert", "-n", NAMESPACE];
     const root = await waitFor("the root certificate", () =>
       cluster.check([...configMap, "-o", "jsonpath={.data.root-cert\\.pem}"]),
     );
-    return new Replica(cluster, istiod, root, denied);
+    return new Replica(cluster, istiod, root, log);
+  }
+
+  /** What the log says that was not allowed. */
+  get denied(): readonly string[] {
+    return this.log.filter((line) => /does not allow|cannot \w+ resource/.test(line));
+  }
+
+  /** Of the validating webhook, at the cluster's `hostAddress`. */
+  get webhookPort(): number {
+    return this.#istiod.ports.webhook;
   }
 
   async close(): Promise<void> {
@@ -88,24 +104,24 @@ export class Replica {
   }
 
   async leads(): Promise<boolean> {
-    const page = await fetch(`http://127.0.0.1:${this.#istiod.ports.debug}/metrics`);
+    const page = await fetch(`http://${this.#host}:${this.#istiod.ports.debug}/metrics`);
     return /^ambient_leader 1$/m.test(await page.text());
   }
 
-  /** Who has signed the certificate that it shows. */
-  async rootOnTheWire(): Promise<string> {
+  /** Whether this root has signed what it shows to proxies, or at another port of its own. */
+  async isOfRoot(rootPem: string, port = this.#istiod.ports.xds): Promise<boolean> {
     const socket = connect({
-      host: "127.0.0.1",
-      port: this.#istiod.ports.xds,
+      host: this.#host,
+      port,
       servername: SERVER_NAME,
-      ALPNProtocols: ["h2"],
+      ALPNProtocols: ["h2", "http/1.1"],
       // What is looked at is what it shows.
       rejectUnauthorized: false,
     });
     await once(socket, "secureConnect");
-    const { issuer, fingerprint256 } = socket.getPeerCertificate(true).issuerCertificate ?? {};
+    const shown = new X509Certificate(socket.getPeerCertificate().raw);
     socket.destroy();
-    return `${JSON.stringify(issuer)} ${fingerprint256}`;
+    return shown.verify(new X509Certificate(rootPem).publicKey);
   }
 
   /** A stream of n1's ztunnel. */
@@ -163,13 +179,29 @@ export class Replica {
 let kubeconfigs = 0;
 
 /** Of the service account `istiod`, by a token as its pod would have. */
-async function kubeconfigOf(cluster: KubernetesCluster): Promise<string> {
-  const token = (await cluster.check(["create", "token", "istiod", "-n", NAMESPACE])).trim();
+async function kubeconfigOf(cluster: KubernetesCluster, tokenFile?: string): Promise<string> {
+  const path = join(cluster.logFolder, `istiod-${++kubeconfigs}.kubeconfig`);
+  const user = { tokenFile: tokenFile ?? (await writeToken(cluster, `${path}.token`)) };
   const raw = await cluster.check(["config", "view", "--raw", "--minify", "-o", "json"]);
   const config = JSON.parse(raw);
-  config.users = [{ name: config.users[0].name, user: { token } }];
-  const path = join(cluster.logFolder, `istiod-${++kubeconfigs}.kubeconfig`);
+  config.users = [{ name: config.users[0].name, user }];
   writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+
+/**
+ * Puts a token of istiod's service account into a file, and returns its path. It is good for no
+ * longer than the Secret of that name is there.
+ */
+export async function writeToken(
+  cluster: KubernetesCluster,
+  path: string,
+  secret?: string,
+): Promise<string> {
+  const bound = ["--bound-object-kind=Secret", `--bound-object-name=${secret}`];
+  const create = ["create", "token", "istiod", "-n", NAMESPACE];
+  const token = await cluster.check([...create, ...(secret === undefined ? [] : bound)]);
+  writeFileSync(path, token.trim());
   return path;
 }
 
