@@ -110,7 +110,7 @@ test("without ztunnel no enrolled pod starts, an Event says why, and it starts w
 test("pods stay captured when their ztunnel is killed, containerd and kubelet restarted", async () => {
   const ztunnels = ["-n", "istio-system", "pods", "-l", "app=ztunnel"];
   await cluster().check(["delete", "--grace-period=0", "--force", ...ztunnels]);
-  await cluster().node(1).containerd.restart();
+  await cluster().node(1).restartContainerd();
   await cluster().node(1).kubelet.restart();
   await cluster().rolledOut("istio-system/ds/ztunnel");
   await waitFor("the first pod to talk", () => answers("shop/first-0", "http://web/"));

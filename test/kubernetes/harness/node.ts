@@ -82,6 +82,12 @@ export class KubernetesNode {
     return this.#boot([]);
   }
 
+  /** Resolves when it answers again: without it a kubelet would not start. Pods run on. */
+  async restartContainerd(): Promise<void> {
+    await this.containerd.restart();
+    await this.#containerdAnswers();
+  }
+
   async importImage(tar: string): Promise<void> {
     await this.#ctr(["images", "import", tar]);
   }
@@ -114,9 +120,13 @@ export class KubernetesNode {
     };
     this.containerd.start();
     this.kubeProxy.start();
-    await waitFor(`containerd on ${this.name}`, () => this.#ctr(["version"]));
+    await this.#containerdAnswers();
     for (const tar of images) await this.importImage(tar);
     this.kubelet.start();
+  }
+
+  async #containerdAnswers(): Promise<void> {
+    await waitFor(`containerd on ${this.name}`, () => this.#ctr(["version"]));
   }
 
   #kubeletArguments(): string[] {
