@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client"
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import { createProcessLog, type Output } from "#common/telemetry/process-log.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
 import { type Caller, ZTUNNEL_ACCOUNT } from "./ca/token-review.ts";
 import { countHeldObjects, showLeadership } from "./config/config-metrics.ts";
@@ -16,7 +17,6 @@ import { EndpointMetrics } from "./endpoint-metrics.ts";
 import { GrpcEndpoint, serverNames } from "./grpc-endpoint.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import type { IstiodOptions } from "./options.ts";
-import { createProcessLog, type Output } from "./process-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS, type RegistryOptions } from "./registry/registry-options.ts";
 import { countUnavailableWaypoints } from "./waypoint-metrics.ts";
@@ -92,7 +92,8 @@ export class Istiod {
    */
   static async start(options: IstiodOptions, output: Output): Promise<Istiod> {
     const metrics = new MetricsRegistry();
-    const logger = createProcessLog(options, output, metrics);
+    const { logLevel: level, logFormat: format } = options;
+    const { logger } = createProcessLog({ level, format }, output, metrics);
     const platform = createPlatform(options, logger);
     let istiod: Istiod | undefined;
     try {

@@ -72,12 +72,6 @@ export const ZTUNNEL_ABSENT_MS = 5_000;
  */
 export const SLOW_PROXY_TIMEOUT_MS = 60_000;
 
-/**
- * Log that waits for whoever reads it; beyond twice as much, lines are left out and counted. As
- * ztunnel's.
- */
-export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;
-
 /** Refusals told in the log per minute and kind; the others are counted in the next line. */
 export const REFUSALS_LOGGED_PER_MINUTE = 20;
 

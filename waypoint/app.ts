@@ -15,6 +15,7 @@ import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import { MemoryWatch } from "#common/runtime/memory-watch.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import type { Output } from "#common/telemetry/process-log.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
 import { waypointNode } from "#common/xds/node-identity.ts";
@@ -29,7 +30,7 @@ import { loadEngine } from "./load-engine.ts";
 import { createRequestPath, type RequestPathTelemetry } from "./request-path.ts";
 import { createRequestTelemetry, type RequestTelemetryParts } from "./request-telemetry-wiring.ts";
 import { waypointHandlers } from "./state/subscription.ts";
-import { createTelemetry, type Output, type Telemetry } from "./telemetry-wiring.ts";
+import { createTelemetry, type Telemetry } from "./telemetry-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */
 export interface Host extends Output {

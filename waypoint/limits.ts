@@ -104,9 +104,3 @@ export const DRAIN_CUT_MS = 1_000;
 
 /** Idle tunnels, expired peers and sessions that are over are looked for this often. */
 export const SWEEP_INTERVAL_MS = 5_000;
-
-/**
- * Output that waits for whoever reads it; beyond it access log lines are left out, beyond twice as
- * much everything is. Both are counted.
- */
-export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;

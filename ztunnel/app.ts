@@ -16,6 +16,7 @@ import type { RunningServer } from "#common/runtime/http-server.ts";
 import type { MemoryWatch } from "#common/runtime/memory-watch.ts";
 import { notifyWhenReady } from "#common/runtime/readiness-notice.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
+import type { Output } from "#common/telemetry/process-log.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin } from "./admin/admin-server.ts";
@@ -34,7 +35,7 @@ import { MeshSubscription } from "./mesh-subscription.ts";
 import type { PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import type { TelemetrySink } from "./telemetry-sink.ts";
-import { createTelemetry, type Output, watchMemory } from "./telemetry-wiring.ts";
+import { createTelemetry, watchMemory } from "./telemetry-wiring.ts";
 import { watchTrust } from "./trust-wiring.ts";
 
 /** What the process gives: its environment, its output, its end. */

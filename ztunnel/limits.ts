@@ -169,12 +169,6 @@ export const WORKER_THREADS_MAX = 64;
  */
 export const WORKER_YOUNG_GENERATION_MB = 6;
 
-/**
- * Output that waits for whoever reads it; beyond it access log lines are left out, beyond twice as
- * much everything is. Both are counted.
- */
-export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;
-
 /** Without a pod for so long, istiod is asked whether it is one that names pods at all. */
 export const STOCK_ISTIOD_PATIENCE_MS = 30_000;
 

@@ -1,20 +1,11 @@
 /** What ztunnel says of itself and of its connections, put together; and its look at its memory. */
 import type { Registry } from "prom-client";
-import { BoundedOutput } from "#common/runtime/bounded-output.ts";
 import { MemoryWatch } from "#common/runtime/memory-watch.ts";
-import { LimitCounter } from "#common/telemetry/limit-counter.ts";
-import { createLogger, type LevelControl, type Logger } from "#common/telemetry/logger.ts";
+import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
+import { createProcessLog, type Output } from "#common/telemetry/process-log.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import { LOG_QUEUE_BYTES } from "./limits.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";
-
-/** Where lines go. */
-export interface Output {
-  readonly write: (lines: string) => void;
-  /** What of that waits because nobody reads it. */
-  readonly unreadBytes: () => number;
-}
 
 export interface Telemetry {
   readonly logger: Logger & LevelControl;
@@ -23,28 +14,13 @@ export interface Telemetry {
 
 /** The log's level is the configuration's until somebody changes it. */
 export function createTelemetry(
-  { logLevels, logFormat }: Pick<ZtunnelConfig, "logLevels" | "logFormat">,
-  { write, unreadBytes }: Output,
+  { logLevels: level, logFormat: format }: Pick<ZtunnelConfig, "logLevels" | "logFormat">,
+  sink: Output,
   registry: Registry,
 ): Telemetry {
-  const limits = new LimitCounter(registry);
-  const output = new BoundedOutput({
-    write,
-    waitingBytes: unreadBytes,
-    maxBytes: LOG_QUEUE_BYTES,
-    onDropped: (count) => limits.reached("log-queue", count),
-  });
-  const logger = createLogger({
-    level: logLevels,
-    format: logFormat,
-    write: (text) => output.write(text),
-  });
-  const connections = new TelemetrySink(registry, {
-    logFormat,
-    output,
-    limits,
-    logger,
-  });
+  const { logger, output, limits } = createProcessLog({ level, format }, sink, registry);
+  const parts = { logFormat: format, output, limits, logger };
+  const connections = new TelemetrySink(registry, parts);
   return { logger, connections };
 }
 

@@ -81,14 +81,3 @@ export function describeVerdict(verdict: Verdict): string {
   }
   return "allow policies exist, but none allowed";
 }
-
-/** `shop/deny-debug rule 0: destinationPorts is 8080, policy lists 8080, 9090`. */
-export function describeHit(hit: PolicyHit): string {
-  const fields = hit.observed.map(describeObservation).join("; ");
-  return `${hit.policy} rule ${hit.rule}: ${fields === "" ? "no condition to compare" : fields}`;
-}
-
-export function describeObservation(observation: Observation): string {
-  const value = observation.value === "" ? "none (no mutual TLS)" : observation.value;
-  return `${observation.field} lists ${observation.wanted}, the connection has ${value}`;
-}

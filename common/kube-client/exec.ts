@@ -8,6 +8,7 @@ import { MeshError } from "#common/runtime/errors.ts";
 import type { KubeConnection } from "./kube-connection.ts";
 import { switchProtocol } from "./kube-streams.ts";
 import { STREAM_CHUNK_BYTES, STREAM_MESSAGE_BYTES } from "./limits.ts";
+import { objectPath } from "./resources.ts";
 import { WebSocketMessages } from "./websocket.ts";
 
 /** The one with a word for the end of the input comes first. */
@@ -41,7 +42,7 @@ export async function execInPod(connection: KubeConnection, request: ExecRequest
   const { namespace, pod, container, command, stdin, terminal } = request;
   const tty = terminal !== undefined;
   const switched = await switchProtocol(connection, {
-    path: `/api/v1/namespaces/${namespace}/pods/${pod}/exec`,
+    path: `${objectPath({ kind: "Pod", namespace, name: pod })}/exec`,
     query: {
       container,
       command: [...command],

@@ -24,15 +24,14 @@ import {
   WATCH_OPEN_TIMEOUT_MS,
 } from "#common/kube-client/limits.ts";
 import { LineSplitter } from "#common/kube-client/line-splitter.ts";
+import { makeRequest, requestOptions, tlsOptions } from "#common/kube-client/request-options.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { VERSION } from "#common/runtime/version.ts";
 
 const JSON_TYPE = "application/json";
 
 export class HttpKubeClient implements KubeClient {
   readonly server: string;
   readonly connection: KubeConnection;
-  readonly #basePath: string;
   /** The current one last; those before it have requests that began before TLS was changed. */
   #agents: http.Agent[] = [];
   #material: TlsMaterial | undefined;
@@ -41,8 +40,8 @@ export class HttpKubeClient implements KubeClient {
 
   constructor(connection: KubeConnection) {
     this.connection = connection;
-    this.#basePath = connection.server.pathname.replace(/\/+$/, "");
-    this.server = connection.server.origin + this.#basePath;
+    const { origin, pathname } = connection.server;
+    this.server = origin + pathname.replace(/\/+$/, "");
   }
 
   async request(request: KubeRequest): Promise<unknown> {
@@ -118,42 +117,17 @@ export class HttpKubeClient implements KubeClient {
 
   async #attempt(request: KubeRequest, deadline: Deadline): Promise<IncomingMessage> {
     const material = await deadline.race(this.connection.tls());
-    const credentials = await deadline.race(this.connection.headers());
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    const options = { ...this.#target(request, body, credentials), agent: this.#agent(material) };
-    const send = (): Promise<IncomingMessage> => {
-      const make = this.connection.server.protocol === "https:" ? https.request : http.request;
-      return exchange(make(options), body, deadline);
-    };
+    const outgoing = { ...request, headers: headersOf(request, body) };
+    const target = await deadline.race(requestOptions(this.connection, outgoing));
+    const options = { ...target, agent: this.#agent(material) };
+    const send = (): Promise<IncomingMessage> =>
+      exchange(makeRequest(this.connection, options), body, deadline);
     return send().catch((error: unknown) => {
       // The server closed a kept connection just as this was sent.
       if (request.method === "GET" && error instanceof StaleConnection) return send();
       throw error;
     });
-  }
-
-  #target(
-    { method, path, query = {}, contentType = JSON_TYPE, accept = JSON_TYPE }: KubeRequest,
-    body: string | undefined,
-    credentials: Readonly<Record<string, string>>,
-  ) {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) parameters.set(name, value);
-    }
-    const search = parameters.size === 0 ? "" : `?${parameters}`;
-    const { hostname, port } = this.connection.server;
-    const headers: OutgoingHttpHeaders = {
-      accept,
-      "user-agent": `ambient-mesh/${VERSION}`,
-      ...credentials,
-      ...(body !== undefined && {
-        "content-type": contentType,
-        "content-length": Buffer.byteLength(body),
-      }),
-    };
-    const host = hostname.replaceAll(/^\[|\]$/g, "");
-    return { method, host, port, path: `${this.#basePath}${path}${search}`, headers };
   }
 
   /** Another one whenever TLS is made with something else: what is kept stays with the old one. */
@@ -168,20 +142,26 @@ export class HttpKubeClient implements KubeClient {
       maxFreeSockets: IDLE_CONNECTIONS,
       scheduling: "lifo",
     } as const;
-    const { ca, cert, key, servername, rejectUnauthorized } = material;
-    const tls = {
-      rejectUnauthorized,
-      ...(ca !== undefined && { ca }),
-      ...(cert !== undefined && { cert }),
-      ...(key !== undefined && { key }),
-      ...(servername !== undefined && { servername }),
-    };
     const isTls = this.connection.server.protocol === "https:";
-    const agent = isTls ? new https.Agent({ ...common, ...tls }) : new http.Agent(common);
+    const agent = isTls
+      ? new https.Agent({ ...common, ...tlsOptions(material) })
+      : new http.Agent(common);
     this.#material = material;
     this.#agents.push(agent);
     return agent;
   }
+}
+
+function headersOf(
+  { contentType = JSON_TYPE, accept = JSON_TYPE }: KubeRequest,
+  body: string | undefined,
+): OutgoingHttpHeaders {
+  if (body === undefined) return { accept };
+  return {
+    accept,
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(body),
+  };
 }
 
 /** Its connections end with the requests that they carry. */

@@ -3,12 +3,7 @@
  * that is read as it comes. Each has a connection of its own, made and proven as every other.
  */
 import { createHash, randomBytes } from "node:crypto";
-import http, {
-  type ClientRequest,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-} from "node:http";
-import https from "node:https";
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Duplex, Readable } from "node:stream";
 import { answerError, connectionError } from "#common/kube-client/api-status.ts";
 import type { KubeConnection } from "#common/kube-client/kube-connection.ts";
@@ -17,14 +12,18 @@ import {
   STREAM_ERROR_CHARACTERS,
   STREAM_OPEN_TIMEOUT_MS,
 } from "#common/kube-client/limits.ts";
+import {
+  makeRequest,
+  type Query,
+  requestOptions,
+  tlsOptions,
+} from "#common/kube-client/request-options.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { VERSION } from "#common/runtime/version.ts";
 
 export interface StreamRequest {
   /** Absolute, without a query. */
   readonly path: string;
-  /** A list is sent as the same name several times; undefined values are left out. */
-  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly query?: Query;
   /** Gives up waiting, and ends what is open. */
   readonly signal?: AbortSignal;
 }
@@ -114,23 +113,12 @@ async function attempt(
   { path, query, signal }: StreamRequest,
   headers: OutgoingHttpHeaders,
 ): Promise<Answer> {
-  const { server } = connection;
-  const [material, credentials] = await Promise.all([connection.tls(), connection.headers()]);
-  const { ca, cert, key, servername, rejectUnauthorized } = material;
-  const options = {
-    method: "GET",
-    host: server.hostname.replaceAll(/^\[|\]$/g, ""),
-    port: server.port,
-    path: `${server.pathname.replace(/\/+$/, "")}${path}${searchOf(query)}`,
-    headers: { "user-agent": `ambient-mesh/${VERSION}`, ...credentials, ...headers },
-    agent: false,
-    ...(signal !== undefined && { signal }),
-  } as const;
-  const made =
-    server.protocol === "https:"
-      ? https.request({ ...options, ca, cert, key, servername, rejectUnauthorized })
-      : http.request(options);
-  return answerTo(made, path);
+  const [material, target] = await Promise.all([
+    connection.tls(),
+    requestOptions(connection, { method: "GET", path, query, headers }),
+  ]);
+  const options = { ...target, ...tlsOptions(material), agent: false } as const;
+  return answerTo(makeRequest(connection, { ...options, ...(signal && { signal }) }), path);
 }
 
 function answerTo(request: ClientRequest, path: string): Promise<Answer> {
@@ -153,15 +141,6 @@ function answerTo(request: ClientRequest, path: string): Promise<Answer> {
     });
     request.end();
   });
-}
-
-function searchOf(query: StreamRequest["query"] = {}): string {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    const values = value === undefined ? [] : typeof value === "string" ? [value] : value;
-    for (const one of values) parameters.append(name, one);
-  }
-  return parameters.size === 0 ? "" : `?${parameters}`;
 }
 
 function notSwitched(path: string, how: string): MeshError {

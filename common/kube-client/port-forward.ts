@@ -9,6 +9,7 @@ import { MeshError } from "#common/runtime/errors.ts";
 import type { KubeConnection } from "./kube-connection.ts";
 import { type Switched, switchProtocol } from "./kube-streams.ts";
 import { STREAM_CHUNK_BYTES, STREAM_ERROR_CHARACTERS, STREAM_MESSAGE_BYTES } from "./limits.ts";
+import { objectPath } from "./resources.ts";
 import { WebSocketMessages } from "./websocket.ts";
 
 const PROTOCOL = "v4.channel.k8s.io";
@@ -34,7 +35,7 @@ export async function openPortForward(
 ): Promise<Duplex> {
   const { namespace, pod, port } = target;
   const switched = await switchProtocol(connection, {
-    path: `/api/v1/namespaces/${namespace}/pods/${pod}/portforward`,
+    path: `${objectPath({ kind: "Pod", namespace, name: pod })}/portforward`,
     query: { ports: String(port) },
     protocols: [PROTOCOL],
   });

@@ -64,11 +64,6 @@ export class ProcessNetnsFinder implements PodNetnsFinder {
     return { kind: "missing", message: "no process of this node is in the pod's cgroup" };
   }
 
-  /** The process that a pod's files can be reached by; undefined where none is known. */
-  processOf(podUid: string): string | undefined {
-    return this.#chosen.get(podUid);
-  }
-
   #told(pod: CapturedPod, trusted: string | undefined): NetnsSearch | undefined {
     const file = this.#deps.sandboxes?.netnsPath(pod.uid);
     if (file === undefined) return undefined;

@@ -1,24 +1,35 @@
-/** What istiod-lite says of itself: bounded where nobody reads it. */
+/** What a process says of itself: bounded where nobody reads it, and counted. */
 import type { Registry } from "prom-client";
 import { BoundedOutput } from "#common/runtime/bounded-output.ts";
 import { LimitCounter } from "#common/telemetry/limit-counter.ts";
-import { createLogger, type Logger } from "#common/telemetry/logger.ts";
-import { LOG_QUEUE_BYTES } from "./limits.ts";
-import type { IstiodOptions } from "./options.ts";
+import { LOG_QUEUE_BYTES } from "#common/telemetry/limits.ts";
+import {
+  createLogger,
+  type LevelControl,
+  type Logger,
+  type LoggerOptions,
+} from "#common/telemetry/logger.ts";
 
 /** Where lines go. */
 export interface Output {
-  readonly write: (line: string) => void;
+  readonly write: (lines: string) => void;
   /** What of that waits because nobody reads it. */
   readonly unreadBytes: () => number;
 }
 
+export interface ProcessLog {
+  readonly logger: Logger & LevelControl;
+  /** For access logs, which go first where nobody reads. */
+  readonly output: BoundedOutput;
+  readonly limits: LimitCounter;
+}
+
 /** Lines that are left out are counted in `ambient_limit_reached_total{limit="log-queue"}`. */
 export function createProcessLog(
-  { logLevel: level, logFormat: format }: Pick<IstiodOptions, "logLevel" | "logFormat">,
+  { level, format }: Pick<LoggerOptions, "level" | "format">,
   { write, unreadBytes }: Output,
   registry: Registry,
-): Logger {
+): ProcessLog {
   const limits = new LimitCounter(registry);
   const output = new BoundedOutput({
     write,
@@ -26,5 +37,6 @@ export function createProcessLog(
     maxBytes: LOG_QUEUE_BYTES,
     onDropped: (count) => limits.reached("log-queue", count),
   });
-  return createLogger({ level, format, write: (line) => output.write(line) });
+  const logger = createLogger({ level, format, write: (text) => output.write(text) });
+  return { logger, output, limits };
 }

@@ -15,7 +15,7 @@ it("leaves out log lines that nobody reads, counts them, and goes on when somebo
     },
     unreadBytes: () => unread,
   };
-  const logger = createProcessLog({ logLevel: "info", logFormat: "text" }, output, metrics);
+  const { logger } = createProcessLog({ level: "info", format: "text" }, output, metrics);
   const line = "x".repeat(64 * 1024);
   const many = (4 * LOG_QUEUE_BYTES) / line.length;
   for (let i = 0; i < many; i++) logger.warn(line);
