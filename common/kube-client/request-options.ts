@@ -1,4 +1,6 @@
-/** One request to an API server as Node's HTTP clients take it: where, as whom, and how encrypted. */
+/**
+ * One request to an API server as Node's HTTP clients take it: where, as whom, and how encrypted.
+ */
 import http, { type ClientRequest, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { KubeConnection, TlsMaterial } from "#common/kube-client/kube-connection.ts";

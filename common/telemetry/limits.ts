@@ -18,7 +18,7 @@ export const POLICIES_TOLD = 5;
 export const POLICY_SERIES = 1_000;
 
 /**
- * Log that waits for whoever reads it; beyond it access log lines are left out, beyond twice as much
- * everything is. Both are counted.
+ * Log that waits for whoever reads it; beyond it access log lines are left out, beyond twice as
+ * much everything is. Both are counted.
  */
 export const LOG_QUEUE_BYTES = 4 * 1024 * 1024;
