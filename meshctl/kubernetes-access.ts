@@ -1,11 +1,11 @@
 /** How commands reach a Kubernetes cluster: by a kubeconfig, or as a pod of the cluster itself. */
+
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import type { Command } from "commander";
 import type { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
 import { connectInCluster } from "#common/kube-client/in-cluster.ts";
 import { connectKubeconfig, kubeconfigContext } from "#common/kube-client/kubeconfig.ts";
+import { kubeconfigFiles } from "#common/kube-client/kubeconfig-file.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 
 export interface KubernetesOption {
@@ -49,12 +49,6 @@ export function connectKubernetes(
   const client = connectKubeconfig(place);
   const { name, namespace } = kubeconfigContext(place);
   return { client, namespace, title: `context ${name} (${client.server})` };
-}
-
-/** As kubectl: the files of $KUBECONFIG, or the one in the home folder. */
-function kubeconfigFiles({ KUBECONFIG = "" }: Environment): readonly string[] {
-  const named = KUBECONFIG.split(":").filter((file) => file !== "");
-  return named.length > 0 ? named : [join(homedir(), ".kube", "config")];
 }
 
 function isInCluster({ KUBERNETES_SERVICE_HOST = "" }: Environment): boolean {

@@ -3,12 +3,13 @@
  * out of the node's configuration, then all rules out of all pods and the node. A ztunnel that runs
  * is told, so that it lets its pods go in an orderly way first.
  */
-import net from "node:net";
+
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CniInstaller } from "./cni/cni-installer.ts";
+import { isListening } from "./cni/cni-server.ts";
 import { FAREWELL_DEADLINE_MS, UNINSTALL_LOOK_MS } from "./cni/limits.ts";
 import { UninstallMarker } from "./cni/uninstall-marker.ts";
 import type { CniConfig, ZtunnelConfig } from "./config.ts";
@@ -54,7 +55,7 @@ export async function uninstallNode(
 async function untilNobodyAnswers({ socketPath }: CniConfig, log: Logger): Promise<void> {
   const deadline = performance.now() + FAREWELL_DEADLINE_MS;
   let wasThere = false;
-  while (await isAnswering(socketPath)) {
+  while (await isListening(socketPath)) {
     wasThere = true;
     if (performance.now() > deadline) {
       log.warn("a ztunnel still runs: it may put its rules back", { socket: socketPath });
@@ -63,14 +64,4 @@ async function untilNobodyAnswers({ socketPath }: CniConfig, log: Logger): Promi
     await sleep(UNINSTALL_LOOK_MS);
   }
   if (wasThere) await sleep(FAREWELL_DEADLINE_MS / 6);
-}
-
-function isAnswering(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(socketPath, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

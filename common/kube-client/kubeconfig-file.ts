@@ -36,7 +36,7 @@ export interface KubeconfigPlace {
 
 /** Throws MeshError KUBECONFIG where there is none, or one cannot be read. */
 export function readKubeconfig({ path, env = process.env }: KubeconfigPlace): Kubeconfig {
-  const files = filesOf(path, env);
+  const files = path === undefined ? kubeconfigFiles(env) : [path];
   const maps = { clusters: new Map(), users: new Map(), contexts: new Map() };
   let currentContext: string | undefined;
   for (const file of files) {
@@ -63,11 +63,10 @@ export function configError(message: string, hint: string, cause?: unknown): Mes
   return new MeshError("KUBECONFIG", `kubeconfig: ${message}`, { hint, cause });
 }
 
-function filesOf(
-  path: string | undefined,
+/** As kubectl: those of KUBECONFIG that are there, else its first; or the one in the home folder. */
+export function kubeconfigFiles(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly string[] {
-  if (path !== undefined) return [path];
   const named = (env.KUBECONFIG ?? "").split(delimiter).filter((file) => file !== "");
   if (named.length === 0) return [join(env.HOME ?? homedir(), ".kube", "config")];
   const present = named.filter((file) => existsSync(file));

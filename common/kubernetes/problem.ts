@@ -43,3 +43,9 @@ export function formatField(path: FieldPath): string {
   }
   return text;
 }
+
+/** `field: what is wrong (what to write instead)`. */
+export function formatIssue({ path, message, hint }: Omit<Issue, "severity">): string {
+  const field = path.length === 0 ? "" : `${formatField(path)}: `;
+  return `${field}${message}${hint === undefined ? "" : ` (${hint})`}`;
+}

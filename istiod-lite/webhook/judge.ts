@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { type FieldPath, formatField, type Issue } from "#common/kubernetes/problem.ts";
+import { type FieldPath, formatIssue, type Issue } from "#common/kubernetes/problem.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { PROBLEM_CHARACTERS, PROBLEMS_TOLD, WARNING_CHARACTERS, WARNINGS_TOLD } from "./limits.ts";
@@ -90,11 +90,6 @@ function hint(object: JsonObject, preview: MeshPreview): Verdict {
 
 function isLabel([first, second]: FieldPath): boolean {
   return first === "metadata" && second === "labels";
-}
-
-function formatIssue({ path, message, hint: next }: Issue): string {
-  const field = path.length === 0 ? "" : `${formatField(path)}: `;
-  return `${field}${message}${next === undefined ? "" : ` (${next})`}`;
 }
 
 function cut(text: string, most: number): string {

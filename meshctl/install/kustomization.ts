@@ -7,6 +7,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
+import { resourceOf, resources } from "#common/kube-client/resources.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { asManifest, keyOf, type Manifest } from "./manifest.ts";
@@ -165,22 +166,15 @@ async function generateConfigMaps({ folder, objects }: Rendering, value: unknown
   return [...objects, ...made];
 }
 
-/** Kinds that stand in no namespace. Source: the API server's /apis, for what manifests/ has. */
-const CLUSTER_KINDS = [
-  "Namespace",
-  "CustomResourceDefinition",
-  "PriorityClass",
-  "ClusterRole",
-  "ClusterRoleBinding",
-  "GatewayClass",
-  "MutatingWebhookConfiguration",
-  "ValidatingWebhookConfiguration",
-];
-
 function intoNamespace(object: Manifest, namespace: unknown): Manifest {
   if (typeof namespace !== "string") throw broken("namespace", "it is no text");
-  if (CLUSTER_KINDS.includes(object.kind)) return object;
+  if (!isNamespaced(object.kind)) return object;
   return { ...object, metadata: { ...object.metadata, namespace } };
+}
+
+/** Kinds that nobody knows here are taken for such, as most are. */
+function isNamespaced(kind: string): boolean {
+  return !Object.hasOwn(resources, kind) || resourceOf(kind).namespaced;
 }
 
 function addLabels(objects: readonly Manifest[], value: unknown): readonly Manifest[] {

@@ -142,7 +142,8 @@ export class CniServer {
   }
 }
 
-function isListening(socketPath: string): Promise<boolean> {
+/** Whether somebody answers at the socket. */
+export function isListening(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect(socketPath);
     socket.once("connect", () => {

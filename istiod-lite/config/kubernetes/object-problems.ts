@@ -1,5 +1,5 @@
 /** What is wrong with objects that the API server let through: told once, kept until mended. */
-import { formatField, type Issue } from "#common/kubernetes/problem.ts";
+import { formatIssue, type Issue } from "#common/kubernetes/problem.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import {
   REFUSED_OBJECTS_TOLD,
@@ -68,11 +68,6 @@ export class ObjectProblems {
     if (!this.#refused.delete(key)) return;
     this.#deps.logger.info("object refused before is fine now, or gone", { object: key });
   }
-}
-
-function formatIssue({ path, message, hint }: Issue): string {
-  const field = path.length === 0 ? "" : `${formatField(path)}: `;
-  return `${field}${message}${hint === undefined ? "" : ` (${hint})`}`;
 }
 
 function referenceOf(key: string): ObjectReference {
