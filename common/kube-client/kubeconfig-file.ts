@@ -63,7 +63,9 @@ export function configError(message: string, hint: string, cause?: unknown): Mes
   return new MeshError("KUBECONFIG", `kubeconfig: ${message}`, { hint, cause });
 }
 
-/** As kubectl: those of KUBECONFIG that are there, else its first; or the one in the home folder. */
+/**
+ * As kubectl: those of KUBECONFIG that are there, else its first; or the one in the home folder.
+ */
 export function kubeconfigFiles(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly string[] {

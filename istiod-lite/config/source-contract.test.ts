@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesObject, ObjectChange } from "#common/kubernetes/objects.ts";
 import { createLogger, type Logger } from "#common/telemetry/logger.ts";
 import { createSource } from "#istiod-lite/config/create-source.ts";
-import { ApiServerFixture } from "#istiod-lite/config/kubernetes/api-server-fixture.ts";
-import { KubernetesSource } from "#istiod-lite/config/kubernetes/kubernetes-source.ts";
+import { ApiServerFixture } from "#istiod-lite/config/kubernetes/watch/api-server-fixture.ts";
+import { KubernetesSource } from "#istiod-lite/config/kubernetes/watch/kubernetes-source.ts";
 import type { ConfigSource } from "#istiod-lite/config/source.ts";
 import { pod, policy, SourceFixture, shop } from "#istiod-lite/config/source-fixture.ts";
 

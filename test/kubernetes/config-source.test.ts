@@ -9,7 +9,7 @@ import { connectInCluster } from "#common/kube-client/in-cluster.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { KubernetesSource } from "#istiod-lite/config/kubernetes/kubernetes-source.ts";
+import { KubernetesSource } from "#istiod-lite/config/kubernetes/watch/kubernetes-source.ts";
 import { policy, shop } from "#istiod-lite/config/source-fixture.ts";
 import { type KubernetesCluster, startKubernetes } from "./harness/cluster.ts";
 import { ETCD_URL } from "./harness/control-plane-programs.ts";

@@ -3,7 +3,10 @@
  * an API server that checks nothing has to be met as well.
  */
 import { collectionPath, resourceOf } from "#common/kube-client/resources.ts";
-import { WATCHED_KINDS, type WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import {
+  WATCHED_KINDS,
+  type WatchedKind,
+} from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 const CLUSTER_SCOPED: readonly WatchedKind[] = ["GatewayClass"];
 

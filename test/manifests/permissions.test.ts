@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { resources } from "#common/kube-client/resources.ts";
-import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 const FOLDER = join(import.meta.dirname, "../../manifests/base/istiod");
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { REFUSED_TOKEN_MS, TOKEN_CACHE_MS } from "#istiod-lite/limits.ts";
 import { ApiTokenReviewer } from "./api-token-reviewer.ts";
-import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
+import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 

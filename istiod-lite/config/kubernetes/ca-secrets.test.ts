@@ -5,7 +5,7 @@ import { TestAuthority } from "#common/tls/authority-fixture.ts";
 import { certificatePem } from "#common/tls/write-certificate.ts";
 import { LiveAuthority } from "#istiod-lite/ca/live-authority.ts";
 import { CaSecrets } from "./ca-secrets.ts";
-import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
+import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 
 const SECRETS = "/api/v1/namespaces/istio-system/secrets";
 const PATH = { own: `${SECRETS}/istio-ca-secret`, pluggedIn: `${SECRETS}/cacerts` };

@@ -21,12 +21,12 @@ import {
   type CertificateAuthorityMaterial,
   makeRoot,
 } from "#istiod-lite/ca/certificate-authority.ts";
-import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
 import {
   CA_SECRET_CHECK_MS,
   CA_SECRET_RETRY_INITIAL_MS,
   CA_SECRET_RETRY_MAX_MS,
-} from "#istiod-lite/limits.ts";
+} from "#istiod-lite/config/kubernetes/limits.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 
 /** Source: Istio's security/pkg/pki/ca. */
 export const PLUGGED_IN_SECRET = "cacerts";

@@ -15,18 +15,21 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import type { LiveAuthority } from "#istiod-lite/ca/live-authority.ts";
 import { ApiTokenReviewer } from "#istiod-lite/config/kubernetes/api-token-reviewer.ts";
 import { CaSecrets } from "#istiod-lite/config/kubernetes/ca-secrets.ts";
-import { KubernetesOwnedObjects } from "#istiod-lite/config/kubernetes/kubernetes-owned-objects.ts";
-import { KubernetesSource } from "#istiod-lite/config/kubernetes/kubernetes-source.ts";
-import { KubernetesStatusWriter } from "#istiod-lite/config/kubernetes/kubernetes-status-writer.ts";
-import { leadingClient } from "#istiod-lite/config/kubernetes/leading-client.ts";
-import { type ElectionClock, LeaseElector } from "#istiod-lite/config/kubernetes/lease-elector.ts";
-import { NodeUntaint } from "#istiod-lite/config/kubernetes/node-untaint.ts";
-import type { RefusedObject } from "#istiod-lite/config/kubernetes/object-problems.ts";
+import { leadingClient } from "#istiod-lite/config/kubernetes/leader/leading-client.ts";
+import {
+  type ElectionClock,
+  LeaseElector,
+} from "#istiod-lite/config/kubernetes/leader/lease-elector.ts";
 import { permissionGate } from "#istiod-lite/config/kubernetes/permission-gate.ts";
 import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
-import { RootConfigMaps } from "#istiod-lite/config/kubernetes/root-config-maps.ts";
-import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
-import { WebhookRegistration } from "#istiod-lite/config/kubernetes/webhook-registration.ts";
+import { KubernetesSource } from "#istiod-lite/config/kubernetes/watch/kubernetes-source.ts";
+import type { RefusedObject } from "#istiod-lite/config/kubernetes/watch/object-problems.ts";
+import { NodeUntaint } from "#istiod-lite/config/kubernetes/write/node-untaint.ts";
+import { KubernetesOwnedObjects } from "#istiod-lite/config/kubernetes/write/owned-objects.ts";
+import { RootConfigMaps } from "#istiod-lite/config/kubernetes/write/root-config-maps.ts";
+import { KubernetesStatusWriter } from "#istiod-lite/config/kubernetes/write/status-writer.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
+import { WebhookRegistration } from "#istiod-lite/config/kubernetes/write/webhook-registration.ts";
 import { areZtunnelsRemoved } from "#istiod-lite/config/kubernetes/ztunnel-removal.ts";
 import { referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type { Platform } from "#istiod-lite/config/platform.ts";

@@ -1,4 +1,4 @@
-/** Bounds of reading configuration from an API server, and what happens at each. */
+/** Bounds of what istiod-lite asks of an API server, and what happens at each. */
 
 /**
  * The server ends a watch after between once and twice this, and it goes on where it was. Source:
@@ -40,3 +40,56 @@ export const CONFIG_MAP_VALUE_CHARACTERS = 256 * 1024;
  */
 export const WEBHOOK_REGISTRATION_CHECK_MS = 15_000;
 export const WEBHOOK_REGISTRATION_TICK_MS = 1_000;
+
+// --- writing
+// ----------------------------------------------------------------------------------------
+
+/** Source: client-go's LeaderElectionConfig: duration, renew deadline and retry period. */
+export const LEASE_DURATION_MS = 15_000;
+export const LEASE_RENEW_DEADLINE_MS = 10_000;
+export const LEASE_RETRY_MS = 2_000;
+
+/**
+ * A leader's write that is not answered by then fails and is tried again: less than others wait
+ * before they lead.
+ */
+export const LEADER_WRITE_TIMEOUT_MS = 4_000;
+
+/** What was denied is not asked for again before that. */
+export const DENIAL_KEPT_MS = 60_000;
+
+/** Denials remembered; at the bound all are forgotten, and asked for again. */
+export const DENIALS_REMEMBERED = 1_000;
+
+/** A status is written again so often where others change the object at the same time. */
+export const CONFLICT_RETRIES = 5;
+
+/**
+ * Events about one object at once, and per second after; others are left out. Source: client-go's
+ * EventSourceObjectSpamFilter: 25, and one in five minutes.
+ */
+export const EVENT_BURST_PER_OBJECT = 25;
+export const EVENT_RATE_PER_OBJECT_S = 1 / 300;
+
+/** Objects whose Events are counted; at the bound the one told of longest ago is forgotten. */
+export const EVENT_OBJECTS = 4_096;
+
+/** Events of all objects at once, and per second after; others are left out and counted. */
+export const EVENT_BURST = 200;
+export const EVENT_RATE_S = 10;
+
+/** The CA's Secrets are looked at this often. */
+export const CA_SECRET_CHECK_MS = 5_000;
+
+/** Pauses between attempts to read the CA's Secrets at the start. */
+export const CA_SECRET_RETRY_INITIAL_MS = 250;
+export const CA_SECRET_RETRY_MAX_MS = 10_000;
+
+/** Objects that are not statuses written at once by the leader; others wait their turn. */
+export const LEADER_WRITES_AT_ONCE = 8;
+
+/**
+ * An object that somebody changed back so soon after we wrote it is left for a while, longer each
+ * time: two writers who disagree must not occupy an API server.
+ */
+export const REPAIR_QUIET_MS = 30_000;

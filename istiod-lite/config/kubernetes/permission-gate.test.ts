@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { DENIED_RETRY_MS } from "#istiod-lite/limits.ts";
+import { DENIAL_KEPT_MS } from "#istiod-lite/config/kubernetes/limits.ts";
 import { askedOf, permissionGate } from "./permission-gate.ts";
-import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
+import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 
 const DENIED =
   'pods "web" is forbidden: User "system:serviceaccount:istio-system:istiod" cannot patch ' +
@@ -32,7 +32,7 @@ describe("what may not be done", () => {
     assert.equal(server.asked.length, 2, "once in each namespace");
     assert.equal(lines.length, 1);
     assert.match(lines.join(""), /what="patch pods\/status".*cannot patch resource.*hint=/);
-    state.now += DENIED_RETRY_MS;
+    state.now += DENIAL_KEPT_MS;
     state.denied = false;
     await patch("a");
     await patch("b");

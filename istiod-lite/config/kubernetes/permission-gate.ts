@@ -9,8 +9,8 @@ import {
 } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import { DENIAL_KEPT_MS, DENIALS_REMEMBERED } from "#istiod-lite/config/kubernetes/limits.ts";
 import { WRITE_HELD_BACK } from "#istiod-lite/config/source.ts";
-import { DENIALS_REMEMBERED, DENIED_RETRY_MS } from "#istiod-lite/limits.ts";
 
 /** Source: Kubernetes' authorizer, pkg/endpoints/handlers/responsewriters/errors.go. */
 const DENIED_BY_RBAC = /cannot \w+ resource "/;
@@ -52,7 +52,7 @@ export function permissionGate(client: KubeClient, deps: PermissionGateDeps): Ku
       } catch (error) {
         if (!isDenied(error)) throw error;
         if (denied.size >= DENIALS_REMEMBERED) denied.clear();
-        denied.set(key, now() + DENIED_RETRY_MS);
+        denied.set(key, now() + DENIAL_KEPT_MS);
         if (!told.has(what)) {
           told.add(what);
           const hint = "compare the ClusterRole with docs/control-plane.md, Permissions";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import type { Pod } from "#common/kubernetes/objects.ts";
-import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
+import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 import { areZtunnelsRemoved } from "./ztunnel-removal.ts";
 
 const PATH = "/apis/apps/v1/namespaces/istio-system/daemonsets";

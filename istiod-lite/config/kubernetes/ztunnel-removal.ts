@@ -7,7 +7,7 @@ import { listAll } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/token-review.ts";
-import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 
 interface DaemonSet extends StoredObject {
   readonly spec?: {

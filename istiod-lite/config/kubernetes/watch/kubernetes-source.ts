@@ -7,20 +7,20 @@ import { collectionPath } from "#common/kube-client/resources.ts";
 import type { KubernetesObject, ObjectChange } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { CollectionWatch } from "#istiod-lite/config/kubernetes/collection-watch.ts";
-import { CrdWatch, type Served } from "#istiod-lite/config/kubernetes/crd-watch.ts";
-import { KindSink } from "#istiod-lite/config/kubernetes/kind-sink.ts";
-import { KnownObjects } from "#istiod-lite/config/kubernetes/known-objects.ts";
+import { CollectionWatch } from "#istiod-lite/config/kubernetes/watch/collection-watch.ts";
+import { CrdWatch, type Served } from "#istiod-lite/config/kubernetes/watch/crd-watch.ts";
+import { KindSink } from "#istiod-lite/config/kubernetes/watch/kind-sink.ts";
+import { KnownObjects } from "#istiod-lite/config/kubernetes/watch/known-objects.ts";
 import {
   ObjectProblems,
   type RefusedObject,
-} from "#istiod-lite/config/kubernetes/object-problems.ts";
-import { isDenied, Troubles } from "#istiod-lite/config/kubernetes/troubles.ts";
+} from "#istiod-lite/config/kubernetes/watch/object-problems.ts";
+import { isDenied, Troubles } from "#istiod-lite/config/kubernetes/watch/troubles.ts";
 import {
   type KindSource,
   WATCHED_KINDS,
   type WatchedKind,
-} from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+} from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 import type { ConfigSource } from "#istiod-lite/config/source.ts";
 import type { Loss } from "#istiod-lite/config/source-loss.ts";
 import { SOURCE_DEBOUNCE_MS } from "#istiod-lite/limits.ts";

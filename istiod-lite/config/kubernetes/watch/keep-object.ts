@@ -5,7 +5,7 @@
 
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { CONFIG_MAP_VALUE_CHARACTERS } from "#istiod-lite/config/kubernetes/limits.ts";
-import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import type { WatchedKind } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 /** Source: istio/api, and `istiod-lite/registry/waypoints/names.ts`. */
 const WAYPOINT_BOUND = "istio.io/WaypointBound";

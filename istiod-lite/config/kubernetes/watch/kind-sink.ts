@@ -3,9 +3,9 @@
 import type { KubeApiError } from "#common/kube-client/kube-client.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import type { JsonObject } from "#common/runtime/json-object.ts";
-import type { CollectionSink } from "#istiod-lite/config/kubernetes/collection-watch.ts";
-import type { KnownObjects } from "#istiod-lite/config/kubernetes/known-objects.ts";
-import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import type { CollectionSink } from "#istiod-lite/config/kubernetes/watch/collection-watch.ts";
+import type { KnownObjects } from "#istiod-lite/config/kubernetes/watch/known-objects.ts";
+import type { WatchedKind } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 import { LOST_KIND_OBJECTS } from "#istiod-lite/limits.ts";
 
 export interface KindSinkDeps {

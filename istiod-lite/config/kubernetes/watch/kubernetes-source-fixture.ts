@@ -4,9 +4,9 @@ import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesObject, ObjectChange } from "#common/kubernetes/objects.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { ApiServerFixture } from "#istiod-lite/config/kubernetes/api-server-fixture.ts";
-import { KubernetesSource } from "#istiod-lite/config/kubernetes/kubernetes-source.ts";
-import type { RefusedObject } from "#istiod-lite/config/kubernetes/object-problems.ts";
+import { ApiServerFixture } from "#istiod-lite/config/kubernetes/watch/api-server-fixture.ts";
+import { KubernetesSource } from "#istiod-lite/config/kubernetes/watch/kubernetes-source.ts";
+import type { RefusedObject } from "#istiod-lite/config/kubernetes/watch/object-problems.ts";
 import { shop } from "#istiod-lite/config/source-fixture.ts";
 
 const DEADLINE_MS = 20_000;

@@ -8,9 +8,13 @@ import type { KubeClient, KubeRequest } from "#common/kube-client/kube-client.ts
 import { collectionPath, objectPath } from "#common/kube-client/resources.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import {
+  LEASE_DURATION_MS,
+  LEASE_RENEW_DEADLINE_MS,
+  LEASE_RETRY_MS,
+} from "#istiod-lite/config/kubernetes/limits.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 import { isHeldBack } from "#istiod-lite/config/source.ts";
-import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from "#istiod-lite/limits.ts";
 
 export interface ElectionClock {
   /** Milliseconds that only go forward. */

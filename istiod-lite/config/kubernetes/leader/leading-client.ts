@@ -1,9 +1,9 @@
 /** Lets only the leader write: a lost lease stops what is being written, and what comes after. */
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
+import { LEADER_WRITE_TIMEOUT_MS } from "#istiod-lite/config/kubernetes/limits.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 import { WRITE_HELD_BACK } from "#istiod-lite/config/source.ts";
-import { LEADER_WRITE_TIMEOUT_MS } from "#istiod-lite/limits.ts";
 
 /** The client; requests of a process that does not lead reject with MeshError WRITE_HELD_BACK. */
 export function leadingClient(client: KubeClient, leadership: Leadership): KubeClient {

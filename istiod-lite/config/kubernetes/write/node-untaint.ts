@@ -7,9 +7,9 @@ import { getObject, isNotFound, mergePatch } from "#common/kube-client/apply.ts"
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Node } from "#common/kubernetes/objects.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import { RepairQueue } from "#istiod-lite/config/kubernetes/leader/repair-queue.ts";
 import type { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
-import { RepairQueue } from "#istiod-lite/config/kubernetes/repair-queue.ts";
-import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 
 export interface NodeUntaintDeps {

@@ -10,12 +10,12 @@ import { collectionPath } from "#common/kube-client/resources.ts";
 import { Backoff } from "#common/runtime/backoff.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { pause } from "#common/runtime/pause.ts";
+import { RETRY_INITIAL_MS, RETRY_MAX_MS } from "#istiod-lite/config/kubernetes/limits.ts";
 import {
   type CollectionSink,
   CollectionWatch,
-} from "#istiod-lite/config/kubernetes/collection-watch.ts";
-import { RETRY_INITIAL_MS, RETRY_MAX_MS } from "#istiod-lite/config/kubernetes/limits.ts";
-import type { KindSource } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+} from "#istiod-lite/config/kubernetes/watch/collection-watch.ts";
+import type { KindSource } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 /**
  * `pending`: the definition is there, but not established (yet). `unserved`: it serves no version

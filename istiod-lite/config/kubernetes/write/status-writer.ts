@@ -9,8 +9,12 @@ import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
 import { mergeConditions } from "#common/kubernetes/overlay.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { EventRecorder } from "#istiod-lite/config/kubernetes/event-recorder.ts";
-import { FIELD_MANAGER, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { CONFLICT_RETRIES } from "#istiod-lite/config/kubernetes/limits.ts";
+import { EventRecorder } from "#istiod-lite/config/kubernetes/write/event-recorder.ts";
+import {
+  FIELD_MANAGER,
+  type StoredObject,
+} from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 import type {
   EventDetails,
   NewCondition,
@@ -23,7 +27,6 @@ import {
   completeConditions,
   foreignEntries,
 } from "#istiod-lite/config/status-conditions.ts";
-import { CONFLICT_RETRIES } from "#istiod-lite/limits.ts";
 
 export interface KubernetesStatusWriterDeps {
   readonly client: KubeClient;

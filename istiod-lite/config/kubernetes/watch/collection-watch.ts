@@ -21,7 +21,7 @@ import {
   WATCH_MIN_MS,
   WATCH_TIMEOUT_MS,
 } from "#istiod-lite/config/kubernetes/limits.ts";
-import { isOlder, readWatchEvent } from "#istiod-lite/config/kubernetes/watch-event.ts";
+import { isOlder, readWatchEvent } from "#istiod-lite/config/kubernetes/watch/watch-event.ts";
 
 export interface CollectionSink extends PageTaker {
   /**

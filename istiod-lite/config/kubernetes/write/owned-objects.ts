@@ -16,8 +16,8 @@ import { collectionPath } from "#common/kube-client/resources.ts";
 import { objectKey } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { isTerminating } from "#istiod-lite/config/kubernetes/event-recorder.ts";
-import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { isTerminating } from "#istiod-lite/config/kubernetes/write/event-recorder.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 import type { OwnedObject, OwnedObjectsWriter } from "#istiod-lite/config/source.ts";
 
 const KINDS = [

@@ -3,10 +3,17 @@ import { describe, it, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from "#istiod-lite/limits.ts";
+import {
+  LEASE_DURATION_MS,
+  LEASE_RENEW_DEADLINE_MS,
+  LEASE_RETRY_MS,
+} from "#istiod-lite/config/kubernetes/limits.ts";
+import {
+  failure,
+  WritableServerFixture,
+} from "#istiod-lite/config/kubernetes/write/writable-server-fixture.ts";
 import { leadingClient } from "./leading-client.ts";
 import { LeaseElector } from "./lease-elector.ts";
-import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
 
 const LEASE = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/leader";
 const logger = createLogger({ level: "error", format: "text", write: () => undefined });

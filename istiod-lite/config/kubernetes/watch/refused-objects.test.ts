@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
-import { failClosed } from "#istiod-lite/config/kubernetes/fail-closed.ts";
-import { startAll } from "#istiod-lite/config/kubernetes/kubernetes-source-fixture.ts";
+import { failClosed } from "#istiod-lite/config/kubernetes/watch/fail-closed.ts";
+import { startAll } from "#istiod-lite/config/kubernetes/watch/kubernetes-source-fixture.ts";
 import { policy } from "#istiod-lite/config/source-fixture.ts";
 
 describe("an object that is refused", () => {

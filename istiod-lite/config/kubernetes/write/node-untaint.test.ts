@@ -3,9 +3,9 @@ import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Node, ObjectChange, Pod } from "#common/kubernetes/objects.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { TestLeadership } from "./leader-fixture.ts";
+import { TestLeadership } from "#istiod-lite/config/kubernetes/leader/leader-fixture.ts";
+import { ReadyZtunnels } from "#istiod-lite/config/kubernetes/ready-ztunnels.ts";
 import { NodeUntaint } from "./node-untaint.ts";
-import { ReadyZtunnels } from "./ready-ztunnels.ts";
 import { WritableServerFixture } from "./writable-server-fixture.ts";
 
 const TAINT = "cni.istio.io/not-ready";

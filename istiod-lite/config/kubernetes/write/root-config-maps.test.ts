@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConfigMap, Namespace, ObjectChange } from "#common/kubernetes/objects.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { TestLeadership } from "./leader-fixture.ts";
+import { TestLeadership } from "#istiod-lite/config/kubernetes/leader/leader-fixture.ts";
 import { RootConfigMaps } from "./root-config-maps.ts";
 import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
 

@@ -8,14 +8,10 @@ import { describeError } from "#common/runtime/errors.ts";
 import { pause } from "#common/runtime/pause.ts";
 import { Semaphore } from "#common/runtime/semaphore.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
+import { LEADER_WRITES_AT_ONCE, REPAIR_QUIET_MS } from "#istiod-lite/config/kubernetes/limits.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 import { isHeldBack } from "#istiod-lite/config/source.ts";
-import {
-  LEADER_WRITES_AT_ONCE,
-  REPAIR_QUIET_MS,
-  STATUS_RETRY_INITIAL_MS,
-  STATUS_RETRY_MAX_MS,
-} from "#istiod-lite/limits.ts";
+import { STATUS_RETRY_INITIAL_MS, STATUS_RETRY_MAX_MS } from "#istiod-lite/limits.ts";
 
 export interface RepairQueueDeps {
   readonly logger: Logger;

@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
 import { askedOf } from "#istiod-lite/config/kubernetes/permission-gate.ts";
-import type { StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 
 export interface Written {
   readonly method: string;

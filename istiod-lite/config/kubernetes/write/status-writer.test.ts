@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { CONFLICT_RETRIES, EVENT_BURST_PER_OBJECT } from "#istiod-lite/limits.ts";
-import { KubernetesStatusWriter } from "./kubernetes-status-writer.ts";
+import { CONFLICT_RETRIES, EVENT_BURST_PER_OBJECT } from "#istiod-lite/config/kubernetes/limits.ts";
+import { KubernetesStatusWriter } from "./status-writer.ts";
 import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
 
 const POLICIES = "/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies";

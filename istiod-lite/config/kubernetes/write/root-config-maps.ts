@@ -7,9 +7,9 @@ import { applyObject, isNotFound } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { isTerminating } from "#istiod-lite/config/kubernetes/event-recorder.ts";
-import { RepairQueue } from "#istiod-lite/config/kubernetes/repair-queue.ts";
-import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { RepairQueue } from "#istiod-lite/config/kubernetes/leader/repair-queue.ts";
+import { isTerminating } from "#istiod-lite/config/kubernetes/write/event-recorder.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 
 export const ROOT_CONFIG_MAP = "istio-ca-root-cert";

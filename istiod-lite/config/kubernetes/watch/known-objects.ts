@@ -8,10 +8,10 @@ import { orderChanges } from "#common/kubernetes/diff-objects.ts";
 import { type KubernetesObject, type ObjectChange, objectKey } from "#common/kubernetes/objects.ts";
 import { validateObject } from "#common/kubernetes/validate/validate-object.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
-import { failClosed } from "#istiod-lite/config/kubernetes/fail-closed.ts";
-import { keepObject } from "#istiod-lite/config/kubernetes/keep-object.ts";
-import type { ObjectProblems } from "#istiod-lite/config/kubernetes/object-problems.ts";
-import type { WatchedKind } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import { failClosed } from "#istiod-lite/config/kubernetes/watch/fail-closed.ts";
+import { keepObject } from "#istiod-lite/config/kubernetes/watch/keep-object.ts";
+import type { ObjectProblems } from "#istiod-lite/config/kubernetes/watch/object-problems.ts";
+import type { WatchedKind } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 type Objects = ReadonlyMap<string, KubernetesObject>;
 

@@ -5,7 +5,7 @@ import { objectPath } from "#common/kube-client/resources.ts";
 import { createLogger } from "#common/telemetry/logger.ts";
 import { makeGateway } from "#istiod-lite/registry/waypoints/waypoint-fixtures.ts";
 import { waypointObjects } from "#istiod-lite/registry/waypoints/waypoint-objects.ts";
-import { KubernetesOwnedObjects } from "./kubernetes-owned-objects.ts";
+import { KubernetesOwnedObjects } from "./owned-objects.ts";
 import { failure, WritableServerFixture } from "./writable-server-fixture.ts";
 
 const OWNER = "Gateway/shop/waypoint";

@@ -13,7 +13,7 @@ import {
   WEBHOOK_REGISTRATION_CHECK_MS,
   WEBHOOK_REGISTRATION_TICK_MS,
 } from "#istiod-lite/config/kubernetes/limits.ts";
-import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/stored-object.ts";
+import { FIELD_MANAGER } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 import type { Leadership } from "#istiod-lite/config/leadership.ts";
 import { WRITE_HELD_BACK } from "#istiod-lite/config/source.ts";
 

@@ -9,16 +9,19 @@ import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.t
 import { collectionPath } from "#common/kube-client/resources.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CallerRate } from "#istiod-lite/ca/caller-rate.ts";
-import { FIELD_MANAGER, type StoredObject } from "#istiod-lite/config/kubernetes/stored-object.ts";
-import type { EventDetails } from "#istiod-lite/config/source.ts";
 import {
   EVENT_BURST,
   EVENT_BURST_PER_OBJECT,
   EVENT_OBJECTS,
   EVENT_RATE_PER_OBJECT_S,
   EVENT_RATE_S,
-  MAX_EVENT_MESSAGE_LENGTH,
-} from "#istiod-lite/limits.ts";
+} from "#istiod-lite/config/kubernetes/limits.ts";
+import {
+  FIELD_MANAGER,
+  type StoredObject,
+} from "#istiod-lite/config/kubernetes/write/stored-object.ts";
+import type { EventDetails } from "#istiod-lite/config/source.ts";
+import { MAX_EVENT_MESSAGE_LENGTH } from "#istiod-lite/limits.ts";
 import { RefusalLog } from "#istiod-lite/refusal-log.ts";
 
 /** Where Events about objects without a namespace are. Source: client-go's event recorder. */

@@ -4,8 +4,11 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LIST_PAGE_OBJECTS } from "#common/kube-client/limits.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
-import { ApiServerFixture } from "#istiod-lite/config/kubernetes/api-server-fixture.ts";
-import { startAll, watchSource } from "#istiod-lite/config/kubernetes/kubernetes-source-fixture.ts";
+import { ApiServerFixture } from "#istiod-lite/config/kubernetes/watch/api-server-fixture.ts";
+import {
+  startAll,
+  watchSource,
+} from "#istiod-lite/config/kubernetes/watch/kubernetes-source-fixture.ts";
 import { pod, policy, shop } from "#istiod-lite/config/source-fixture.ts";
 
 function withNoise(object: KubernetesObject): KubernetesObject {

@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
 import { resourceOf } from "#common/kube-client/resources.ts";
 import { objectKey } from "#common/kubernetes/objects.ts";
-import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watched-kinds.ts";
+import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
 
 export interface StoredObject {
   readonly apiVersion: string;
