@@ -152,6 +152,8 @@ describe("a waypoint with its control plane", () => {
     assert.equal(dump.backends[0].policy.tls.privateKey, "(hidden)");
     assert.equal(dump.certificates[0].identity, IDENTITY.uri);
     assert.equal(dump.certificates[0].state, "Available");
+    const none = { connections: [], tunnels: [] };
+    assert.deepEqual(JSON.parse((await get("admin", "/connections")).body), none);
     assert.match((await get("admin", "/clusters")).body, /^(outbound\|80\|\|web\.shop.*\n)*$/);
     assert.match((await get("metrics", "/stats/prometheus")).body, /istio_build\{.*waypoint/);
   });

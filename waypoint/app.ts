@@ -22,6 +22,7 @@ import { waypointNode } from "#common/xds/node-identity.ts";
 import { serveAdmin } from "./admin/admin-server.ts";
 import { writeClusters } from "./admin/clusters.ts";
 import { writeConfigDump } from "./admin/config-dump.ts";
+import { writeConnections } from "./admin/connections.ts";
 import type { WaypointConfig } from "./config.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { CallService } from "./filter/service-caller.ts";
@@ -223,7 +224,7 @@ export class Waypoint {
 
   #serve(): Promise<RunningServer[]> {
     const { adminPort, metricsPort, readinessPort, logLevels } = this.#config;
-    const { mesh, store } = this.#dataPlane;
+    const { mesh, store, connections } = this.#dataPlane;
     return Promise.all([
       serveAdmin(adminPort, {
         configDump: () =>
@@ -235,6 +236,10 @@ export class Waypoint {
             config: this.#config,
           }),
         clusters: () => writeClusters(store.current, mesh),
+        connections: () => {
+          const tunnels = this.#dataPlane.tunnels();
+          return writeConnections({ connections: connections.list(), tunnels, now: Date.now() });
+        },
         logger: this.#telemetry.logger,
         initialLogLevels: logLevels,
         quit: () => void this.drain().then(() => this.#host.exit(0)),

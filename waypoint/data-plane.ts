@@ -20,6 +20,7 @@ import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { FlushBatcher } from "#common/transport/flush-batcher.ts";
 import { HboneServer } from "#common/transport/hbone-server.ts";
 import type { PeerAddresses } from "#common/transport/hbone-sessions.ts";
+import type { HboneTunnel } from "#common/transport/hbone-tunnel.ts";
 import { PeerWatch } from "#common/transport/peer-watch.ts";
 import { StalledStreams } from "#common/transport/stalled-streams.ts";
 import { TunnelKeepalive } from "#common/transport/tunnel-keepalive.ts";
@@ -143,6 +144,11 @@ export class DataPlane {
     this.#certificates.put(certificate);
   }
 
+  /** To endpoints. */
+  tunnels(): Iterable<HboneTunnel> {
+    return this.#dialer.tunnels();
+  }
+
   /** Revoked peers are refused from now on, and those that are connected are cut off. */
   setRevocations(lists: readonly RevocationList[]): void {
     this.#peers.setLists(lists);
@@ -259,7 +265,7 @@ export class DataPlane {
 
   *#sessions(): Generator<Http2Session> {
     yield* this.#hbone.sessions();
-    yield* this.#dialer.sessions();
+    for (const { session } of this.#dialer.tunnels()) yield session;
   }
 }
 

@@ -3,7 +3,6 @@
  *
  *     header                a request's header, a byte at a time, that never ends
  *     body SECONDS          a body, a byte at a time, for so long, and then the end of it
- *     silence               a header that promises a body, and nothing of it
  *     unread COUNT PATH     so many requests whose answers nobody reads, for ten seconds
  */
 import { once } from "node:events";
@@ -13,30 +12,27 @@ import { setTimeout as sleep } from "node:timers/promises";
 const BYTE_MS = 100;
 const UNREAD_MS = 10_000;
 
-/** What came, and after how long it was over. */
+/** What came. */
 export async function dribble(
   address: string,
   [what = "", first = "1", path = "/"]: readonly string[],
 ): Promise<object> {
   const colon = address.lastIndexOf(":");
   const at = { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
-  const post = "POST /slow-body HTTP/1.1\r\nHost: api.shop\r\n";
   switch (what) {
     case "header":
       return talk(at, "GET / HTTP/1.1\r\nHost: api.shop\r\n", Number.POSITIVE_INFINITY);
     case "body": {
       const bytes = (Number(first) * 1_000) / BYTE_MS;
-      return talk(at, `${post}Connection: close\r\nContent-Length: ${bytes}\r\n\r\n`, bytes);
+      const head = `POST / HTTP/1.1\r\nHost: api.shop\r\nConnection: close\r\n`;
+      return talk(at, `${head}Content-Length: ${bytes}\r\n\r\n`, bytes);
     }
-    case "silence":
-      return talk(at, `${post}Content-Length: 10\r\n\r\n`, 0);
     default:
       return leaveUnread(at, Number(first), path);
   }
 }
 
 async function talk(at: net.NetConnectOpts, head: string, bytes: number): Promise<object> {
-  const began = performance.now();
   const socket = net.connect({ ...at, noDelay: true }).on("error", () => undefined);
   let received = "";
   socket.on("data", (chunk: Buffer) => {
@@ -49,7 +45,7 @@ async function talk(at: net.NetConnectOpts, head: string, bytes: number): Promis
     if (await Promise.race([closed, sleep(BYTE_MS, false)])) break;
   }
   await closed;
-  return { received, seconds: (performance.now() - began) / 1_000 };
+  return { received };
 }
 
 async function leaveUnread(at: net.NetConnectOpts, count: number, path: string): Promise<object> {

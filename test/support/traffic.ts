@@ -9,11 +9,17 @@ export interface TrafficOptions {
   readonly pauseMs?: number;
 }
 
+/** `performance.now()` at both of its ends. */
+export interface TimedCall extends Call {
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
 /** Longer than any wait of a ztunnel: what takes so long hangs. */
 const CALL_TIMEOUT_MS = 15_000;
 
 export class Traffic {
-  readonly #calls: Call[] = [];
+  readonly #calls: TimedCall[] = [];
   readonly #rows: Promise<void>[];
   #stopping = false;
 
@@ -21,19 +27,21 @@ export class Traffic {
     const { rows = 4, pauseMs = 5 } = options;
     this.#rows = Array.from({ length: rows }, async () => {
       while (!this.#stopping) {
-        this.#calls.push(await callInTime(sockets, from, target));
+        const startedAt = performance.now();
+        const call = await callInTime(sockets, from, target);
+        this.#calls.push({ ...call, startedAt, endedAt: performance.now() });
         await sleep(pauseMs);
       }
     });
   }
 
   /** What became of each request so far, in the order in which they ended. */
-  get calls(): readonly Call[] {
+  get calls(): readonly TimedCall[] {
     return this.#calls;
   }
 
   /** Lets the requests under way come to their end. */
-  async stop(): Promise<readonly Call[]> {
+  async stop(): Promise<readonly TimedCall[]> {
     this.#stopping = true;
     await Promise.all(this.#rows);
     return this.#calls;

@@ -7,6 +7,7 @@ import type { RunningServer } from "#common/runtime/http-server.ts";
 export interface AdminDeps extends Omit<LoggingDeps, "targets"> {
   readonly configDump: () => AsyncIterable<string>;
   readonly clusters: () => AsyncIterable<string>;
+  readonly connections: () => AsyncIterable<string>;
   /** Ends the process in order. */
   readonly quit: () => void;
 }
@@ -18,7 +19,7 @@ export function serveAdmin(port: number, deps: AdminDeps): Promise<RunningServer
 }
 
 function pages(deps: AdminDeps): Readonly<Record<string, Page>> {
-  const { configDump, clusters, quit, ...loggingDeps } = deps;
+  const { configDump, clusters, connections, quit, ...loggingDeps } = deps;
   return {
     "/config_dump": {
       methods: READING,
@@ -29,6 +30,11 @@ function pages(deps: AdminDeps): Readonly<Record<string, Page>> {
       methods: READING,
       description: "the endpoints of every backend",
       answer: () => ({ status: 200, body: clusters() }),
+    },
+    "/connections": {
+      methods: READING,
+      description: "clients' connections that stand, and tunnels to endpoints",
+      answer: () => ({ status: 200, contentType: "application/json", body: connections() }),
     },
     "/logging": {
       methods: ["POST"],

@@ -110,7 +110,7 @@ export class ConnectHandler {
     const { connections, protocolDetectionMs } = this.#deps;
     const declared = downstream.port?.protocol ?? "auto";
     const waiting = new WaitingClient(end);
-    connections.add(waiting);
+    connections.add(waiting, { carries: "undecided", downstream });
     const timeoutMs = declared === "auto" ? protocolDetectionMs : FIRST_BYTE_MS;
     const protocol = await end.peek(judgeOf(declared), timeoutMs);
     connections.delete(waiting);
@@ -127,7 +127,7 @@ export class ConnectHandler {
    */
   #carrySilent(end: PeekedEnd, downstream: Downstream, gone: AbortSignal): Promise<void> {
     const firstWord: TcpClient["firstWord"] = async (upstream) => {
-      const first = await this.#firstWord(end, upstream);
+      const first = await this.#firstWord(end, downstream, upstream);
       if (first === undefined || first.kind === "tcp" || end.closed) return "carry";
       if (isHttp(first)) this.#serveHttp(end, downstream, first.kind);
       else await this.#carry(end, withSni(downstream, first), gone, answered(end));
@@ -137,10 +137,14 @@ export class ConnectHandler {
   }
 
   /** Undefined: it was the server's, or nobody has said any. */
-  async #firstWord(end: PeekedEnd, upstream: PeekedEnd | undefined): Promise<Protocol | undefined> {
+  async #firstWord(
+    end: PeekedEnd,
+    downstream: Downstream,
+    upstream: PeekedEnd | undefined,
+  ): Promise<Protocol | undefined> {
     const { connections } = this.#deps;
     const waiting = new WaitingClient(end);
-    connections.add(waiting);
+    connections.add(waiting, { carries: "undecided", downstream });
     const client = end.peek(judgeOf("auto"), upstream === undefined ? LATE_WORD_MS : FIRST_BYTE_MS);
     const spoken = (bytes: Uint8Array, over: boolean): true | undefined =>
       over || isServersWord(bytes) ? true : undefined;
@@ -175,7 +179,7 @@ export class ConnectHandler {
         if (connection !== undefined) connections.delete(connection);
       },
     });
-    if (!closed) connections.add(connection);
+    if (!closed) connections.add(connection, { carries: version, downstream: first });
   }
 }
 

@@ -190,18 +190,22 @@ describe("an upgrade", () => {
       headers: { connection: "upgrade", upgrade: "websocket" },
     });
     request.end();
-    const [response, socket] = await once(request, "upgrade");
+    const refused = once(request, "response").then(([{ statusCode }]) => {
+      assert.fail(`answered ${statusCode}`);
+    });
+    const [response, socket] = await Promise.race([once(request, "upgrade"), refused]);
     return { status: response.statusCode, socket };
   }
 
   test("becomes a tunnel both ways, with an end for each, and no timeout", async () => {
     await start();
-    fixture.route({ timeoutMs: 100 });
+    // Long enough for the upgrade itself on a busy machine.
+    fixture.route({ timeoutMs: 2_000 });
     await fixture.startServer(upgrading());
     const { status, socket } = await upgrade();
     assert.equal(status, 101);
     socket.setEncoding("utf8");
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
     socket.write("hello");
     assert.deepEqual(await once(socket, "data"), ["hello"]);
     socket.end("bye");

@@ -6,7 +6,8 @@ import { type Relay, relay } from "#common/transport/relay.ts";
 import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection } from "../http/engine.ts";
 import { TCP_ENDPOINT_ATTEMPTS } from "../limits.ts";
-import type { LeaseRefusal, Upstreams, WireLease } from "../upstream/upstream.ts";
+import type { Connections } from "../listener/connections.ts";
+import type { Endpoint, LeaseRefusal, Upstreams, WireLease } from "../upstream/upstream.ts";
 import { type AuthorizeConnection, type Judged, Reauthorizer } from "./authorize.ts";
 import { chooseBackend } from "./choose-backend.ts";
 import type { TcpReporter } from "./tcp-report.ts";
@@ -33,22 +34,18 @@ export interface TcpClient {
 interface Carried {
   readonly client: TcpClient;
   readonly upstream: End;
+  readonly endpoint: Endpoint;
   readonly judged: () => Judged;
 }
 
 /** Resolves when the client is being carried, or has been refused. */
 export type CarryTcp = (client: TcpClient) => Promise<void>;
 
-/** Where connections that stand are known. */
-export interface Standing {
-  add(connection: ServerConnection): void;
-  delete(connection: ServerConnection): void;
-}
-
 export interface TcpProxyDeps {
   readonly upstreams: Pick<Upstreams, "connect">;
   readonly authorize: AuthorizeConnection;
-  readonly standing: Standing;
+  /** Where connections that stand are known. */
+  readonly standing: Pick<Connections, "add" | "delete">;
   readonly reporter: TcpReporter;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -82,8 +79,9 @@ export class TcpProxy {
       return;
     }
     client.accept();
-    report.opened(lease.endpoint, client.end, upstream);
-    this.#relay({ client, upstream, judged }, (why) => {
+    const { endpoint } = lease;
+    report.opened(endpoint, client.end, upstream);
+    this.#relay({ client, upstream, endpoint, judged }, (why) => {
       lease.finished();
       report.closed(why);
     });
@@ -126,7 +124,7 @@ export class TcpProxy {
   }
 
   #relay(
-    { client, upstream, judged }: Carried,
+    { client, upstream, endpoint, judged }: Carried,
     onDone: (why: ConnectionFailure | undefined) => void,
   ): void {
     const { standing } = this.#deps;
@@ -150,7 +148,7 @@ export class TcpProxy {
       onDone(cutFor ?? (error && describeBreak(error, brokenBy)));
     });
     if (done) return;
-    standing.add(connection);
+    standing.add(connection, { carries: "bytes", downstream: client.downstream, endpoint });
     this.#reauthorizer.add(carried);
   }
 }

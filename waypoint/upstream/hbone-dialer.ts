@@ -2,7 +2,7 @@
  * HBONE to endpoints of the mesh, with the waypoint's own identity. Tunnels are pooled by workload
  * UID: an address that now belongs to another pod never inherits one.
  */
-import http2, { type ClientHttp2Session } from "node:http2";
+import http2 from "node:http2";
 import { makeBaggage } from "#common/hbone/baggage.ts";
 import { formatForwarded } from "#common/hbone/forwarded.ts";
 import { makeTraceparent } from "#common/hbone/traceparent.ts";
@@ -14,7 +14,7 @@ import { HBONE_PORT } from "#common/model/ports.ts";
 import { workloadIdentity } from "#common/model/workload.ts";
 import type { ConnectionFailure } from "#common/transport/failure.ts";
 import { HbonePool } from "#common/transport/hbone-pool.ts";
-import type { OpenStream, TunnelTarget } from "#common/transport/hbone-tunnel.ts";
+import type { HboneTunnel, OpenStream, TunnelTarget } from "#common/transport/hbone-tunnel.ts";
 import {
   type ConnectTcp,
   connectOnPool,
@@ -65,8 +65,8 @@ export class HboneDialer {
     this.#pool.closeIdle(now);
   }
 
-  *sessions(): Generator<ClientHttp2Session> {
-    for (const tunnel of this.#pool.tunnels()) yield tunnel.session;
+  tunnels(): Iterable<HboneTunnel> {
+    return this.#pool.tunnels();
   }
 
   close(): void {
