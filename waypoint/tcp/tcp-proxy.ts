@@ -6,7 +6,6 @@ import { type Relay, relay } from "#common/transport/relay.ts";
 import type { Downstream } from "../filter/stage.ts";
 import type { ServerConnection } from "../http/engine.ts";
 import { TCP_ENDPOINT_ATTEMPTS } from "../limits.ts";
-import type { Connections } from "../listener/connections.ts";
 import type { Endpoint, LeaseRefusal, Upstreams, WireLease } from "../upstream/upstream.ts";
 import { type AuthorizeConnection, type Judged, Reauthorizer } from "./authorize.ts";
 import { chooseBackend } from "./choose-backend.ts";
@@ -41,11 +40,21 @@ interface Carried {
 /** Resolves when the client is being carried, or has been refused. */
 export type CarryTcp = (client: TcpClient) => Promise<void>;
 
+/** Where connections that stand are known. */
+export interface Standing {
+  add(connection: ServerConnection, facts: CarriedFacts): void;
+  delete(connection: ServerConnection): void;
+}
+
+/** What is known of a connection that stands. */
+export interface CarriedFacts extends Pick<Carried, "endpoint">, Pick<TcpClient, "downstream"> {
+  readonly carries: "bytes";
+}
+
 export interface TcpProxyDeps {
   readonly upstreams: Pick<Upstreams, "connect">;
   readonly authorize: AuthorizeConnection;
-  /** Where connections that stand are known. */
-  readonly standing: Pick<Connections, "add" | "delete">;
+  readonly standing: Standing;
   readonly reporter: TcpReporter;
   /** Uniform in [0, 1). */
   readonly random: () => number;
