@@ -13,7 +13,13 @@ export const WATCH_MIN_MS = 1_000;
 export const RETRY_INITIAL_MS = 100;
 export const RETRY_MAX_MS = 10_000;
 
-/** Pauses after an attempt that is not allowed: only a person can help. */
+/**
+ * Attempts of a kind that are not allowed, one after the other, until that is believed and told. An
+ * API server that has just started denies everybody everything until it has read its roles.
+ */
+export const DENIALS_BEFORE_BELIEVED = 6;
+
+/** Pauses after an attempt that is not allowed, once that is believed: only a person can help. */
 export const DENIED_RETRY_MS = 30_000;
 
 /** Attempts that fail one after the other before the log tells of it: a restart is no news. */
@@ -55,7 +61,14 @@ export const LEASE_RETRY_MS = 2_000;
  */
 export const LEADER_WRITE_TIMEOUT_MS = 4_000;
 
-/** What was denied is not asked for again before that. */
+/**
+ * What is denied is believed, and told, when it still is after this: an API server that has just
+ * started denies everybody everything until it has read its roles.
+ */
+export const DENIAL_DOUBT_MS = 5_000;
+
+/** What was denied is not asked for again before that: while in doubt, and once believed. */
+export const DOUBTED_RETRY_MS = 1_000;
 export const DENIAL_KEPT_MS = 60_000;
 
 /** Denials remembered; at the bound all are forgotten, and asked for again. */

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { createLogger } from "#common/telemetry/logger.ts";
-import { DENIAL_KEPT_MS } from "#istiod-lite/config/kubernetes/limits.ts";
+import {
+  DENIAL_DOUBT_MS,
+  DENIAL_KEPT_MS,
+  DOUBTED_RETRY_MS,
+} from "#istiod-lite/config/kubernetes/limits.ts";
 import { askedOf, permissionGate } from "./permission-gate.ts";
 import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 
@@ -23,8 +27,21 @@ async function start(t: TestContext) {
 }
 
 describe("what may not be done", () => {
+  it("is not believed of a server that has just started, and may be had a moment later", async (t) => {
+    const { lines, state, patch } = await start(t);
+    await assert.rejects(patch("a"), { code: "WRITE_HELD_BACK" });
+    state.now += DOUBTED_RETRY_MS;
+    state.denied = false;
+    await patch("a");
+    assert.deepEqual(lines, []);
+  });
+
   it("is told once with the missing verb, and asked for again after a while", async (t) => {
     const { server, lines, state, patch } = await start(t);
+    await assert.rejects(patch("a"), { code: "WRITE_HELD_BACK" });
+    assert.deepEqual(lines, []);
+    state.now += DENIAL_DOUBT_MS;
+    server.asked.length = 0;
     for (const pod of ["a", "b", "c"]) {
       await assert.rejects(patch(pod), { code: "WRITE_HELD_BACK", message: /patch pods\/status/ });
     }

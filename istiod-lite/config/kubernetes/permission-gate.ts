@@ -1,6 +1,7 @@
 /**
- * What the API server says may not be done is told once, with the missing verb, and asked for again
- * once a minute, not once per object: a role that lacks a verb is mended by people.
+ * What the API server says may not be done, and goes on saying for a while, is told once, with the
+ * missing verb, and asked for again once a minute, not once per object: a role that lacks a verb is
+ * mended by people.
  */
 import {
   KubeApiError,
@@ -9,7 +10,12 @@ import {
 } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { DENIAL_KEPT_MS, DENIALS_REMEMBERED } from "#istiod-lite/config/kubernetes/limits.ts";
+import {
+  DENIAL_DOUBT_MS,
+  DENIAL_KEPT_MS,
+  DENIALS_REMEMBERED,
+  DOUBTED_RETRY_MS,
+} from "#istiod-lite/config/kubernetes/limits.ts";
 import { WRITE_HELD_BACK } from "#istiod-lite/config/source.ts";
 
 /** Source: Kubernetes' authorizer, pkg/endpoints/handlers/responsewriters/errors.go. */
@@ -32,8 +38,8 @@ export interface PermissionGateDeps {
 /** The client; what is denied rejects with MeshError WRITE_HELD_BACK. */
 export function permissionGate(client: KubeClient, deps: PermissionGateDeps): KubeClient {
   const { logger, now = Date.now } = deps;
-  /** When to ask again, by what is asked and where. */
-  const denied = new Map<string, number>();
+  /** Since when, and when to ask again, by what is asked and where. */
+  const denied = new Map<string, { readonly since: number; readonly until: number }>();
   const told = new Set<string>();
   return {
     server: client.server,
@@ -42,8 +48,8 @@ export function permissionGate(client: KubeClient, deps: PermissionGateDeps): Ku
     request: async (request) => {
       const { what, where } = askedOf(request);
       const key = `${what} ${where}`;
-      const until = denied.get(key);
-      if (until !== undefined && now() < until) throw heldBack(what);
+      const before = denied.get(key);
+      if (before !== undefined && now() < before.until) throw heldBack(what);
       try {
         const answer = await client.request(request);
         denied.delete(key);
@@ -52,8 +58,11 @@ export function permissionGate(client: KubeClient, deps: PermissionGateDeps): Ku
       } catch (error) {
         if (!isDenied(error)) throw error;
         if (denied.size >= DENIALS_REMEMBERED) denied.clear();
-        denied.set(key, now() + DENIAL_KEPT_MS);
-        if (!told.has(what)) {
+        const since = before?.since ?? now();
+        const isBelieved = now() - since >= DENIAL_DOUBT_MS;
+        const pauseMs = isBelieved ? DENIAL_KEPT_MS : DOUBTED_RETRY_MS;
+        denied.set(key, { since, until: now() + pauseMs });
+        if (isBelieved && !told.has(what)) {
           told.add(what);
           const hint = "compare the ClusterRole with docs/control-plane.md, Permissions";
           logger.error("the API server does not allow it", { what, why: error.message, hint });

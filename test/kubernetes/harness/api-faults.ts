@@ -34,16 +34,21 @@ export class ApiFaults {
   }
 
   /**
-   * Drops every packet from these addresses to the API server, also of connections that are there:
-   * nobody is told. What is returned ends it.
+   * Drops every packet between these addresses and the API server, also of connections that are
+   * there: nobody is told. What is returned ends it.
    */
-  async dropPackets(from: readonly string[]): Promise<() => Promise<void>> {
+  async dropPackets(addresses: readonly string[]): Promise<() => Promise<void>> {
     this.#tables += 1;
     const table = `faults${this.#tables}`;
-    const rule = `ip saddr { ${from.join(", ")} } tcp dport ${API_SERVER_PORT} drop`;
-    const hook = "type filter hook input priority 0; policy accept;";
+    const them = `{ ${addresses.join(", ")} }`;
+    const chain = (hook: string, rule: string) =>
+      `chain ${hook} { type filter hook ${hook} priority 0; policy accept; ${rule} drop; }`;
+    const chains = [
+      chain("input", `ip saddr ${them} tcp dport ${API_SERVER_PORT}`),
+      chain("output", `ip daddr ${them} tcp sport ${API_SERVER_PORT}`),
+    ];
     const { namespaces } = this.#controlPlane;
-    await namespaces.check(["nft", `table inet ${table} { chain input { ${hook} ${rule}; }; }`]);
+    await namespaces.check(["nft", `table inet ${table} { ${chains.join("; ")}; }`]);
     return async () => void (await namespaces.check(["nft", `delete table inet ${table}`]));
   }
 

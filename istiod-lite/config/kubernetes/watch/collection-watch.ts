@@ -15,12 +15,14 @@ import type { JsonObject } from "#common/runtime/json-object.ts";
 import { pause } from "#common/runtime/pause.ts";
 import {
   CONFIRM_LIST_MS,
+  DENIALS_BEFORE_BELIEVED,
   DENIED_RETRY_MS,
   RETRY_INITIAL_MS,
   RETRY_MAX_MS,
   WATCH_MIN_MS,
   WATCH_TIMEOUT_MS,
 } from "#istiod-lite/config/kubernetes/limits.ts";
+import { isDenied } from "#istiod-lite/config/kubernetes/watch/troubles.ts";
 import { isOlder, readWatchEvent } from "#istiod-lite/config/kubernetes/watch/watch-event.ts";
 
 export interface CollectionSink extends PageTaker {
@@ -55,6 +57,8 @@ export class CollectionWatch {
   #resourceVersion: string | undefined;
   #hadList = false;
   #isConfirming = false;
+  /** One after the other. */
+  #denials = 0;
 
   constructor(collection: Collection, deps: CollectionDeps) {
     this.#collection = collection;
@@ -149,8 +153,9 @@ export class CollectionWatch {
       return;
     }
     this.#deps.sink.trouble(error);
-    const isDenied = error.status === 401 || error.status === 403;
-    const step = isDenied ? DENIED_RETRY_MS * (1 + this.#random()) : this.#backoff.next();
+    this.#denials = isDenied(error) ? this.#denials + 1 : 0;
+    const isBelieved = this.#denials >= DENIALS_BEFORE_BELIEVED;
+    const step = isBelieved ? DENIED_RETRY_MS * (1 + this.#random()) : this.#backoff.next();
     await pause(Math.max(step, error.retryAfterMs ?? 0), signal);
   }
 }

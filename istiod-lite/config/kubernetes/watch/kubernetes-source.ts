@@ -15,7 +15,7 @@ import {
   ObjectProblems,
   type RefusedObject,
 } from "#istiod-lite/config/kubernetes/watch/object-problems.ts";
-import { isDenied, Troubles } from "#istiod-lite/config/kubernetes/watch/troubles.ts";
+import { Troubles } from "#istiod-lite/config/kubernetes/watch/troubles.ts";
 import {
   type KindSource,
   WATCHED_KINDS,
@@ -101,8 +101,7 @@ export class KubernetesSource implements ConfigSource {
     const reasons: string[] = [];
     const held = new Set<string>();
     for (const [kind, { isHidden }] of this.#kinds) {
-      const error = this.#troubles.of(kind);
-      const isForbidden = error !== undefined && isDenied(error);
+      const isForbidden = this.#troubles.isDenied(kind);
       const keys = this.#known.ofKind(kind);
       if (keys.size === 0 || (!isHidden && !isForbidden)) continue;
       reasons.push(

@@ -5,7 +5,10 @@
 import type { KubeApiError } from "#common/kube-client/kube-client.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { FAILURES_BEFORE_TOLD } from "#istiod-lite/config/kubernetes/limits.ts";
+import {
+  DENIALS_BEFORE_BELIEVED,
+  FAILURES_BEFORE_TOLD,
+} from "#istiod-lite/config/kubernetes/limits.ts";
 
 interface Trouble {
   readonly error: KubeApiError;
@@ -29,6 +32,12 @@ export class Troubles {
     return this.#troubles.get(kind)?.error;
   }
 
+  /** Whether a kind may not be read, as far as that can be believed. */
+  isDenied(kind: string): boolean {
+    const { error, count = 0 } = this.#troubles.get(kind) ?? {};
+    return error !== undefined && isDenied(error) && count >= DENIALS_BEFORE_BELIEVED;
+  }
+
   get kinds(): readonly string[] {
     return [...this.#troubles.keys()];
   }
@@ -49,26 +58,41 @@ export class Troubles {
   }
 
   #add(kind: string, error: KubeApiError): void {
-    const count = (this.#troubles.get(kind)?.count ?? 0) + 1;
+    const last = this.#troubles.get(kind);
+    const goesOn = last !== undefined && isDenied(last.error) === isDenied(error);
+    const count = goesOn ? last.count + 1 : 1;
     this.#troubles.set(kind, { error, count });
-    const why = describeError(error);
-    const { hint } = error;
-    if (error.status === FORBIDDEN) {
-      if (this.#toldDenied.get(kind) === error.reason) return;
-      this.#toldDenied.set(kind, error.reason);
-      this.#logger.error("objects cannot be read: it is not allowed", { kind, why, hint });
-      return;
-    }
-    const stays = "what is known stays in force";
-    if (error.status === UNAUTHORIZED && this.#toldOfServer !== "unknown to it") {
-      this.#toldOfServer = "unknown to it";
-      const message = "the API server does not know this istiod-lite: nothing can be read";
-      this.#logger.error(message, { why, hint, stays });
-    }
-    if (this.#toldOfServer !== undefined || count < FAILURES_BEFORE_TOLD) return;
-    this.#toldOfServer = "unreachable";
-    this.#logger.error("the API server does not answer as it should", { kind, why, hint, stays });
+    if (count < (isDenied(error) ? DENIALS_BEFORE_BELIEVED : FAILURES_BEFORE_TOLD)) return;
+    if (error.status === UNAUTHORIZED) this.#unknown(error);
+    else if (error.status === FORBIDDEN) this.#denied(kind, error);
+    else this.#unreachable(kind, error);
   }
+
+  #unreachable(kind: string, error: KubeApiError): void {
+    if (this.#toldOfServer !== undefined) return;
+    this.#toldOfServer = "unreachable";
+    const why = { kind, ...whyOf(error), stays: STAYS };
+    this.#logger.error("the API server does not answer as it should", why);
+  }
+
+  #unknown(error: KubeApiError): void {
+    if (this.#toldOfServer === "unknown to it") return;
+    this.#toldOfServer = "unknown to it";
+    const message = "the API server does not know this istiod-lite: nothing can be read";
+    this.#logger.error(message, { ...whyOf(error), stays: STAYS });
+  }
+
+  #denied(kind: string, error: KubeApiError): void {
+    if (this.#toldDenied.get(kind) === error.reason) return;
+    this.#toldDenied.set(kind, error.reason);
+    this.#logger.error("objects cannot be read: it is not allowed", { kind, ...whyOf(error) });
+  }
+}
+
+const STAYS = "what is known stays in force";
+
+function whyOf(error: KubeApiError) {
+  return { why: describeError(error), hint: error.hint };
 }
 
 const UNAUTHORIZED = 401;
