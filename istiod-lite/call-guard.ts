@@ -7,9 +7,8 @@ import {
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
-  status,
 } from "@grpc/grpc-js";
-import { describeError } from "#common/runtime/errors.ts";
+import { authenticate } from "./ca/authenticate.ts";
 import type { TokenReviewer } from "./ca/token-review.ts";
 
 export interface CallGuardDeps {
@@ -40,14 +39,12 @@ async function guard(
   metadata: Metadata,
 ): Promise<boolean> {
   const peer = call.getPeer();
-  try {
-    const [header, ...more] = metadata.get("authorization");
-    await tokens.review(more.length === 0 ? header?.toString() : undefined);
+  const { refusal } = await authenticate(tokens, metadata);
+  if (refusal === undefined) {
     onProved(peer);
     return true;
-  } catch (error) {
-    onRefused(peer, describeError(error));
-    call.sendStatus({ code: status.UNAUTHENTICATED, details: "request authenticate failure" });
-    return false;
   }
+  onRefused(peer, refusal.why);
+  call.sendStatus({ code: refusal.code, details: refusal.details });
+  return false;
 }

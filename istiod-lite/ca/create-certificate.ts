@@ -12,6 +12,7 @@ import { publicKeyOfCsr } from "#common/tls/parse-csr.ts";
 import type { CertificateRequest, CertificateResponse } from "#common/xds/citadel-rpc.ts";
 import { WORKLOAD_CERTIFICATE_TTL_S } from "../limits.ts";
 import { RefusalLog } from "../refusal-log.ts";
+import { authenticate } from "./authenticate.ts";
 import { CallerRate } from "./caller-rate.ts";
 import type { CertificateAuthority } from "./certificate-authority.ts";
 import type { Caller, TokenReviewer } from "./token-review.ts";
@@ -74,7 +75,8 @@ async function answer(
   metadata: Metadata,
   request: CertificateRequest,
 ): Promise<CertificateResponse> {
-  const caller = await authenticate(deps.tokens, metadata);
+  const { caller, refusal } = await authenticate(deps.tokens, metadata);
+  if (refusal !== undefined) throw new Refusal(refusal.code, refusal.details, refusal.why);
   const name = `${caller.namespace}/${caller.serviceAccount}/${caller.podUid ?? ""}`;
   if (!rate.take(name)) {
     const why = `${describeCaller(caller)} asks for certificates too often`;
@@ -89,18 +91,6 @@ async function answer(
     notAfter: new Date(issued.notAfter).toISOString(),
   });
   return { certChain: [issued.leafPem, ...issued.intermediatesPem, issued.rootsPem] };
-}
-
-async function authenticate(tokens: TokenReviewer, metadata: Metadata): Promise<Caller> {
-  const headers = metadata.get("authorization");
-  try {
-    if (headers.length > 1) throw new MeshError("UNAUTHENTICATED", "several authorization headers");
-    return await tokens.review(headers[0]?.toString());
-  } catch (error) {
-    if (!(error instanceof MeshError) || error.code !== "UNAUTHENTICATED") throw error;
-    const why = describeError(error);
-    throw new Refusal(status.UNAUTHENTICATED, "request authenticate failure", why, error);
-  }
 }
 
 /** The caller's own identity, or the one it asks for on behalf of a pod of its node. */

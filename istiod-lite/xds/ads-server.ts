@@ -1,8 +1,8 @@
 /** Delta xDS over gRPC: authenticates callers, keeps one stream per proxy, pushes what changed. */
 import { type handleBidiStreamingCall, status } from "@grpc/grpc-js";
-import { describeError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "#common/xds/discovery-rpc.ts";
+import { authenticate } from "../ca/authenticate.ts";
 import type { Caller, TokenReviewer } from "../ca/token-review.ts";
 import { PUSH_DEBOUNCE_MS, STREAMS_PER_CALLER } from "../limits.ts";
 import { RefusalLog } from "../refusal-log.ts";
@@ -85,14 +85,9 @@ export class AdsServer {
     call.on("error", () => undefined);
     // Requests may come before the token is reviewed: they wait in the paused stream.
     call.pause();
-    try {
-      const { tokens } = this.#deps;
-      const caller = await tokens.review(call.metadata.get("authorization")[0]?.toString());
-      if (!call.cancelled) this.#admit(call, caller);
-    } catch (error) {
-      const refusal = { code: status.UNAUTHENTICATED, details: "request authenticate failure" };
-      this.#refuse(call, "unauthenticated", describeError(error), refusal);
-    }
+    const { caller, refusal } = await authenticate(this.#deps.tokens, call.metadata);
+    if (refusal !== undefined) this.#refuse(call, "unauthenticated", refusal.why, refusal);
+    else if (!call.cancelled) this.#admit(call, caller);
   }
 
   #admit(call: ProxyCall, caller: Caller): void {

@@ -97,6 +97,22 @@ describe("leader election", () => {
     assert.deepEqual([holder(server), b.elector.isLeader], ["b", true]);
   });
 
+  it("is given up by who wins it while it ends", async (t) => {
+    const server = await WritableServerFixture.start(t);
+    const clock = new TestClock();
+    const { elector, heard } = replica(server.client(t), clock, "a");
+    const asked = Promise.withResolvers<void>();
+    server.answer = ({ method }) => {
+      if (method === "POST") asked.resolve();
+      return undefined;
+    };
+    elector.start();
+    await asked.promise;
+    await elector.close();
+    assert.equal(holder(server), "");
+    assert.deepEqual(heard, []);
+  });
+
   it("goes over when a leader that is cut off is one no more, never before", async (t) => {
     const { server, clock, a, b } = await pair(t);
     let cut = true;

@@ -93,7 +93,8 @@ export class LeaseElector implements Leadership {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;
-    if (!this.isLeader) return;
+    // Also where it was won while this process was told to end.
+    if (this.#deps.clock.now() >= this.#validUntil) return;
     this.#lose("it is given up");
     try {
       const lease = await this.#read();
