@@ -2,8 +2,9 @@
 import { collectDefaultMetrics, Registry as MetricsRegistry } from "prom-client";
 import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import { type RunningServer, serveHttp } from "#common/runtime/http-server.ts";
+import type { Output } from "#common/runtime/process-host.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import { createProcessLog, type Output } from "#common/telemetry/process-log.ts";
+import { createProcessLog } from "#common/telemetry/process-log.ts";
 import { LiveAuthority } from "./ca/live-authority.ts";
 import { type Caller, ZTUNNEL_ACCOUNT } from "./ca/token-review.ts";
 import { countHeldObjects, showLeadership } from "./config/config-metrics.ts";

@@ -14,8 +14,8 @@ import { formatSocketAddress } from "#common/model/ip.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import { MemoryWatch } from "#common/runtime/memory-watch.ts";
+import type { Host } from "#common/runtime/process-host.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
-import type { Output } from "#common/telemetry/process-log.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
 import { waypointNode } from "#common/xds/node-identity.ts";
@@ -32,13 +32,6 @@ import { createRequestPath, type RequestPathTelemetry } from "./request-path.ts"
 import { createRequestTelemetry, type RequestTelemetryParts } from "./request-telemetry-wiring.ts";
 import { waypointHandlers } from "./state/subscription.ts";
 import { createTelemetry, type Telemetry } from "./telemetry-wiring.ts";
-
-/** What the process gives: its environment, its output, its end. */
-export interface Host extends Output {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  readonly exit: (code: number) => void;
-}
 
 export class Waypoint {
   readonly #config: WaypointConfig;

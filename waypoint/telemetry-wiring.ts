@@ -1,11 +1,12 @@
 /** What the waypoint says of itself and of the connections whose bytes it carries, put together. */
 import { Counter, type Registry } from "prom-client";
 import type { BoundedOutput } from "#common/runtime/bounded-output.ts";
+import type { Output } from "#common/runtime/process-host.ts";
 import { accessLogLevel, formatAccessLog } from "#common/telemetry/access-log.ts";
 import type { LimitName } from "#common/telemetry/connection-record.ts";
 import { ACCESS_TARGET } from "#common/telemetry/log-levels.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
-import { createProcessLog, type Output } from "#common/telemetry/process-log.ts";
+import { createProcessLog } from "#common/telemetry/process-log.ts";
 import { TrafficMetrics } from "#common/telemetry/traffic-metrics.ts";
 import type { ConnectionFailure } from "#common/transport/failure.ts";
 import type { WaypointConfig } from "./config.ts";

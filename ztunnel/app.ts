@@ -14,9 +14,9 @@ import { splitUpdate } from "#common/mesh-state/state-update.ts";
 import { describeError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
 import type { MemoryWatch } from "#common/runtime/memory-watch.ts";
+import type { Host } from "#common/runtime/process-host.ts";
 import { notifyWhenReady } from "#common/runtime/readiness-notice.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
-import type { Output } from "#common/telemetry/process-log.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { ztunnelNode } from "#common/xds/node-identity.ts";
 import { serveAdmin } from "./admin/admin-server.ts";
@@ -32,18 +32,12 @@ import { Enrolment } from "./enrolment.ts";
 import { STATE_UPDATE_PIECE } from "./limits.ts";
 import { loadLocalXds } from "./local-xds/load-local-xds.ts";
 import { MeshSubscription } from "./mesh-subscription.ts";
+import { PodProcesses } from "./node/pod-processes.ts";
 import type { PodSource } from "./pod-source.ts";
 import { DataWorkers } from "./proxy/data-workers.ts";
 import type { TelemetrySink } from "./telemetry-sink.ts";
 import { createTelemetry, watchMemory } from "./telemetry-wiring.ts";
 import { watchTrust } from "./trust-wiring.ts";
-
-/** What the process gives: its environment, its output, its end. */
-export interface Host extends Output {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  readonly exit: (code: number) => void;
-}
 
 export class Ztunnel {
   readonly #config: ZtunnelConfig;
@@ -51,6 +45,7 @@ export class Ztunnel {
   readonly #rootLogger: Logger & LevelControl;
   readonly #logger: Logger;
   readonly #registry = new Registry();
+  readonly #processes = new PodProcesses();
   readonly #memory: MemoryWatch;
   readonly #telemetry: TelemetrySink;
   /** Undefined where a CNI agent captures the pods, and says what became of them. */
@@ -89,8 +84,7 @@ export class Ztunnel {
     const { network, podNamespace: rootNamespace, preferredServiceNamespace } = config;
     this.#state = new ProxyState({ network, rootNamespace, preferredServiceNamespace });
     registerUnreadablePolicies(this.#registry, this.#state);
-    const dns = { state: this.#state, registry: this.#registry, synced: this.#synced };
-    this.#dns = createDnsProxy(config, dns);
+    this.#dns = createDnsProxy(config, { ...this.#shared, synced: this.#synced });
     this.#mesh = this.#subscribe();
     if (this.#mesh === undefined) this.#synced.done();
   }
@@ -141,16 +135,19 @@ export class Ztunnel {
     this.#logger.info("local configuration loaded", this.#state.counts);
   }
 
+  get #shared() {
+    return { processes: this.#processes, registry: this.#registry, state: this.#state };
+  }
+
   #createPodSource(workers: DataWorkers): PodSource {
     const served = withDns(workersSink(workers, this.#enrolment), this.#dns);
     const sink = this.#synced.gate(served, this.#stopping.signal);
     return createPodSource(this.#config, {
+      ...this.#shared,
       sink: this.#mesh?.following(sink) ?? sink,
       workers: workers.count,
-      registry: this.#registry,
       logger: this.#rootLogger,
       report: (changes) => this.#enrolment.report(changes),
-      state: this.#state,
       prepare: (captured) => withDnsOf(captured, this.#dns),
       channel: () => this.#config.xds && this.#channel(this.#config.xds),
     });

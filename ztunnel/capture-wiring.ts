@@ -8,6 +8,7 @@ import { HostProbes } from "./capture/host-probes.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { Enrolment } from "./enrolment.ts";
+import type { PodProcesses } from "./node/pod-processes.ts";
 import type { KnownSandboxes } from "./node/process-netns-finder.ts";
 import { createNodeAccess } from "./node-access.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
@@ -21,6 +22,8 @@ export interface CaptureWiringDeps {
   readonly report: (changes: readonly PodReport[]) => void;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** One walk through /proc serves all who look for pods. */
+  readonly processes: PodProcesses;
   /** What a CNI plugin tells of sandboxes, where there is one. */
   readonly sandboxes?: KnownSandboxes;
 }
@@ -30,7 +33,7 @@ export function createCapture(
   deps: CaptureWiringDeps,
 ): CaptureManager {
   const sys = createLinuxSyscalls(config.tuning.keepalive);
-  const { node, finder } = createNodeAccess(config, sys, deps.sandboxes);
+  const { node, finder } = createNodeAccess(config, { ...deps, sys });
   const capture = new CaptureManager({
     sys,
     netlink: createNetlink(),

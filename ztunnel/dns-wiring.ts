@@ -8,10 +8,13 @@ import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
 import { DnsProxy } from "./dns/dns-proxy.ts";
 import { NodeQueries } from "./dns/in-flight.ts";
+import type { PodProcesses } from "./node/pod-processes.ts";
 import { resolvConfLocator } from "./node-access.ts";
 import { createLinuxSyscalls } from "./sys/linux.ts";
 
 export interface DnsWiringDeps {
+  /** By which the pods' own files are found. */
+  readonly processes: PodProcesses;
   readonly state: ProxyState;
   readonly registry: Registry;
   /** The control plane has said once what the mesh knows. */
@@ -74,7 +77,7 @@ export function createDnsProxy(config: ZtunnelConfig, deps: DnsWiringDeps): DnsP
     network: config.network,
     synced: synced.promise,
     isSynced: () => synced.isDone,
-    locateResolvConf: resolvConfLocator(config),
+    locateResolvConf: resolvConfLocator(config, deps.processes),
     random: Math.random,
   });
 }

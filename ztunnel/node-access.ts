@@ -9,7 +9,7 @@ import type { CapturedPod } from "#common/model/captured-pod.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { type PodNetnsFinder, SandboxDirectoryFinder } from "./capture/pod-netns.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import { PodProcesses } from "./node/pod-processes.ts";
+import type { PodProcesses } from "./node/pod-processes.ts";
 import { type KnownSandboxes, ProcessNetnsFinder } from "./node/process-netns-finder.ts";
 import type { Netns, Syscalls } from "./sys/syscalls.ts";
 
@@ -22,25 +22,29 @@ export interface NodeAccess {
 /** Finds a pod's resolv.conf, as this process sees it; undefined where it cannot. */
 export type ResolvConfLocator = (pod: CapturedPod) => Promise<string | undefined>;
 
-/** `sandboxes`: what a CNI plugin tells, where there is one. */
+export interface NodeAccessDeps {
+  readonly sys: Syscalls;
+  readonly processes: PodProcesses;
+  /** What a CNI plugin tells, where there is one. */
+  readonly sandboxes?: KnownSandboxes;
+}
+
 export function createNodeAccess(
   config: Pick<ZtunnelConfig, "podSandboxesDir" | "nodeNetns">,
-  sys: Syscalls,
-  sandboxes?: KnownSandboxes,
+  { sys, processes, sandboxes }: NodeAccessDeps,
 ): NodeAccess {
   const node = openNode(sys, config.nodeNetns);
   const { podSandboxesDir: directory } = config;
   if (directory !== undefined) return { node, finder: new SandboxDirectoryFinder(sys, directory) };
-  const processes = new PodProcesses();
   const deps = { sys, nodeId: node.id, processes, ...(sandboxes && { sandboxes }) };
   return { node, finder: new ProcessNetnsFinder(deps) };
 }
 
 /** The resolv.conf of a pod: what a kubelet gives to its sandbox and all of its containers. */
-export function resolvConfLocator({
-  podSandboxesDir: directory,
-}: Pick<ZtunnelConfig, "podSandboxesDir">): ResolvConfLocator {
-  const processes = new PodProcesses();
+export function resolvConfLocator(
+  { podSandboxesDir: directory }: Pick<ZtunnelConfig, "podSandboxesDir">,
+  processes: PodProcesses,
+): ResolvConfLocator {
   const processOf = directory === undefined ? oldestProcess(processes) : inDirectory(directory);
   return async (pod) => {
     const processId = await processOf(pod);

@@ -8,6 +8,7 @@ import type { CapturedPod, CaptureState, PodReport } from "#common/model/capture
 import type { Logger } from "#common/telemetry/logger.ts";
 import type { ListenerSink } from "./capture/listener-sink.ts";
 import type { CallChannel } from "./cni/verdicts.ts";
+import type { PodProcesses } from "./node/pod-processes.ts";
 
 export interface PodSource {
   /** What the control plane says, where that is who says it. */
@@ -26,6 +27,7 @@ export interface PodSource {
 }
 
 export interface PodSourceDeps {
+  readonly processes: PodProcesses;
   readonly sink: ListenerSink;
   readonly workers: number;
   readonly registry: Registry;

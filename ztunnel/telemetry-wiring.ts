@@ -1,8 +1,9 @@
 /** What ztunnel says of itself and of its connections, put together; and its look at its memory. */
 import type { Registry } from "prom-client";
 import { MemoryWatch } from "#common/runtime/memory-watch.ts";
+import type { Output } from "#common/runtime/process-host.ts";
 import type { LevelControl, Logger } from "#common/telemetry/logger.ts";
-import { createProcessLog, type Output } from "#common/telemetry/process-log.ts";
+import { createProcessLog } from "#common/telemetry/process-log.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import type { DataWorkers } from "./proxy/data-workers.ts";
 import { TelemetrySink } from "./telemetry-sink.ts";

@@ -8,8 +8,10 @@ import { registerBuildInfo, XdsClientMetrics } from "#common/admin/process-metri
 import { serveMetrics, serveReadiness } from "#common/admin/status-servers.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { RunningServer } from "#common/runtime/http-server.ts";
+import type { Host } from "#common/runtime/process-host.ts";
 import { liveGauge } from "#common/telemetry/live-metrics.ts";
-import { createLogger, type Logger } from "#common/telemetry/logger.ts";
+import type { Logger } from "#common/telemetry/logger.ts";
+import { createProcessLog } from "#common/telemetry/process-log.ts";
 import { ControlPlaneChannel } from "#common/xds/control-plane-channel.ts";
 import { decodeCapturedPod } from "#common/xds/decode-captured-pod.ts";
 import { DeltaClient } from "#common/xds/delta-client.ts";
@@ -21,14 +23,9 @@ import type { ListenerSink } from "./capture/listener-sink.ts";
 import { CaptureReporter } from "./capture-reporter.ts";
 import { createCapture } from "./capture-wiring.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import { PodProcesses } from "./node/pod-processes.ts";
 import { AckGate } from "./zds/ack-gate.ts";
 import { ZdsServer } from "./zds/zds-server.ts";
-
-export interface ZdsAgentHost {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  readonly write: (lines: string) => void;
-}
 
 export class ZdsAgent {
   readonly #config: ZtunnelConfig;
@@ -43,10 +40,11 @@ export class ZdsAgent {
   #servers: readonly RunningServer[] = [];
   #running: Promise<void> | undefined;
 
-  private constructor(config: ZtunnelConfig, host: ZdsAgentHost) {
+  private constructor(config: ZtunnelConfig, host: Host) {
     this.#config = config;
     const { logLevels: level, logFormat: format } = config;
-    this.#logger = createLogger({ level, format, write: host.write }).scope("cni-agent");
+    const { logger } = createProcessLog({ level, format }, host, this.#registry);
+    this.#logger = logger.scope("cni-agent");
     const channel = this.#channel();
     this.#reporter = new CaptureReporter(channel, config.nodeName, this.#logger.scope("capture"));
     this.#gate = new AckGate((reports) => this.#reporter.send(reports));
@@ -65,7 +63,7 @@ export class ZdsAgent {
   }
 
   /** Starts everything; rejects if a port cannot be had. */
-  static async start(config: ZtunnelConfig, host: ZdsAgentHost): Promise<ZdsAgent> {
+  static async start(config: ZtunnelConfig, host: Host): Promise<ZdsAgent> {
     const agent = new ZdsAgent(config, host);
     await agent.#start();
     return agent;
@@ -94,6 +92,7 @@ export class ZdsAgent {
 
   #createCapture(): CaptureManager {
     return createCapture(this.#config, {
+      processes: new PodProcesses(),
       sink: this.#sink(),
       // ztunnel makes the listeners.
       workers: 0,
@@ -123,7 +122,7 @@ export class ZdsAgent {
     };
   }
 
-  #createXds(channel: ControlPlaneChannel, host: ZdsAgentHost): DeltaClient {
+  #createXds(channel: ControlPlaneChannel, host: Host): DeltaClient {
     const config = this.#config;
     const handler = ResourceHandler.of({
       typeUrl: CAPTURED_POD_TYPE,

@@ -1,6 +1,7 @@
 /** What a process says of itself: bounded where nobody reads it, and counted. */
 import type { Registry } from "prom-client";
 import { BoundedOutput } from "#common/runtime/bounded-output.ts";
+import type { Output } from "#common/runtime/process-host.ts";
 import { LimitCounter } from "#common/telemetry/limit-counter.ts";
 import { LOG_QUEUE_BYTES } from "#common/telemetry/limits.ts";
 import {
@@ -9,13 +10,6 @@ import {
   type Logger,
   type LoggerOptions,
 } from "#common/telemetry/logger.ts";
-
-/** Where lines go. */
-export interface Output {
-  readonly write: (lines: string) => void;
-  /** What of that waits because nobody reads it. */
-  readonly unreadBytes: () => number;
-}
 
 export interface ProcessLog {
   readonly logger: Logger & LevelControl;
