@@ -3,6 +3,7 @@
 import type { Gateway, KubernetesObject, Namespace } from "#common/kubernetes/objects.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { reasonOf, rolloutState } from "#meshctl/install/rollouts.ts";
+import { bareWebhooks } from "#meshctl/install/webhooks.ts";
 import { isWaypoint, programmedOf } from "#meshctl/waypoint-gateway.ts";
 import { failed, type Outcome, ok, unlessAny } from "./outcome.ts";
 
@@ -23,14 +24,9 @@ export function rollouts(programs: readonly JsonObject[], pods: readonly JsonObj
 /** Of a ValidatingWebhookConfiguration of the installation; undefined where there is none. */
 export function webhook(configuration: JsonObject | undefined, endpoints: number): Outcome {
   if (configuration === undefined) return failed("it is not there: nothing checks what is applied");
-  const { webhooks } = configuration;
-  const all = Array.isArray(webhooks) ? webhooks.filter(isJsonObject) : [];
-  const bare = all.filter(({ clientConfig }) => {
-    const { caBundle } = isJsonObject(clientConfig) ? clientConfig : {};
-    return typeof caBundle !== "string" || caBundle === "";
-  });
+  const bare = bareWebhooks(configuration);
   return unlessAny("failed", [
-    ...bare.map(({ name }) => `${String(name)} has no caBundle: the API server trusts nobody`),
+    ...bare.map((name) => `${name} has no caBundle: the API server trusts nobody`),
     ...(endpoints === 0 ? ["no istiod is ready to answer"] : []),
   ]);
 }

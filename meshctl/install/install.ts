@@ -15,6 +15,7 @@ import { diffObjects } from "./object-diff.ts";
 import { findInstalled, isAppliedBy } from "./ownership.ts";
 import { untilRolledOut } from "./rollouts.ts";
 import { splitByServed } from "./served-kinds.ts";
+import { untilAnswered } from "./webhooks.ts";
 
 export interface InstallOptions {
   readonly dryRun: boolean;
@@ -50,6 +51,7 @@ export async function install(
     count(change);
     say(`${nameOf(one.manifest)} ${wordOf(change)}`);
     if (isProgram(one.manifest)) running.push(one);
+    if (options.wait) await untilAnswered(client, one.manifest, say);
     // What comes next may need what runs: a DaemonSet its control plane, a webhook who answers.
     const next = planned[index + 1];
     const isLast = next === undefined || next.manifest.kind !== one.manifest.kind;

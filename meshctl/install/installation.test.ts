@@ -34,6 +34,7 @@ describe("an installation", () => {
     const manifests = await renderInstallation({ profile: "base", revision: "blue" });
     const istiod = JSON.stringify(find(manifests, "Deployment", "istiod"));
     assert.match(istiod, /"--revision","blue"/);
+    assert.match(istiod, /"istio\.io\/rev":"blue"/);
     const webhook = "istio-validator-istio-system-blue";
     find(manifests, "ValidatingWebhookConfiguration", webhook);
     assert.ok(resourceNames(find(manifests, "Role", "istiod")).includes("istiod-lite-leader-blue"));

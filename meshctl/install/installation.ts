@@ -64,6 +64,9 @@ function imageName(image: string): string {
 /** istiod-lite's Lease and webhook, of which each revision has its own. */
 const OF_A_REVISION: readonly unknown[] = ["istiod-lite-leader", "istio-validator-istio-system"];
 
+/** Of Gateways, who handles them; of a control plane's pods, who it is. */
+const REVISION_LABEL = "istio.io/rev";
+
 /** The revision of a control plane that was not given one. */
 const DEFAULT_REVISION = "default";
 
@@ -90,7 +93,10 @@ function revisionedControlPlane(manifest: Manifest, revision: string): Manifest 
     const args = Array.isArray(container.args) ? container.args : [];
     return { ...container, args: [...args, "--revision", revision] };
   });
-  return mergePatch(manifest, { spec: { template: { spec: { containers } } } }) as Manifest;
+  const metadata = { labels: { [REVISION_LABEL]: revision } };
+  return mergePatch(manifest, {
+    spec: { template: { metadata, spec: { containers } } },
+  }) as Manifest;
 }
 
 /** The version that istiod-lite says it is, or what there is; undefined where nothing says one. */

@@ -9,6 +9,9 @@ export const INSTALL_POLL_MS = 250;
 /** A rollout that is not over by then fails, with what its pods say (`--timeout`). */
 export const ROLLOUT_TIMEOUT_MS = 300_000;
 
+/** A webhook that nobody answers by then is told of, and the installation goes on. */
+export const WEBHOOK_TIMEOUT_MS = 30_000;
+
 /** Pods that are not un-enrolled by then stop an uninstallation (`--timeout`). */
 export const UNENROL_TIMEOUT_MS = 120_000;
 

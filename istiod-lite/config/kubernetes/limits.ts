@@ -47,6 +47,9 @@ export const CONFIG_MAP_VALUE_CHARACTERS = 256 * 1024;
 export const WEBHOOK_REGISTRATION_CHECK_MS = 15_000;
 export const WEBHOOK_REGISTRATION_TICK_MS = 1_000;
 
+/** One that is not there yet is looked for this often: an installation brings it last. */
+export const WEBHOOK_ABSENT_CHECK_MS = 2_000;
+
 // --- writing
 // ----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { isJsonObject } from "#common/runtime/json-object.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import {
+  WEBHOOK_ABSENT_CHECK_MS,
   WEBHOOK_REGISTRATION_CHECK_MS,
   WEBHOOK_REGISTRATION_TICK_MS,
 } from "#istiod-lite/config/kubernetes/limits.ts";
@@ -26,11 +27,15 @@ export interface WebhookRegistrationDeps {
   readonly name: string;
   readonly leadership: Pick<Leadership, "isLeader">;
   readonly logger: Logger;
-  /** Default WEBHOOK_REGISTRATION_TICK_MS, WEBHOOK_REGISTRATION_CHECK_MS. */
-  readonly times?: { readonly tickMs: number; readonly checkMs: number };
+  /** Default: those of limits.ts. */
+  readonly times?: typeof TIMES;
 }
 
-const TIMES = { tickMs: WEBHOOK_REGISTRATION_TICK_MS, checkMs: WEBHOOK_REGISTRATION_CHECK_MS };
+const TIMES = {
+  tickMs: WEBHOOK_REGISTRATION_TICK_MS as number,
+  checkMs: WEBHOOK_REGISTRATION_CHECK_MS as number,
+  absentCheckMs: WEBHOOK_ABSENT_CHECK_MS as number,
+};
 
 /** What became of the last look. */
 type State = "unknown" | "absent" | "current" | "failed";
@@ -70,9 +75,10 @@ export class WebhookRegistration {
   #tick(): void {
     const isDue = this.#roots !== this.#tried || performance.now() >= this.#checkAt;
     if (!this.#deps.leadership.isLeader || this.#running !== undefined || !isDue) return;
-    this.#checkAt = performance.now() + this.#times.checkMs;
     this.#tried = this.#roots;
     this.#running = this.#keep(this.#roots).finally(() => {
+      const { absentCheckMs, checkMs } = this.#times;
+      this.#checkAt = performance.now() + (this.#state === "absent" ? absentCheckMs : checkMs);
       this.#running = undefined;
     });
   }
