@@ -119,8 +119,4 @@ class OwnCapture implements PodSource {
   forget(podUid: string): void {
     if (!this.#named.has(podUid)) this.#capture.apply([], [podUid]);
   }
-
-  stateOf(podUid: string): ReturnType<CaptureManager["reports"]>[number] | undefined {
-    return this.#capture.reports().find(({ uid }) => uid === podUid);
-  }
 }

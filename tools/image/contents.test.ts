@@ -1,11 +1,21 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { renderKustomization } from "#meshctl/install/kustomization.ts";
 import { productionPackages } from "./app-files.ts";
-import { PROGRAMS, SOURCES, shipsModuleFile, shipsSource, WORKERS } from "./contents.ts";
+import { MANIFESTS, PROGRAMS, SOURCES, shipsModuleFile, shipsSource, WORKERS } from "./contents.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const SCRIPT = join(import.meta.dirname, "ambient-mesh.sh");
@@ -23,6 +33,20 @@ describe("what the image holds", () => {
     assert.ok(!shipsSource("ztunnel/config.test.ts"));
     assert.ok(!shipsSource("ztunnel/dns/dns-fixtures.ts"));
     assert.ok(!shipsSource("common/kubernetes/testdata/full-objects.yaml"));
+  });
+
+  it("has all that the manifests of an installation name", async (t) => {
+    const copy = mkdtempSync(join(tmpdir(), "image-manifests-"));
+    t.after(() => rmSync(copy, { recursive: true }));
+    for (const folder of MANIFESTS) {
+      cpSync(join(ROOT, folder), join(copy, folder), { recursive: true, filter: shipsSource });
+    }
+    const overlays = join(copy, "manifests/overlays");
+    const profiles = readdirSync(overlays).map((name) => join(overlays, name));
+    const whole = ["base", "crds", "waypoint-class"].map((name) => join(copy, "manifests", name));
+    for (const folder of [...whole, ...profiles]) {
+      assert.ok((await renderKustomization(folder)).length > 0, folder);
+    }
   });
 
   it("takes of npm packages what Node loads", () => {

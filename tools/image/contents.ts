@@ -58,10 +58,20 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 };
 
+/** What `meshctl install` and `check --pre` render, in a pod as elsewhere. */
+export const MANIFESTS = [
+  "manifests/base",
+  "manifests/components",
+  "manifests/crds",
+  "manifests/overlays",
+  "manifests/waypoint-class",
+] as const;
+
 /** Of the checkout: folders with the programs, and what makes Node find their imports. */
 export const SOURCES = [
   "common",
   "istiod-lite",
+  ...MANIFESTS,
   "meshctl",
   "package.json",
   "waypoint",

@@ -78,7 +78,6 @@ describe("a sandbox that is made", () => {
       capture: {
         capture: (pod: CapturedPod, signal) => manager.capture(pod, signal),
         forget: (uid) => manager.apply([], [uid]),
-        stateOf: (uid) => manager.reports().find((report) => report.uid === uid),
       },
     });
   }

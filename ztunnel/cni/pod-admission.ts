@@ -3,12 +3,7 @@
  * process, or it is not to be captured, or the sandbox fails. Whom a pod belongs to is what the
  * runtime says and istiod-lite confirms; its addresses are what the plugins before ours came to.
  */
-import type {
-  CapturedPod,
-  CaptureVerdict,
-  PodReport,
-  SandboxedPod,
-} from "#common/model/captured-pod.ts";
+import type { CapturedPod, CaptureVerdict, SandboxedPod } from "#common/model/captured-pod.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { addressesOf, type CniRequest } from "./cni-request.ts";
@@ -21,7 +16,6 @@ export interface SandboxCapture {
   capture(pod: CapturedPod, signal: AbortSignal): Promise<string>;
   /** The pod's sandbox is gone. */
   forget(podUid: string): void;
-  stateOf(podUid: string): PodReport | undefined;
 }
 
 export interface PodAdmissionDeps {
@@ -58,8 +52,6 @@ export class PodAdmission {
       switch (request.command) {
         case "ADD":
           return await this.#add(request);
-        case "CHECK":
-          return this.#check(request);
         case "DEL":
           return this.#delete(request);
         default:
@@ -111,14 +103,6 @@ export class PodAdmission {
     const { namespace, name } = pod;
     const tookMs = Math.round(performance.now() - startedAt);
     this.#deps.log.debug("captured before its start", { pod: `${namespace}/${name}`, tookMs });
-  }
-
-  #check(request: CniRequest): CniAnswer {
-    const uid = request.args.get("K8S_POD_UID") ?? "";
-    const report = this.#deps.capture.stateOf(uid);
-    if (report === undefined || report.state === "enabled") return { exitCode: 0, output: "" };
-    const message = `ambient-mesh: the pod is not captured: ${report.message}`;
-    return failed(request, TRY_AGAIN_LATER, message, "");
   }
 
   #delete({ containerId }: CniRequest): CniAnswer {
