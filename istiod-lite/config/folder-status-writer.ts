@@ -1,4 +1,5 @@
 /** Writes statuses, annotations and Events of a folder source into its overlays. */
+
 import { isDeepStrictEqual } from "node:util";
 import type {
   Condition,
@@ -7,11 +8,11 @@ import type {
 } from "#common/kubernetes/objects.ts";
 import {
   belongsTo,
-  mergeConditions,
   type Overlay,
   type OverlayEvent,
   statusOf,
 } from "#common/kubernetes/overlay.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
 import { type OverlayStore, referenceKey } from "#istiod-lite/config/overlay-store.ts";
 import type {
   EventDetails,
@@ -22,8 +23,8 @@ import type {
 } from "#istiod-lite/config/source.ts";
 import {
   completeCondition,
-  completeConditions,
-  foreignEntries,
+  completeFields,
+  withConditions,
 } from "#istiod-lite/config/status-conditions.ts";
 import { MAX_EVENT_MESSAGE_LENGTH, MAX_EVENTS_PER_OBJECT } from "#istiod-lite/limits.ts";
 
@@ -67,11 +68,8 @@ export class FolderStatusWriter implements StatusWriter {
   ): Promise<void> {
     await this.#update(reference, (before) => {
       const all = before.status?.conditions ?? [];
-      const present = all.filter(({ type }) => !obsoleteTypes.includes(type));
-      const changes = conditions.map((condition) =>
-        this.#condition(condition, present, observedGeneration),
-      );
-      const merged = mergeConditions(present, changes);
+      const complete = this.#completing(observedGeneration);
+      const merged = withConditions(all, conditions, obsoleteTypes, complete);
       return { ...before, status: { ...before.status, conditions: merged } };
     });
   }
@@ -88,19 +86,14 @@ export class FolderStatusWriter implements StatusWriter {
 
   async setStatusFields(
     reference: ObjectReference,
-    fields: Readonly<Record<string, unknown>>,
+    fields: JsonObject,
     observedGeneration: number | undefined,
   ): Promise<void> {
     await this.#update(reference, (before, object) => {
-      const present: Readonly<Record<string, unknown>> = { ...statusOf(object), ...before.status };
-      const completed = Object.entries(fields).map(([field, value]) => {
-        const complete = (condition: NewCondition, others: readonly Condition[]) =>
-          this.#condition(condition, others, observedGeneration);
-        const others = foreignEntries((statusOf(object) as typeof present)[field]);
-        const ours = completeConditions(value, present[field], complete);
-        return [field, Array.isArray(ours) ? [...others, ...ours] : ours];
-      });
-      return { ...before, status: { ...before.status, ...Object.fromEntries(completed) } };
+      const others = statusOf(object) as JsonObject;
+      const places = { present: { ...others, ...before.status }, others };
+      const completed = completeFields(fields, places, this.#completing(observedGeneration));
+      return { ...before, status: { ...before.status, ...completed } };
     });
   }
 
@@ -126,12 +119,10 @@ export class FolderStatusWriter implements StatusWriter {
     });
   }
 
-  #condition(
-    condition: NewCondition,
-    present: readonly Condition[],
-    observedGeneration: number | undefined,
-  ): Condition {
-    return completeCondition(condition, present, { observedGeneration, now: this.#deps.now });
+  #completing(observedGeneration: number | undefined) {
+    const { now } = this.#deps;
+    return (condition: NewCondition, present: readonly Condition[]): Condition =>
+      completeCondition(condition, present, { observedGeneration, now });
   }
 }
 

@@ -1,8 +1,9 @@
 /** Conditions as they are stored, also deep inside a status: of a route's parents, of listeners. */
 
 import type { Condition } from "#common/kubernetes/objects.ts";
+import { mergeConditions } from "#common/kubernetes/overlay.ts";
 import { POLICY_CONTROLLER, ROUTE_CONTROLLER } from "#common/kubernetes/route-objects.ts";
-import { isJsonObject } from "#common/runtime/json-object.ts";
+import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import type { NewCondition } from "#istiod-lite/config/source.ts";
 
 /**
@@ -26,13 +27,42 @@ export function completeCondition(
   };
 }
 
+/** Makes a stored condition of a new one; `present` are those that there are. */
 type Complete = (condition: NewCondition, present: readonly Condition[]) => Condition;
+
+/** `all` with the given ones set, by type, and without those of `obsoleteTypes`. */
+export function withConditions(
+  all: readonly Condition[],
+  conditions: readonly NewCondition[],
+  obsoleteTypes: readonly string[],
+  complete: Complete,
+): readonly Condition[] {
+  const present = all.filter(({ type }) => !obsoleteTypes.includes(type));
+  const changes = conditions.map((condition) => complete(condition, present));
+  return mergeConditions(present, changes);
+}
+
+/**
+ * The fields as they are to be stored: their conditions completed from `present`, and entries of
+ * other controllers as they are in `others`.
+ */
+export function completeFields(
+  fields: JsonObject,
+  { present, others = present }: { readonly present: JsonObject; readonly others?: JsonObject },
+  complete: Complete,
+): JsonObject {
+  const completed = Object.entries(fields).map(([field, value]) => {
+    const ours = completeConditions(value, present[field], complete);
+    return [field, Array.isArray(ours) ? [...foreignEntries(others[field]), ...ours] : ours];
+  });
+  return Object.fromEntries(completed);
+}
 
 /**
  * The value with every list called `conditions` completed from that at the same place in `before`.
  * Elements of other lists are the same where their names are, or all but their conditions.
  */
-export function completeConditions(value: unknown, before: unknown, complete: Complete): unknown {
+function completeConditions(value: unknown, before: unknown, complete: Complete): unknown {
   if (Array.isArray(value)) {
     const elements: readonly unknown[] = Array.isArray(before) ? before : [];
     const byIdentity = new Map(elements.map((element) => [identityOf(element), element]));
@@ -58,7 +88,7 @@ const OUR_CONTROLLERS: readonly unknown[] = [ROUTE_CONTROLLER, POLICY_CONTROLLER
  * Of a list with an entry per controller (a route's parents, a policy's ancestors), those that are
  * not ours to change: whoever wrote them, removes them.
  */
-export function foreignEntries(value: unknown): readonly unknown[] {
+function foreignEntries(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) return [];
   return value.filter(
     (entry) =>

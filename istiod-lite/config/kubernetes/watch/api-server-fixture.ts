@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
-import { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
+import type { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
+import { plainClient } from "#common/kube-client/plain-client-fixture.ts";
 import { resourceOf } from "#common/kube-client/resources.ts";
 import { objectKey } from "#common/kubernetes/objects.ts";
 import { WATCHED_KINDS } from "#istiod-lite/config/kubernetes/watch/watched-kinds.ts";
@@ -70,14 +71,7 @@ export class ApiServerFixture {
   }
 
   client(t: TestContext): HttpKubeClient {
-    const client = new HttpKubeClient({
-      server: new URL(`http://127.0.0.1:${this.#port}`),
-      tls: async () => ({ rejectUnauthorized: true }),
-      headers: async () => ({}),
-      refused: async () => false,
-    });
-    t.after(() => client.close());
-    return client;
+    return plainClient(t, this.#port);
   }
 
   put(object: StoredObject): void {

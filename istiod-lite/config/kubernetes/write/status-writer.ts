@@ -3,11 +3,12 @@
  * before it is written, so that nothing is written when nothing changes, and goes back with the
  * version that was read, so that what others write meanwhile is not lost.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { getObject, isConflict, isNotFound, mergePatch } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import type { Condition, ServiceEntryAddress } from "#common/kubernetes/objects.ts";
-import { mergeConditions } from "#common/kubernetes/overlay.ts";
+import type { JsonObject } from "#common/runtime/json-object.ts";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { CONFLICT_RETRIES } from "#istiod-lite/config/kubernetes/limits.ts";
 import { EventRecorder } from "#istiod-lite/config/kubernetes/write/event-recorder.ts";
@@ -24,8 +25,8 @@ import type {
 } from "#istiod-lite/config/source.ts";
 import {
   completeCondition,
-  completeConditions,
-  foreignEntries,
+  completeFields,
+  withConditions,
 } from "#istiod-lite/config/status-conditions.ts";
 
 export interface KubernetesStatusWriterDeps {
@@ -35,8 +36,6 @@ export interface KubernetesStatusWriterDeps {
   /** In which version the object is read; undefined where it is not known. */
   readonly apiVersionOf: (object: ObjectReference) => string | undefined;
 }
-
-type Status = Readonly<Record<string, unknown>>;
 
 export class KubernetesStatusWriter implements StatusWriter {
   readonly #deps: KubernetesStatusWriterDeps;
@@ -75,11 +74,8 @@ export class KubernetesStatusWriter implements StatusWriter {
   ): Promise<void> {
     await this.#update(reference, (status) => {
       const all = conditionsOf(status.conditions);
-      const present = all.filter(({ type }) => !obsoleteTypes.includes(type));
-      const changes = conditions.map((condition) =>
-        this.#condition(condition, present, observedGeneration),
-      );
-      return { conditions: mergeConditions(present, changes) };
+      const complete = this.#completing(observedGeneration);
+      return { conditions: withConditions(all, conditions, obsoleteTypes, complete) };
     });
   }
 
@@ -92,18 +88,12 @@ export class KubernetesStatusWriter implements StatusWriter {
 
   async setStatusFields(
     reference: ObjectReference,
-    fields: Status,
+    fields: JsonObject,
     observedGeneration: number | undefined,
   ): Promise<void> {
-    await this.#update(reference, (status) => {
-      const completed = Object.entries(fields).map(([field, value]) => {
-        const complete = (condition: NewCondition, others: readonly Condition[]) =>
-          this.#condition(condition, others, observedGeneration);
-        const ours = completeConditions(value, status[field], complete);
-        return [field, Array.isArray(ours) ? [...foreignEntries(status[field]), ...ours] : ours];
-      });
-      return Object.fromEntries(completed) as Status;
-    });
+    await this.#update(reference, (present) =>
+      completeFields(fields, { present }, this.#completing(observedGeneration)),
+    );
   }
 
   async recordEvent(reference: ObjectReference, event: EventDetails): Promise<void> {
@@ -113,13 +103,13 @@ export class KubernetesStatusWriter implements StatusWriter {
 
   async #update(
     reference: ObjectReference,
-    change: (status: Status, object: StoredObject) => Status,
+    change: (status: JsonObject) => JsonObject,
   ): Promise<void> {
     for (let tries = 1; ; tries++) {
       const object = await getObject<StoredObject>(this.#deps.client, this.#named(reference));
       if (object === undefined) return;
       const before = object.status ?? {};
-      const status = change(before, object);
+      const status = change(before);
       if (Object.entries(status).every(([key, value]) => isSame(before[key], value))) return;
       const { resourceVersion, uid } = object.metadata;
       try {
@@ -142,18 +132,17 @@ export class KubernetesStatusWriter implements StatusWriter {
   }
 
   /** An API server wants a reason and a message of every condition, and times in whole seconds. */
-  #condition(
-    { reason = "Reported", message = "", ...condition }: NewCondition,
-    present: readonly Condition[],
-    observedGeneration: number | undefined,
-  ): Condition {
+  #completing(observedGeneration: number | undefined) {
     const now = (): Date => new Date(Math.floor(this.#deps.now().getTime() / 1000) * 1000);
-    const completed = completeCondition({ ...condition, reason, message }, present, {
-      observedGeneration,
-      now,
-    });
-    const { lastTransitionTime = "" } = completed;
-    return { ...completed, lastTransitionTime: lastTransitionTime.replace(/\.\d+Z$/, "Z") };
+    return (
+      { reason = "Reported", message = "", ...rest }: NewCondition,
+      present: readonly Condition[],
+    ): Condition => {
+      const condition = { ...rest, reason, message };
+      const completed = completeCondition(condition, present, { observedGeneration, now });
+      const { lastTransitionTime = "" } = completed;
+      return { ...completed, lastTransitionTime: lastTransitionTime.replace(/\.\d+Z$/, "Z") };
+    };
   }
 }
 

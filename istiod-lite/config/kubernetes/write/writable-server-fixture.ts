@@ -7,7 +7,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
-import { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
+import type { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
+import { plainClient } from "#common/kube-client/plain-client-fixture.ts";
 import { askedOf } from "#istiod-lite/config/kubernetes/permission-gate.ts";
 import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 
@@ -42,15 +43,7 @@ export class WritableServerFixture {
   }
 
   client(t: TestContext): HttpKubeClient {
-    const { port } = this.#server.address() as AddressInfo;
-    const client = new HttpKubeClient({
-      server: new URL(`http://127.0.0.1:${port}`),
-      tls: async () => ({ rejectUnauthorized: true }),
-      headers: async () => ({}),
-      refused: async () => false,
-    });
-    t.after(() => client.close());
-    return client;
+    return plainClient(t, (this.#server.address() as AddressInfo).port);
   }
 
   /** What was asked since the last time, without reading. */
