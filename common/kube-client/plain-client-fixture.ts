@@ -1,4 +1,6 @@
-/** A client of an API server of a test's own: on this machine, in the clear, without credentials. */
+/**
+ * A client of an API server of a test's own: on this machine, in the clear, without credentials.
+ */
 import type { TestContext } from "node:test";
 import { HttpKubeClient } from "./http-kube-client.ts";
 
