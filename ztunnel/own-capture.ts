@@ -2,21 +2,20 @@
  * Pods that this ztunnel captures itself: those that istiod-lite names, and those whose sandboxes
  * the CNI plugin tells of before anybody else knows their addresses.
  */
-import path from "node:path";
 import type { CapturedPod } from "#common/model/captured-pod.ts";
 import type { CaptureManager } from "./capture/capture-manager.ts";
 import { createCapture } from "./capture-wiring.ts";
 import { CniAgent } from "./cni/cni-agent.ts";
-import { SandboxRecords } from "./cni/sandbox-records.ts";
+import { recordsDirOf, SandboxRecords } from "./cni/sandbox-records.ts";
 import type { CallChannel } from "./cni/verdicts.ts";
-import type { CniConfig, ZtunnelConfig } from "./config.ts";
+import type { ZtunnelConfig } from "./config.ts";
 import type { PodSource, PodSourceDeps } from "./pod-source.ts";
 import { warnOfStockIstiod } from "./stock-istiod-warning.ts";
 
 export function createOwnCapture(config: ZtunnelConfig, deps: PodSourceDeps): PodSource {
   const { cni } = config;
   const logger = deps.logger.scope("capture");
-  const records = cni && new SandboxRecords(recordsDir(cni), cni.nodeRoot);
+  const records = cni && new SandboxRecords(recordsDirOf(cni.socketPath), cni.nodeRoot);
   const sandboxes = records === undefined ? {} : { sandboxes: records };
   const capture = createCapture(config, { ...deps, ...sandboxes, logger });
   const source = new OwnCapture(capture, deps);
@@ -36,10 +35,6 @@ export function createOwnCapture(config: ZtunnelConfig, deps: PodSourceDeps): Po
     }),
   );
   return source;
-}
-
-function recordsDir({ socketPath }: CniConfig): string {
-  return path.join(path.dirname(socketPath), "sandboxes");
 }
 
 class OwnCapture implements PodSource {
@@ -99,6 +94,7 @@ class OwnCapture implements PodSource {
       this.#deps.logger.info("the mesh leaves this node: its pods are let go");
       this.#agent?.uninstall();
       await this.#capture.leave();
+      this.#agent?.forgetSandboxes();
     })();
     return this.#left;
   }

@@ -4,6 +4,7 @@
  * is told, so that it lets its pods go in an orderly way first.
  */
 
+import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -11,6 +12,7 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import { CniInstaller } from "./cni/cni-installer.ts";
 import { isListening } from "./cni/cni-server.ts";
 import { FAREWELL_DEADLINE_MS, UNINSTALL_LOOK_MS } from "./cni/limits.ts";
+import { recordsDirOf } from "./cni/sandbox-records.ts";
 import { UninstallMarker } from "./cni/uninstall-marker.ts";
 import type { CniConfig, ZtunnelConfig } from "./config.ts";
 import { sweepNode } from "./node/sweep.ts";
@@ -38,6 +40,7 @@ export async function uninstallNode(
     new CniInstaller({ ...cni, ...cni.install, log }).remove();
   }
   await untilNobodyAnswers(cni, log);
+  fs.rmSync(recordsDirOf(cni.socketPath), { recursive: true, force: true });
   const sys = createLinuxSyscalls();
   const node = openNode(sys, config.nodeNetns);
   const namesDir = path.join(cni.nodeRoot, "/run/netns");

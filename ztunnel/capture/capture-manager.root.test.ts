@@ -86,6 +86,8 @@ describe("the capture of a node's pods", () => {
     await fixture.reportedState("disabled");
     await fixture.manager.stop();
     assert.equal(await fixture.rulesOfPod(), "");
+    const read = () => fs.readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").trim();
+    assert.equal(bed.sys.inNetns(bed.pod.netns, read), "0");
   });
 
   it("captures a pod as soon as its sandbox appears", async () => {
@@ -136,6 +138,8 @@ describe("the capture of a node's pods", () => {
     fs.rmSync(path.join(fixture.directory, POD.uid));
     await fixture.reportedState("pending", /no sandbox/);
     assert.deepEqual(fixture.sink.events, ["add 6", "remove"]);
+    const probes = await bed.nft(bed.node, "list table inet istio-ambient-nat\n");
+    assert.ok(!probes.includes(POD_IPV4), "another pod may get its address");
     fixture.manager.apply([], [POD.uid]);
     await fixture.reportedState("disabled");
     assert.notEqual(await fixture.rulesOfPod(), "");

@@ -14,15 +14,26 @@ const FILES = [MIGRATE, `/proc/1/root${MIGRATE}`];
 
 /** From now on the namespace's waiting connections move on to another listener of the same port. */
 export function migrateWaitingConnections(sys: Syscalls, netns: Netns, log: Logger): void {
+  const why = write(sys, netns, "1");
+  // An older kernel, or no right to it: a replacement may then reset a connection.
+  if (why !== "") log.debug("connections cannot move between listeners", { file: MIGRATE, why });
+}
+
+/** The opposite, which is what every namespace begins with. */
+export function leaveWaitingConnections(sys: Syscalls, netns: Netns): void {
+  write(sys, netns, "0");
+}
+
+/** Returns why it cannot be written; "" where it was. */
+function write(sys: Syscalls, netns: Netns, value: "0" | "1"): string {
   let why = "";
   for (const file of FILES) {
     try {
-      sys.inNetns(netns, () => fs.writeFileSync(file, "1"));
-      return;
+      sys.inNetns(netns, () => fs.writeFileSync(file, value));
+      return "";
     } catch (error) {
       why = String(error);
     }
   }
-  // An older kernel, or no right to it: a replacement may then reset a connection.
-  log.debug("connections cannot move between listeners", { file: MIGRATE, why });
+  return why;
 }

@@ -293,5 +293,7 @@ export class PodCapture {
     if (attachment === undefined) return;
     await detach(this.#deps, attachment);
     this.#attachment = undefined;
+    // Whoever is given the pod's address next is somebody else.
+    await this.#deps.probes.withdraw(attachment.pod.uid);
   }
 }

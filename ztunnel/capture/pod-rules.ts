@@ -5,6 +5,7 @@ import { MeshError } from "#common/runtime/errors.ts";
 import type { Netlink } from "#ztunnel/sys/netlink.ts";
 import type { NftTable } from "#ztunnel/sys/nft-tables.ts";
 import type { Netns, Syscalls } from "#ztunnel/sys/syscalls.ts";
+import { leaveWaitingConnections } from "./listener-handover.ts";
 import {
   countRules,
   POD_TABLES,
@@ -127,7 +128,7 @@ export async function removeRedirects({ sys }: RulesDeps, netns: Netns): Promise
   await runInNetns(sys, netns, { command: "nft", args: ["-f", "-"], input });
 }
 
-/** Removes everything `installRules` made; succeeds where there is nothing. */
+/** Removes everything that capture made but listeners; succeeds where there is nothing. */
 export async function removeRules({ sys, netlink }: RulesDeps, netns: Netns): Promise<void> {
   await runInNetnsOrThrow(sys, netns, {
     command: "nft",
@@ -137,6 +138,7 @@ export async function removeRules({ sys, netlink }: RulesDeps, netns: Netns): Pr
   for (const family of ["ipv4", "ipv6"] as const) {
     sys.inNetns(netns, () => netlink.removePolicyRoute(policyRoute(family)));
   }
+  leaveWaitingConnections(sys, netns);
 }
 
 function readTables({ sys, netlink }: RulesDeps, netns: Netns): (NftTable | undefined)[] {

@@ -90,6 +90,11 @@ export class CniAgent {
     }
   }
 
+  /** Nobody comes who needs them. */
+  forgetSandboxes(): void {
+    this.#options.records.clear();
+  }
+
   /** Takes the plugin off the node. */
   uninstall(): void {
     try {

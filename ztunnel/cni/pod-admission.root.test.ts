@@ -187,6 +187,8 @@ describe("a sandbox that is made", () => {
     assert.equal(await outbound(), "outside");
     assert.equal(await rules(), "");
     assert.equal(await bed.nft(bed.node, "list ruleset\n"), "");
+    records.clear();
+    assert.deepEqual(fs.readdirSync(dir), []);
     const neighbour: CapturedPod = { ...POD, ips: [POD_IPV4 as IpAddress] };
     manager.apply([neighbour], []);
     assert.equal(await outbound(), "outside");

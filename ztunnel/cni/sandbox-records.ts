@@ -19,6 +19,11 @@ export interface SandboxRecord {
 
 const FILE = /^[A-Za-z0-9][A-Za-z0-9-]{0,127}\.json$/;
 
+/** Beside the plugin's socket. */
+export function recordsDirOf(socketPath: string): string {
+  return path.join(path.dirname(socketPath), "sandboxes");
+}
+
 export class SandboxRecords implements KnownSandboxes {
   readonly #directory: string;
   readonly #nodeRoot: string;
@@ -63,6 +68,12 @@ export class SandboxRecords implements KnownSandboxes {
       return uid;
     }
     return undefined;
+  }
+
+  /** The mesh leaves the node. */
+  clear(): void {
+    this.#records.clear();
+    fs.rmSync(this.#directory, { recursive: true, force: true });
   }
 
   #load(name: string): void {
