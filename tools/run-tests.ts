@@ -12,7 +12,7 @@
  * real Kubernetes (test/kubernetes) build one first: both run only when asked for.
  */
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { run } from "node:test";
@@ -197,16 +197,20 @@ function nothingFound(parts: readonly string[], elsewhere: readonly string[]): s
 /** Builds what a cluster is made of first, where that is not there yet: it can take minutes. */
 function kubernetesPlan(files: readonly string[]): Suite[] {
   prepareKubernetes();
-  return [
-    {
-      title: "Kubernetes tests",
-      files,
-      // A cluster keeps two processors busy.
-      concurrency: 1,
-      testTimeoutMs: 300_000,
-      fileTimeoutMs: 900_000,
-    },
+  const limits = { testTimeoutMs: 300_000, fileTimeoutMs: 900_000 };
+  const withNodes = files.filter(asksForNodes);
+  const others = files.filter((file) => !withNodes.includes(file));
+  const suites = [
+    // These wait for an API server more than they work.
+    { title: "Kubernetes tests without nodes", files: others, concurrency: 2, ...limits },
+    // Nodes keep two processors busy.
+    { title: "Kubernetes tests with nodes", files: withNodes, concurrency: 1, ...limits },
   ];
+  return suites.filter((suite) => suite.files.length > 0);
+}
+
+function asksForNodes(file: string): boolean {
+  return /\bnodes: [12]\b/.test(readFileSync(join(ROOT, file), "utf8"));
 }
 
 function prepareKubernetes(): void {
