@@ -27,6 +27,11 @@ const changing = [addDelete, addRollout, addWaypoint];
 const installing = [addInstall, addUpgrade, addUninstall];
 for (const add of [addUp, addDown, ...looking, ...changing, ...installing]) add(program);
 
+// Who reads has seen enough: "meshctl logs POD | head".
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { stringify } from "yaml";
 
 const MAIN = join(import.meta.dirname, "main.ts");
@@ -77,10 +78,11 @@ describe("on Kubernetes, meshctl says what is wrong and what to type next", () =
     assert.match(text, /there is no context "prod"\nnext: contexts there: test\n/);
   });
 
-  for (const command of COMMANDS) {
+  const others = ["get pods", "zc workload", "waypoint apply", "waypoint list", "logs some-pod"];
+  for (const command of [...COMMANDS, ...others]) {
     test(`${command} where no server answers`, async () => {
       const file = kubeconfig("http://127.0.0.1:1");
-      const { status, text } = await run([command, "--kubeconfig", file]);
+      const { status, text } = await run([...command.split(" "), "--kubeconfig", file]);
       assert.equal(status, 1);
       assert.match(text, /connect ECONNREFUSED 127\.0\.0\.1:1/);
       assert.match(text, /^next: is the API server running|see docs\/troubleshooting\.md#check-/m);
@@ -92,6 +94,17 @@ describe("on Kubernetes, meshctl says what is wrong and what to type next", () =
     const { status, text } = await run(["install", "--kubeconfig", file]);
     assert.equal(status, 1);
     assert.match(text, /the server is v1\.27\.3; 1\.30 is the oldest\nnext: upgrade the cluster/);
+  });
+
+  test("nothing at all where its reader has seen enough", async () => {
+    const dump = join(folder, "dump.json");
+    const workload = { name: "web", namespace: "shop", workloadIps: ["10.0.0.1"], protocol: "TCP" };
+    const workloads = Array.from({ length: 20_000 }, (_, at) => ({ ...workload, uid: `${at}` }));
+    writeFileSync(dump, JSON.stringify({ workloads }));
+    const line = `"${process.execPath}" "${MAIN}" zc workload -f "${dump}" | head -n 1`;
+    const { stdout, stderr } = await promisify(execFile)("sh", ["-c", line]);
+    assert.match(stdout, /^NAMESPACE .*\n$/);
+    assert.equal(stderr, "");
   });
 
   test("install with a setting that does not exist", async () => {

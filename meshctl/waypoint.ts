@@ -116,11 +116,17 @@ function timeoutOption(): Option {
   return option.default(WAYPOINT_TIMEOUT_MS, "90s").argParser(parseDurationMs);
 }
 
+/** The options hold a name too: that is the waypoint's. */
 function onCluster(
-  { cluster, ...options }: ClusterChoice,
+  { cluster, kubeconfig, context }: ClusterChoice,
   run: (cluster: MeshCluster) => Promise<void>,
 ): Promise<void> {
-  return withCluster({ ...options, ...(cluster !== undefined && { name: cluster }) }, run);
+  const chosen = {
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(context !== undefined && { context }),
+    ...(cluster !== undefined && { name: cluster }),
+  };
+  return withCluster(chosen, run);
 }
 
 function say(line: string): void {

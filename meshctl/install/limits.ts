@@ -6,6 +6,9 @@ export const CRD_ESTABLISHED_TIMEOUT_MS = 30_000;
 /** How often an object is looked at while its change is waited for. */
 export const INSTALL_POLL_MS = 250;
 
+/** A rollout that makes no step for so long has its pods' reasons told, each once. */
+export const ROLLOUT_QUIET_MS = 5_000;
+
 /** A rollout that is not over by then fails, with what its pods say (`--timeout`). */
 export const ROLLOUT_TIMEOUT_MS = 300_000;
 

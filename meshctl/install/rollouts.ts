@@ -8,7 +8,7 @@ import { MeshError } from "#common/runtime/errors.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
 import { until } from "#meshctl/until.ts";
 import { referenceOf } from "./apply-manifests.ts";
-import { INSTALL_POLL_MS } from "./limits.ts";
+import { INSTALL_POLL_MS, ROLLOUT_QUIET_MS } from "./limits.ts";
 import { type Manifest, nameOf } from "./manifest.ts";
 
 export interface RolloutState {
@@ -45,20 +45,31 @@ export async function untilRolledOut(
   say: (line: string) => void,
 ): Promise<void> {
   let said = "";
+  let quietSince = performance.now();
+  const reasons = new Set<string>();
   let object: unknown;
   const look = async (): Promise<string | undefined> => {
     object = await getObject(client, referenceOf(manifest));
     const { done, progress } = isJsonObject(object)
       ? rolloutState({ ...object, kind: manifest.kind })
       : { done: false, progress: "it is not there" };
-    if (progress !== said) say(`${nameOf(manifest)}: ${progress}`);
+    if (progress !== said) {
+      say(`${nameOf(manifest)}: ${progress}`);
+      quietSince = performance.now();
+    } else if (!done && performance.now() - quietSince > ROLLOUT_QUIET_MS) {
+      for (const reason of await whatKeepsPods(client, manifest, object)) {
+        if (!reasons.has(reason)) say(`  ${reason}`);
+        reasons.add(reason);
+      }
+      quietSince = performance.now();
+    }
     said = progress;
     return done ? undefined : progress;
   };
   await until({ timeoutMs, pollMs: INSTALL_POLL_MS }, look, async (progress) => {
-    const why = await whatKeepsPods(client, manifest, object);
+    const why = (await whatKeepsPods(client, manifest, object)).map((each) => `\n  ${each}`);
     const { namespace = "", name } = manifest.metadata;
-    return new MeshError("NOT_ROLLED_OUT", `${nameOf(manifest)}: ${progress}${why}`, {
+    return new MeshError("NOT_ROLLED_OUT", `${nameOf(manifest)}: ${progress}${why.join("")}`, {
       hint: `kubectl describe ${manifest.kind.toLowerCase()} ${name} -n ${namespace}`,
     });
   });
@@ -67,14 +78,13 @@ export async function untilRolledOut(
 async function whatKeepsPods(client: KubeClient, { metadata }: Manifest, object: unknown) {
   const spec = isJsonObject(object) && isJsonObject(object.spec) ? object.spec : {};
   const labels = isJsonObject(spec.selector) ? spec.selector.matchLabels : undefined;
-  if (!isJsonObject(labels)) return "";
+  if (!isJsonObject(labels)) return [];
   const labelSelector = Object.entries(labels)
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(",");
   const path = collectionPath("Pod", metadata.namespace);
   const pods = await listAll(client, { path, labelSelector });
-  const reasons = pods.flatMap(reasonOf);
-  return reasons.length === 0 ? "" : `\n  ${reasons.join("\n  ")}`;
+  return pods.flatMap(reasonOf);
 }
 
 /** Why a pod is not ready, as its status says it; nothing for a ready one. Pure. */

@@ -26,8 +26,9 @@ describe("an installation", () => {
     await cluster?.stop();
   });
 
+  let lines: string[] = [];
   async function run(manifests: readonly Manifest[], options: Partial<InstallOptions> = {}) {
-    const lines: string[] = [];
+    lines = [];
     await install(client, manifests, { ...OPTIONS, ...options }, (line) => void lines.push(line));
     return lines;
   }
@@ -122,13 +123,15 @@ describe("an installation", () => {
       one.kind === "Deployment" ? { ...one, spec: { ...(one.spec as object), replicas: 1 } } : one,
     );
     await assert.rejects(
-      run(stuck, { timeoutMs: 3_000 }),
+      run(stuck, { timeoutMs: 9_000 }),
       (error: { code: string; message: string }) => {
         assert.equal(error.code, "NOT_ROLLED_OUT");
         assert.match(error.message, /istiod: 0 of 1 ready.*no nodes available/s);
         return true;
       },
     );
+    const before = lines.filter((line) => /^ {2}pod istiod-\S+: .*no nodes available/.test(line));
+    assert.equal(before.length, 1);
   });
 
   test("is taken out again, but for CRDs and the namespace", async () => {
