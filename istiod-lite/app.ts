@@ -70,7 +70,7 @@ export class Istiod {
     this.#owned = new OwnedObjectsController({
       writer: ownedObjects,
       logger: logger.scope("owned"),
-      isWhole: () => source.loss === undefined,
+      isWhole: () => source.isWhole,
       leadership,
     });
     collectDefaultMetrics({ register: this.#metrics });

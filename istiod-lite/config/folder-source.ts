@@ -72,6 +72,10 @@ export class FolderSource implements ConfigSource {
     return this.#loss;
   }
 
+  get isWhole(): boolean {
+    return this.#loss === undefined;
+  }
+
   /**
    * As `start` of the interface says. While the folder does not exist or is empty, it waits: an
    * istiod-lite that knows nothing would tell proxies that all they know is gone.

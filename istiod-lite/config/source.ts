@@ -25,6 +25,11 @@ export interface ConfigSource {
    * object is deleted only by whoever may delete it, never by the loss of its file.
    */
   readonly loss: Loss | undefined;
+  /**
+   * Whether every object that there may be was delivered. While it is not, what seems to be wanted
+   * by nobody is not to be taken away.
+   */
+  readonly isWhole: boolean;
   /** Stops watching; no call of `onChange` follows. */
   close(): Promise<void>;
 }

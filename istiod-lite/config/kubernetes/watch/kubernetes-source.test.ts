@@ -46,6 +46,25 @@ describe("the first delivery", () => {
     isDenied = false;
   });
 
+  test("waits for policies that nobody can see; without other kinds it is not whole", async (t) => {
+    const server = await ApiServerFixture.start(t);
+    server.defineAll();
+    server.define("AuthorizationPolicy", ["v9"]);
+    server.define("PeerAuthentication", undefined, false);
+    server.define("Gateway", ["v9"]);
+    const { batches, until, said, source } = watchSource(t, server);
+    await until(() => said(/no version of them is served/) === 2 && said(/not established/) === 1);
+    await until(() => server.watching("telemetries") + server.watching("gatewayclasses") === 2);
+    server.define("PeerAuthentication");
+    await until(() => server.watching("peerauthentications") === 1);
+    assert.equal(batches.length, 0);
+    server.define("AuthorizationPolicy");
+    await until(() => batches.length === 1);
+    assert.equal(source.isWhole, false);
+    server.define("Gateway");
+    await until(() => source.isWhole);
+  });
+
   test("waits for a server that does not know its token, and says so once for all kinds", async (t) => {
     const server = await ApiServerFixture.start(t);
     server.defineAll();

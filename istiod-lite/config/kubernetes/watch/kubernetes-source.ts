@@ -46,12 +46,19 @@ interface KindState {
 
 const CRDS = "CustomResourceDefinition";
 
+/** They may forbid what is allowed without them. */
+const POLICIES: ReadonlySet<WatchedKind> = new Set<WatchedKind>([
+  ...(["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"] as const),
+]);
+
 export class KubernetesSource implements ConfigSource {
   readonly #deps: KubernetesSourceDeps;
   readonly #known: KnownObjects;
   readonly #problems: ObjectProblems;
   readonly #troubles: Troubles;
   readonly #kinds = new Map<WatchedKind, KindState>();
+  /** Kinds of which objects may be there that were never delivered. */
+  readonly #unseen = new Set<WatchedKind>();
   readonly #lists = new Map<string, number>();
   readonly #firstDelivery = Promise.withResolvers<void>();
   #onChange: ((changes: readonly ObjectChange[]) => void) | undefined;
@@ -94,6 +101,10 @@ export class KubernetesSource implements ConfigSource {
       if (error !== undefined) unread.set(kind, error);
     }
     return unread;
+  }
+
+  get isWhole(): boolean {
+    return this.#unseen.size === 0 && this.loss === undefined;
   }
 
   /** Kinds whose objects cannot be seen any more though they may be there. */
@@ -164,7 +175,7 @@ export class KubernetesSource implements ConfigSource {
     const deps = { client, sink, onList, ...(random && { random }) };
     const watch = new CollectionWatch(collection, deps);
     const isComplete = state?.isComplete ?? false;
-    this.#kinds.set(kind, { apiVersion, watch, isComplete, isHidden: false });
+    this.#kinds.set(kind, { apiVersion, watch, isComplete, isHidden: state?.isHidden ?? false });
   }
 
   #trouble(kind: string, error: KubeApiError | undefined): void {
@@ -173,7 +184,9 @@ export class KubernetesSource implements ConfigSource {
 
   #onListed(kind: WatchedKind): void {
     const state = this.#kinds.get(kind);
-    if (state !== undefined) this.#kinds.set(kind, { ...state, isComplete: true });
+    if (state !== undefined) {
+      this.#kinds.set(kind, { ...state, isComplete: true, isHidden: false });
+    }
     this.#schedule();
   }
 
@@ -191,20 +204,25 @@ export class KubernetesSource implements ConfigSource {
       return;
     }
     const isHidden = served.because !== "absent";
-    this.#kinds.set(kind, { isComplete: true, isHidden });
+    if (isHidden) this.#unseen.add(kind);
+    else this.#unseen.delete(kind);
+    const isComplete = state?.isComplete === true || !isHidden || !POLICIES.has(kind);
+    this.#kinds.set(kind, { isComplete, isHidden });
     if (served.because === "absent") this.#known.replace(kind, new Map());
-    if (served.because === "unserved") {
-      const hint = `serve one of ${source.apiVersions.join(", ")}`;
-      this.#deps.logger.error(
-        "objects cannot be read: no version of them is served that is known",
-        {
-          kind,
-          crd: source.crd,
-          hint,
-        },
-      );
-    }
+    if (isHidden) this.#tellHidden(source, served.because);
     this.#schedule();
+  }
+
+  #tellHidden({ kind, crd, apiVersions }: KindSource, because: "pending" | "unserved"): void {
+    const { logger } = this.#deps;
+    if (because === "unserved") {
+      const why = "no version of them is served that is known";
+      const hint = `serve one of ${apiVersions.join(", ")}`;
+      logger.error(`objects cannot be read: ${why}`, { kind, crd, hint });
+    } else {
+      const hint = `kubectl describe crd ${crd}`;
+      logger.warn("objects cannot be read: their definition is not established", { kind, hint });
+    }
   }
 
   /** Changes that come close together are delivered together. */
@@ -217,9 +235,12 @@ export class KubernetesSource implements ConfigSource {
   #deliver(): void {
     this.#flush = undefined;
     const changes = this.#known.takeChanges();
-    if (this.#delivered && changes.length === 0) return;
-    this.#delivered = true;
-    this.#onChange?.(changes);
+    const listed = [...this.#unseen].filter((kind) => this.#kinds.get(kind)?.isHidden === false);
+    if (!this.#delivered || changes.length > 0) {
+      this.#delivered = true;
+      this.#onChange?.(changes);
+    }
+    for (const kind of listed) this.#unseen.delete(kind);
     this.#firstDelivery.resolve();
   }
 }
