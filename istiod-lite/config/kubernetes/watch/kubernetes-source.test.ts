@@ -46,25 +46,6 @@ describe("the first delivery", () => {
     isDenied = false;
   });
 
-  test("waits for policies that nobody can see; without other kinds it is not whole", async (t) => {
-    const server = await ApiServerFixture.start(t);
-    server.defineAll();
-    server.define("AuthorizationPolicy", ["v9"]);
-    server.define("PeerAuthentication", undefined, false);
-    server.define("Gateway", ["v9"]);
-    const { batches, until, said, source } = watchSource(t, server);
-    await until(() => said(/no version of them is served/) === 2 && said(/not established/) === 1);
-    await until(() => server.watching("telemetries") + server.watching("gatewayclasses") === 2);
-    server.define("PeerAuthentication");
-    await until(() => server.watching("peerauthentications") === 1);
-    assert.equal(batches.length, 0);
-    server.define("AuthorizationPolicy");
-    await until(() => batches.length === 1);
-    assert.equal(source.isWhole, false);
-    server.define("Gateway");
-    await until(() => source.isWhole);
-  });
-
   test("waits for a server that does not know its token, and says so once for all kinds", async (t) => {
     const server = await ApiServerFixture.start(t);
     server.defineAll();
@@ -103,15 +84,6 @@ describe("the first delivery", () => {
     await started;
     assert.ok(state.has("Namespace//default"));
     await until(() => said(/answers again/) === 1);
-  });
-
-  test("has no kinds whose definition is not installed, and no errors about it", async (t) => {
-    const server = await ApiServerFixture.start(t);
-    const { started, lines, state } = watchSource(t, server);
-    await started;
-    assert.deepEqual([...state.keys()], ["Namespace//default"]);
-    assert.deepEqual(lines, []);
-    assert.ok(!server.requests.some(({ path }) => path.includes("istio.io")));
   });
 });
 
@@ -271,31 +243,6 @@ describe("what is in force", () => {
       lines.filter((line) => /\b(error|warn)\b/.test(line)),
       [],
     );
-  });
-
-  test("of a kind goes with its definition, and comes back with it", async (t) => {
-    const { server, until, state, lines } = await startAll(t, [policy("p")]);
-    server.undefine("AuthorizationPolicy");
-    await until(() => !state.has("AuthorizationPolicy/shop/p"));
-    await until(() => server.watching("authorizationpolicies") === 0);
-    server.define("AuthorizationPolicy", ["v1beta1"]);
-    server.put(policy("q"));
-    await until(() => state.has("AuthorizationPolicy/shop/q"));
-    assert.equal(state.get("AuthorizationPolicy/shop/q")?.apiVersion, "security.istio.io/v1beta1");
-    assert.deepEqual(
-      lines.filter((line) => /\b(error|warn)\b/.test(line)),
-      [],
-    );
-  });
-
-  test("stays when its definition serves no version that is known", async (t) => {
-    const { server, until, state, source } = await startAll(t, [policy("p")]);
-    server.define("AuthorizationPolicy", ["v9"]);
-    await until(() => source.loss !== undefined);
-    assert.match(source.loss?.reason ?? "", /AuthorizationPolicy is not served/);
-    assert.ok(state.has("AuthorizationPolicy/shop/p"));
-    server.define("AuthorizationPolicy");
-    await until(() => source.loss === undefined);
   });
 });
 
