@@ -16,6 +16,9 @@ export const RESPONSE_BYTES = 16 * 1024 * 1024;
  */
 export const SUBSCRIPTIONS_PER_STREAM = 50_000;
 
+/** Of what a proxy says its version is; the rest is cut off. */
+export const PROXY_VERSION_CHARACTERS = 64;
+
 /** Largest message taken from a proxy (a reconnect lists every name it holds). */
 export const REQUEST_BYTES = 16 * 1024 * 1024;
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rm, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
+import { VERSION } from "#common/runtime/version.ts";
 import { COLORS, SERVER_NAME, SHAPES, startTestClient } from "./delta-test-client.ts";
 import { DiscoveryServer, makeServerIdentity } from "./delta-test-server.ts";
 import type { DiscoveryResource } from "./discovery-rpc.ts";
@@ -32,6 +33,7 @@ test("a stream begins with a wildcard subscription per type, the node once, toke
     "ztunnel~10.0.0.1~ztunnel-x.istio-system~istio-system.svc.cluster.local",
   );
   assert.deepEqual(request.node.metadata, {
+    ISTIO_VERSION: VERSION,
     FOO: "bar",
     LIST: [1],
     NAME: "ztunnel-x",

@@ -2,6 +2,7 @@
  * How a proxy introduces itself to istiod. Source: ambient.md 2.5; istiod parses the four `~`
  * parts.
  */
+import { VERSION } from "#common/runtime/version.ts";
 import type { DiscoveryNode } from "./discovery-rpc.ts";
 
 export interface NodeIdentityOptions {
@@ -35,6 +36,7 @@ function proxyNode(type: string, options: NodeIdentityOptions): DiscoveryNode {
     id: `${type}~${ip}~${podName}.${podNamespace}~${podNamespace}.svc.cluster.local`,
     cluster: "",
     metadata: {
+      ISTIO_VERSION: VERSION,
       ...environmentMetadata(options.env ?? {}),
       NAME: podName,
       NAMESPACE: podNamespace,

@@ -14,7 +14,7 @@ import {
   WAYPOINT_TYPE,
 } from "#common/xds/type-urls.ts";
 import type { Caller } from "../ca/token-review.ts";
-import { SLOW_PROXY_TIMEOUT_MS } from "../limits.ts";
+import { PROXY_VERSION_CHARACTERS, SLOW_PROXY_TIMEOUT_MS } from "../limits.ts";
 import type { PublishedResource } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";
 import { waypointScope } from "../registry/waypoints/scope.ts";
@@ -37,6 +37,8 @@ export interface ProxyStreamDeps {
 /** One line of /debug/syncz. */
 export interface ProxyStatus {
   readonly proxy: string;
+  /** The name is Istio's, as the one before: `istioctl version` reads both. "" if none is known. */
+  readonly istio_version: string;
   readonly node: string;
   /** `<namespace>/<service account>` of the token. */
   readonly account: string;
@@ -73,6 +75,7 @@ export class ProxyStream {
   readonly #connectedAt = new Date();
   #id = "";
   #node = "";
+  #version = "";
   /** Responses that the proxy has not taken yet, and what ends the wait. */
   readonly #sending = new Set<() => void>();
   #ended = false;
@@ -125,6 +128,7 @@ export class ProxyStream {
   status(): ProxyStatus {
     return {
       proxy: this.#id,
+      istio_version: this.#version,
       node: this.#node,
       account: `${this.#caller.namespace}/${this.#caller.serviceAccount}`,
       peer: this.#call.getPeer(),
@@ -164,9 +168,10 @@ export class ProxyStream {
   /** The first word on who this is counts: what the stream may see depends on it. */
   #identify(node: DiscoveryNode): void {
     if (this.#id !== "") return;
-    const name = node.metadata.NODE_NAME;
+    const { NODE_NAME: name, ISTIO_VERSION: version } = node.metadata;
     this.#id = node.id;
     this.#node = typeof name === "string" ? name : "";
+    this.#version = typeof version === "string" ? version.slice(0, PROXY_VERSION_CHARACTERS) : "";
     this.#deps.logger.info("proxy connected", { proxy: this.#id, peer: this.#call.getPeer() });
   }
 
