@@ -1,5 +1,5 @@
 /** `npm run fuzz`: every reader of untrusted input against inputs that nobody meant. */
-import { failureText } from "#common/runtime/errors.ts";
+import { runBenchCommand } from "#test/support/bench-command.ts";
 import { writeCase } from "./cases.ts";
 import { Fuzzer } from "./fuzzer.ts";
 import { type FuzzOptions, parseOptions, USAGE } from "./options.ts";
@@ -24,11 +24,10 @@ async function main({ targets, seconds, seed }: FuzzOptions): Promise<number> {
   return findings;
 }
 
-try {
-  const options = parseOptions(process.argv.slice(2), Math.random);
-  if (options === undefined) console.log(USAGE);
-  else process.exitCode = (await main(options)) > 0 ? 1 : 0;
-} catch (error) {
-  process.stderr.write(failureText("fuzz", error));
-  process.exitCode = 2;
-}
+await runBenchCommand({
+  name: "fuzz",
+  usage: USAGE,
+  parse: (args) => parseOptions(args, Math.random),
+  run: async (options) => ((await main(options)) > 0 ? 1 : 0),
+  failureStatus: 2,
+});

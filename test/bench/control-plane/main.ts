@@ -1,33 +1,18 @@
 /** `npm run bench:control-plane`: what a large mesh costs its control plane and its ztunnels. */
-import { mkdirSync, writeFileSync } from "node:fs";
-import os from "node:os";
-import { dirname } from "node:path";
-import { failureText } from "#common/runtime/errors.ts";
-import { VERSION } from "#common/runtime/version.ts";
+import { describeMachine, runBenchCommand, writeResults } from "#test/support/bench-command.ts";
 import { runBench } from "./bench.ts";
 import { type ControlPlaneOptions, parseOptions, USAGE } from "./options.ts";
 import { formatResult } from "./report.ts";
 
 async function main(options: ControlPlaneOptions): Promise<void> {
   const result = await runBench(options, (line) => console.log(`... ${line}`));
-  const machine = {
-    cpu: os.cpus()[0]?.model.trim() ?? "unknown",
-    cores: os.cpus().length,
-    node: process.versions.node,
-    ambientMesh: VERSION,
-    loadAverage: os.loadavg(),
-    measuredAt: new Date().toISOString(),
-  };
-  mkdirSync(dirname(options.json), { recursive: true });
-  writeFileSync(options.json, `${JSON.stringify({ machine, options, result }, undefined, 1)}\n`);
+  writeResults(options.json, { machine: describeMachine(), options, result });
   console.log(`\n${formatResult(result)}\n\nresults are in ${options.json}`);
 }
 
-try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options === undefined) console.log(USAGE);
-  else await main(options);
-} catch (error) {
-  process.stderr.write(failureText("bench:control-plane", error));
-  process.exitCode = 1;
-}
+await runBenchCommand({
+  name: "bench:control-plane",
+  usage: USAGE,
+  parse: parseOptions,
+  run: main,
+});

@@ -1,22 +1,7 @@
-/** What the numbers were measured on, and with what. */
+/** With what the numbers were measured. */
 import { execFileSync } from "node:child_process";
-import os from "node:os";
 import { VERSION } from "#common/runtime/version.ts";
 import type { BenchOptions } from "./options.ts";
-
-export function describeMachine(options: Pick<BenchOptions, "seconds" | "rounds">): object {
-  const [cpu] = os.cpus();
-  return {
-    cpu: cpu?.model.trim() ?? "unknown",
-    cores: os.cpus().length,
-    memoryMb: Math.round(os.totalmem() / 2 ** 20),
-    kernel: os.release(),
-    loadAverage: os.loadavg().map((load) => Number(load.toFixed(2))),
-    measuredAt: new Date().toISOString(),
-    seconds: options.seconds,
-    rounds: options.rounds,
-  };
-}
 
 export function describeVersions(options: BenchOptions): Record<string, string> {
   const versions = {

@@ -2,12 +2,18 @@
  * `npm run bench:l7`: what a waypoint costs, on the whole path and beside the mesh without one, and
  * how its engines compare with nginx and haproxy.
  */
+
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { failureText, MeshError } from "#common/runtime/errors.ts";
-import { describeMachine } from "../l4/machine.ts";
+import { join } from "node:path";
+import { MeshError } from "#common/runtime/errors.ts";
+import {
+  describeMachine,
+  runBenchCommand,
+  stopwatch,
+  writeResults,
+} from "#test/support/bench-command.ts";
 import { runBench, type Sample } from "./bench.ts";
 import { contendersOf, UPSTREAM_PORT, upstreamServer } from "./engine/contenders.ts";
 import { engineBench, type Summary, summarise } from "./engine/engine-bench.ts";
@@ -26,13 +32,7 @@ const TOOLS = [
 ] as const;
 const ENGINE_CONNECTIONS = 64;
 
-const started = performance.now();
-
-function say(line: string): void {
-  const seconds = Math.round((performance.now() - started) / 1000);
-  const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  console.log(`[${clock.padStart(5)}] ${line}`);
-}
+const say = stopwatch();
 
 function checkTools(): void {
   const missing = TOOLS.filter(([command]) => {
@@ -73,23 +73,16 @@ async function benchPaths(options: BenchOptions): Promise<readonly Sample[]> {
 
 async function main(options: BenchOptions): Promise<void> {
   checkTools();
-  const machine = describeMachine(options);
+  const { seconds, rounds } = options;
+  const machine = { ...describeMachine(), seconds, rounds };
   const samples = await benchPaths(options);
   const engines = await benchEngines(options);
   const rows = buildRows(samples, options);
-  mkdirSync(dirname(options.json), { recursive: true });
   const report = { machine, rows, engines, samples };
-  writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+  writeResults(options.json, report);
   if (rows.length > 0) console.log(formatTables(rows, options));
   if (engines.length > 0) console.log(formatEngines(engines));
   say(`results are in ${options.json}`);
 }
 
-try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options === undefined) console.log(USAGE);
-  else await main(options);
-} catch (error) {
-  process.stderr.write(failureText("bench:l7", error));
-  process.exitCode = 1;
-}
+await runBenchCommand({ name: "bench:l7", usage: USAGE, parse: parseOptions, run: main });
