@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { PodSockets, readBytes, readToEnd } from "#test/support/pod-sockets.ts";
 import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
 
 const TARGET = '{kind: Service, group: "", name: api}';
@@ -192,6 +193,25 @@ data:
 `);
     await mesh.until("the authorizer agrees", "http://api.shop/admin", (r) => r.status === 200);
     await mesh.cluster.delete("AuthorizationPolicy", "shop/custom");
+  });
+
+  test("cut a TCP connection that they no longer allow, and no other", async () => {
+    using sockets = new PodSockets(mesh.cluster);
+    const ip = (await mesh.cluster.find("Service", "shop/api"))?.spec.clusterIP ?? "";
+    const dial = async (from: string) => {
+      const socket = await sockets.dial(from, { ip, port: 90 });
+      await readBytes(socket, 1);
+      return socket;
+    };
+    const [denied, allowed] = [await dial("web/client"), await dial("batch/client")];
+    const ended = readToEnd(denied);
+    const notWeb = "  action: DENY\n  rules: [{from: [{source: {namespaces: [web]}}]}]";
+    await mesh.cluster.apply(authorization("not-web", notWeb));
+    assert.match((await ended).how, /^(reset|end)$/);
+    allowed.write("?");
+    assert.match(String(await readBytes(allowed, 1)), /\?$/);
+    await mesh.cluster.delete("AuthorizationPolicy", "shop/not-web");
+    await mesh.until("it is gone", "http://api.shop/", (r) => r.status === 200);
   });
 
   test("say of themselves whether they are in force", async () => {
