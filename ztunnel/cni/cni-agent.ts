@@ -34,6 +34,8 @@ export class CniAgent {
   readonly #server: CniServer;
   readonly #installer: CniInstaller | undefined;
   readonly #marker: UninstallMarker;
+  /** Why the socket could not be had, as it was told last. */
+  #said = "";
 
   constructor(options: CniAgentOptions) {
     this.#options = options;
@@ -53,13 +55,10 @@ export class CniAgent {
 
   /** Serves until the signal aborts, then leaves the socket to the next ztunnel. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, isReady, onUninstall, socketPath } = this.#options;
-    try {
-      await this.#server.listen();
-      log.info("the CNI plugin of this node is answered", { socket: socketPath });
-    } catch (error) {
-      log.error("the CNI plugin of this node is not answered", { why: describeError(error) });
-      return;
+    const { isReady, onUninstall } = this.#options;
+    while (!(await this.#listens())) {
+      await pause(UNINSTALL_LOOK_MS, signal);
+      if (signal.aborted) return;
     }
     let isInstalled = false;
     while (!signal.aborted) {
@@ -75,6 +74,20 @@ export class CniAgent {
     }
     this.#installer?.stop();
     await this.#server.abort();
+  }
+
+  async #listens(): Promise<boolean> {
+    const { log, socketPath: socket } = this.#options;
+    try {
+      await this.#server.listen();
+      log.info("the CNI plugin of this node is answered", { socket });
+      return true;
+    } catch (error) {
+      const why = describeError(error);
+      if (why !== this.#said) log.error("the CNI plugin of this node is not answered", { why });
+      this.#said = why;
+      return false;
+    }
   }
 
   /** Whether istiod-lite is sure that no other ztunnel follows on this node. */
