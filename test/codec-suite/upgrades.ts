@@ -96,19 +96,21 @@ const refusedChecks: readonly Check[] = [
     },
   ),
 
-  check(
-    "h2c is not passed on: its requests would go past the proxy unseen",
-    async ({ upstream, open }) => {
-      const client = await open();
-      client.write(
-        "GET / HTTP/1.1\r\nHost: api\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
-          "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-      );
-      const connection = await upstream.next();
-      assert.doesNotMatch(await connection.head(), /h2c|http2-settings|upgrade/i);
-      connection.write(OK);
-      await client.until("ok");
-    },
+  ...["h2c", "H2C", "websocket, h2c", "h2c,websocket", "websocket\r\nUpgrade: h2c"].map((offer) =>
+    check(
+      `${JSON.stringify(offer)} is not passed on: requests of h2c would go past the proxy unseen`,
+      async ({ upstream, open }) => {
+        const client = await open();
+        client.write(
+          "GET / HTTP/1.1\r\nHost: api\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
+            `Upgrade: ${offer}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`,
+        );
+        const connection = await upstream.next();
+        assert.doesNotMatch(await connection.head(), /h2c|http2-settings|upgrade/i);
+        connection.write(OK);
+        await client.until("ok");
+      },
+    ),
   ),
 
   check("an upstream that switches protocols unasked is cut off", async ({ upstream, open }) => {
