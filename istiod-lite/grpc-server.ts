@@ -4,12 +4,13 @@ import type { Logger } from "#common/telemetry/logger.ts";
 import { CaptureService } from "#common/xds/capture-rpc.ts";
 import { IstioCertificateService } from "#common/xds/citadel-rpc.ts";
 import { AggregatedDiscoveryService } from "#common/xds/discovery-rpc.ts";
+import type { Caller } from "./ca/caller.ts";
 import {
   type CreateCertificateService,
   createCertificateService,
 } from "./ca/create-certificate.ts";
 import type { LiveAuthority } from "./ca/live-authority.ts";
-import type { Caller, TokenReviewer } from "./ca/token-review.ts";
+import type { TokenReviewer } from "./ca/token-review.ts";
 import { callGuard } from "./call-guard.ts";
 import type { StatusWriter } from "./config/source.ts";
 import {

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { Metadata, status } from "@grpc/grpc-js";
 import { MeshError } from "#common/runtime/errors.ts";
 import { authenticate } from "./authenticate.ts";
-import type { Caller, TokenReviewer } from "./token-review.ts";
+import type { Caller } from "./caller.ts";
+import type { TokenReviewer } from "./token-review.ts";
 
 const CALLER: Caller = { namespace: "shop", serviceAccount: "web" };
 

@@ -1,7 +1,8 @@
 /** Who makes a gRPC call, by the token that it carries; or what it is answered. */
 import { type Metadata, status } from "@grpc/grpc-js";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import type { Caller, TokenReviewer } from "./token-review.ts";
+import type { Caller } from "./caller.ts";
+import type { TokenReviewer } from "./token-review.ts";
 
 /** Callers are told little; the reason is for our log. */
 export interface CallRefusal {

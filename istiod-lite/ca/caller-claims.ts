@@ -4,7 +4,7 @@
  */
 import type { JWTPayload } from "jose";
 import { MeshError } from "#common/runtime/errors.ts";
-import type { Caller } from "./token-review.ts";
+import type { Caller } from "./caller.ts";
 
 /** RFC 1123 subdomain, Kubernetes' form of every name here. */
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;

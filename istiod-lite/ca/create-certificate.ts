@@ -13,9 +13,10 @@ import type { CertificateRequest, CertificateResponse } from "#common/xds/citade
 import { WORKLOAD_CERTIFICATE_TTL_S } from "../limits.ts";
 import { RefusalLog } from "../refusal-log.ts";
 import { authenticate } from "./authenticate.ts";
+import type { Caller } from "./caller.ts";
 import { CallerRate } from "./caller-rate.ts";
 import type { CertificateAuthority } from "./certificate-authority.ts";
-import type { Caller, TokenReviewer } from "./token-review.ts";
+import type { TokenReviewer } from "./token-review.ts";
 
 /** Where identities run, as the registry knows it. */
 export interface NodeIdentities {

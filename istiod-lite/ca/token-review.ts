@@ -8,21 +8,9 @@ import { type JWTPayload, jwtVerify } from "jose";
 import { MeshError } from "#common/runtime/errors.ts";
 import { ISTIO_CA_AUDIENCE, SERVICE_ACCOUNT_ISSUER } from "#common/tls/service-account-token.ts";
 import { TOKEN_BYTES, TOKEN_CACHE_ENTRIES, TOKEN_CACHE_MS, TOKEN_LEEWAY_S } from "../limits.ts";
+import type { Caller } from "./caller.ts";
 import { callerFromClaims } from "./caller-claims.ts";
 import type { JwksFile, KeyResolver } from "./jwks-file.ts";
-
-/** Whose pods are ztunnels. Source: Istio's chart, pilot.trustedZtunnelName. */
-export const ZTUNNEL_ACCOUNT = "ztunnel";
-
-/** A proven caller: the pod that a token is bound to. */
-export interface Caller {
-  readonly namespace: string;
-  readonly serviceAccount: string;
-  /** The pod's node; absent in tokens of old API servers. */
-  readonly node?: string;
-  readonly podName?: string;
-  readonly podUid?: string;
-}
 
 export interface TokenReviewer {
   /**

@@ -31,8 +31,9 @@ import {
   deltaAggregatedResources,
 } from "#common/xds/discovery-rpc.ts";
 import { ADDRESS_TYPE } from "#common/xds/type-urls.ts";
+import type { Caller } from "../ca/caller.ts";
 import { JwksFile } from "../ca/jwks-file.ts";
-import { type Caller, JwksTokenReviewer } from "../ca/token-review.ts";
+import { JwksTokenReviewer } from "../ca/token-review.ts";
 import type { StatusWriter } from "../config/source.ts";
 import { Registry } from "../registry/registry.ts";
 import { DEFAULT_REGISTRY_OPTIONS } from "../registry/registry-options.ts";

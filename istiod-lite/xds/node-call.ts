@@ -2,7 +2,8 @@
 import { type Metadata, status } from "@grpc/grpc-js";
 import type { Logger } from "#common/telemetry/logger.ts";
 import { type Authenticated, authenticate } from "../ca/authenticate.ts";
-import type { Caller, TokenReviewer } from "../ca/token-review.ts";
+import type { Caller } from "../ca/caller.ts";
+import type { TokenReviewer } from "../ca/token-review.ts";
 
 export interface NodeCallDeps {
   readonly tokens: TokenReviewer;

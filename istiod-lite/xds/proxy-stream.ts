@@ -13,7 +13,7 @@ import {
   type TypeUrl,
   WAYPOINT_TYPE,
 } from "#common/xds/type-urls.ts";
-import type { Caller } from "../ca/token-review.ts";
+import type { Caller } from "../ca/caller.ts";
 import { PROXY_VERSION_CHARACTERS, SLOW_PROXY_TIMEOUT_MS } from "../limits.ts";
 import type { PublishedResource } from "../registry/registry-update.ts";
 import type { ResourceView } from "../registry/resource-table.ts";

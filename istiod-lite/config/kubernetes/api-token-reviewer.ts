@@ -7,8 +7,9 @@ import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
 import { Semaphore } from "#common/runtime/semaphore.ts";
 import { ISTIO_CA_AUDIENCE } from "#common/tls/service-account-token.ts";
+import type { Caller } from "#istiod-lite/ca/caller.ts";
 import { callerFromClaims } from "#istiod-lite/ca/caller-claims.ts";
-import { bearerToken, type Caller, type TokenReviewer } from "#istiod-lite/ca/token-review.ts";
+import { bearerToken, type TokenReviewer } from "#istiod-lite/ca/token-review.ts";
 import {
   REFUSED_TOKEN_MS,
   REFUSED_TOKENS,

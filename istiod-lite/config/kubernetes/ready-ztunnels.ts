@@ -1,7 +1,7 @@
 /** On which nodes a ztunnel is ready, and which of them still carry the taint that waits for it. */
 import type { Node, ObjectChange, Pod } from "#common/kubernetes/objects.ts";
 import { isReady } from "#common/kubernetes/pod-readiness.ts";
-import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/token-review.ts";
+import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/caller.ts";
 
 export class ReadyZtunnels {
   readonly #namespace: string;

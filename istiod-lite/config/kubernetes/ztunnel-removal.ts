@@ -6,7 +6,7 @@ import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { listAll } from "#common/kube-client/list-collection.ts";
 import { collectionPath } from "#common/kube-client/resources.ts";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
-import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/token-review.ts";
+import { ZTUNNEL_ACCOUNT } from "#istiod-lite/ca/caller.ts";
 import type { StoredObject } from "#istiod-lite/config/kubernetes/write/stored-object.ts";
 
 interface DaemonSet extends StoredObject {
