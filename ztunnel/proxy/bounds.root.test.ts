@@ -70,9 +70,11 @@ describe("streams that nobody reads from", () => {
     const why = fixture.closures.find((each) => each !== undefined);
     assert.equal(why?.reason, "limit-reached");
     assert.match(why?.message ?? "", /bytes wait unread/);
-    echo.end("ping");
     const chunks: Buffer[] = [];
-    for await (const chunk of echo) chunks.push(chunk as Buffer);
+    echo.on("data", (chunk: Buffer) => chunks.push(chunk)).end("ping");
+    // Node 26.10 crashes now and then where a client's session is destroyed in the very turn in
+    // which one of its streams is, with others in the middle of a large write.
+    await once(echo, "close");
     assert.match(Buffer.concat(chunks).toString(), /ping$/);
     session.destroy();
     close();
