@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { useKubernetes } from "./harness/use-kubernetes.ts";
 import { waitFor } from "./harness/wait-for.ts";
+import { ztunnelsOf } from "./mesh/access-log.ts";
 import { installMesh } from "./mesh/install.ts";
 import { meshImage } from "./mesh/mesh-image.ts";
 import { allowOnly, strictMtls, waypoint } from "./mesh/objects.ts";
@@ -79,20 +80,31 @@ test("an API server that is killed is missed by no request, and policies travel 
   await policiesTravel(120_000);
 });
 
-test("a watch that went silent is given up, and what happened meanwhile is seen", async () => {
+/** Runs `work` while nothing passes between the control plane's pods and the API server. */
+async function whileCutOff(work: () => Promise<void>): Promise<void> {
   const end = await cluster().faults.dropPackets(await istiodAddresses(cluster()));
-  await cluster().apply(allowOnly("shop", "web", "load"));
-  assert.equal(await status(CLIENT, WEB), "200");
-  await end();
+  try {
+    await work();
+  } finally {
+    await end();
+  }
+}
+
+test("a watch that went silent is given up, and what happened meanwhile is seen", async () => {
+  await whileCutOff(async () => {
+    await cluster().apply(allowOnly("shop", "web", "load"));
+    assert.equal(await status(CLIENT, WEB), "200");
+  });
   await policiesTravel(180_000);
 });
 
 test("versions that etcd has forgotten are answered with a new list, without a gap", async () => {
-  const end = await cluster().faults.dropPackets(await istiodAddresses(cluster()));
-  await cluster().apply(allowOnly("shop", "web", "load"));
-  await cluster().faults.compactEtcd();
-  await cluster().faults.restartApiServer();
-  await end();
+  await whileCutOff(async () => {
+    await cluster().apply(allowOnly("shop", "web", "load"));
+    await cluster().faults.compactEtcd();
+    // Ended in order, it would leave its Service, and kube-proxies take a while to see it back.
+    await cluster().faults.restartApiServer("SIGKILL");
+  });
   await policiesTravel(180_000);
 });
 
@@ -180,4 +192,26 @@ test("two hundred pods come and go, and every one that stays is captured", async
     const found = await cluster().check([...list, "-o", `jsonpath={.items[*]${redirection}}`]);
     return found.split(" ").filter((each) => each === "enabled").length === 40;
   });
+});
+
+test("ztunnels whose tokens are revoked keep their pods talking; the next ones take over", async () => {
+  const account = ["serviceaccount", "ztunnel", "-n", "istio-system"];
+  const manifest = await cluster().check(["get", ...account, "-o", "json"]);
+  const { apiVersion, kind, metadata } = JSON.parse(manifest);
+  const { name, namespace, labels } = metadata;
+  await cluster().check(["delete", ...account]);
+  await cluster().apply({ apiVersion, kind, metadata: { name, namespace, labels } });
+  // Their streams go on until they have to prove again who they are.
+  await underLoad(30, async () => {
+    await cluster().check(["rollout", "restart", "-n", "istio-system", "deploy/istiod"]);
+    await cluster().rolledOut("istio-system/deploy/istiod", 200_000);
+    const ztunnel = (await ztunnelsOf(cluster(), "node1"))[0];
+    await waitFor("a ztunnel to say so", async () => {
+      return /UNAUTHENTICATED/i.test(await cluster().logs(`istio-system/${ztunnel}`));
+    });
+  });
+  await cluster().check(["rollout", "restart", "-n", "istio-system", "ds/ztunnel"]);
+  await cluster().rolledOut("istio-system/ds/ztunnel", 200_000);
+  await cluster().apply(allowOnly("shop", "web", "load"));
+  await policiesTravel(120_000);
 });

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { MeshError } from "#common/runtime/errors.ts";
@@ -15,6 +16,9 @@ import { ztunnelName } from "../control-plane/mesh-objects.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../../istiod-lite/main.ts");
 const ROOT = { kind: "ConfigMap", namespace: "istio-system", name: "istio-ca-root-cert" };
+
+/** Of its log, told where it ends unasked. */
+const LINES_KEPT = 20;
 
 export class MeasuredIstiod implements MeasuredControlPlane, AsyncDisposable {
   /** From the start of the process until it served. */
@@ -86,16 +90,26 @@ export class MeasuredIstiod implements MeasuredControlPlane, AsyncDisposable {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#process = child;
+    this.xdsPort = await this.#untilItServes(child);
+    this.startSeconds = (performance.now() - startedAt) / 1000;
+  }
+
+  /** The port. An end that nobody asked for is told whenever it comes. */
+  #untilItServes(child: ChildProcess): Promise<number> {
     const lines: string[] = [];
-    for await (const line of createInterface({ input: child.stdout })) {
-      lines.push(line);
-      const { message, xdsPort } = JSON.parse(line) as Record<string, unknown>;
-      if (message !== "istiod-lite serves") continue;
-      this.startSeconds = (performance.now() - startedAt) / 1000;
-      this.xdsPort = Number(xdsPort);
-      child.stdout.resume();
-      return;
-    }
-    throw new MeshError("BENCH_FAILED", `istiod-lite ended before it served: ${lines.join("\n")}`);
+    return new Promise((resolve, reject) => {
+      child.once("exit", (code, signal) => {
+        if (signal === "SIGKILL") return;
+        const message = `istiod-lite ended with ${code ?? signal}: ${lines.join("\n")}`;
+        console.error(message);
+        reject(new MeshError("BENCH_FAILED", message));
+      });
+      createInterface({ input: child.stdout as Readable }).on("line", (line) => {
+        lines.push(line);
+        if (lines.length > LINES_KEPT) lines.shift();
+        const { message, xdsPort } = JSON.parse(line) as Record<string, unknown>;
+        if (message === "istiod-lite serves") resolve(Number(xdsPort));
+      });
+    });
   }
 }

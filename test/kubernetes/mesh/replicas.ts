@@ -4,7 +4,7 @@ import type { KubernetesCluster } from "../harness/cluster.ts";
 /** The name of the pod that holds the Lease; "" while nobody does. */
 export async function leader(cluster: KubernetesCluster): Promise<string> {
   const holder = "jsonpath={.spec.holderIdentity}";
-  const args = ["get", "lease", "istio-leader", "-n", "istio-system", "-o", holder];
+  const args = ["get", "lease", "istiod-lite-leader", "-n", "istio-system", "-o", holder];
   const { stdout } = await cluster.run(args);
   return stdout.replace(/_.*$/, "");
 }
