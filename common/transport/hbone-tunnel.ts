@@ -137,7 +137,11 @@ export class HboneTunnel {
     if (!this.session.destroyed) this.session.close();
   }
 
-  /** Cuts every stream, with this error where there is one. */
+  /**
+   * Cuts every stream, with this error where there is one. Never from an event of one of them: Node
+   * 26.10 crashes where a session is destroyed in the turn in which one of its streams is over
+   * while others are in the middle of large writes.
+   */
   destroy(error?: Error): void {
     this.#setRetired();
     this.session.destroy(error);
