@@ -156,7 +156,12 @@ test("a ztunnel that is killed comes back, and so do its pods", async () => {
   await waitFor("an answer", async () => (await status(CLIENT, WEB)) === "200");
 });
 
-test("a stopped kubelet stops no traffic", async () => {
+test("a node whose kubelet stops serves until Kubernetes takes its pods out, and fails nobody", async () => {
+  await cluster().check(["label", "service", "web", "-n", "shop", "istio.io/use-waypoint-"]);
+  await cluster().apply(
+    ...echoDeployment({ namespace: "shop", name: "web-beside", app: "web", node: "node1" }),
+  );
+  await cluster().rolledOut("shop/deploy/web-beside");
   const report = await startLoad(cluster(), LOAD, { url: WEB, perSecond: 50, seconds: 40 });
   await cluster().node(2).kubelet.stop();
   const ready = "jsonpath={.status.conditions[-1:].status}";
