@@ -64,11 +64,14 @@ describe("a captured pod that somebody works on", () => {
       it(what, async () => {
         await break_(bed);
         await fixture.untilRepaired(reason);
-        assert.equal(await fixture.outbound(), "15001");
-        await fixture.until(() => fixture.reported.at(-1)?.repairs?.count === 1, "a report");
+        const isCaptured = async () => (await fixture.outbound()) === "15001";
+        await fixture.until(isCaptured, "waited for capture");
+        // "ip route flush" goes round again, and may find what has been mended meanwhile.
+        const isTold = () => fixture.reported.at(-1)?.repairs?.count === warnings().length;
+        await fixture.until(isTold, "a report");
+        assert.ok(warnings().length <= 2, "once is enough");
         assert.match(fixture.reported.at(-1)?.repairs?.last ?? "", new RegExp(`^${reason}: `));
         assert.deepEqual(fixture.sink.events, ["add 6"], "listeners and connections stay");
-        assert.equal(warnings().length, 1);
       });
     }
 
