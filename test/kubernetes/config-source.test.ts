@@ -217,7 +217,9 @@ test("a pod's own token is read again, and what it may not read holds up the sta
   const again = await follow(t, client);
   const why = () => [...again.source.unread.values()].map(({ reason }) => reason);
   await again.until("the refusal of what it may not", () => why().includes("Forbidden"));
-  assert.equal(again.said(/kind=Pod\b.*not allowed|not allowed.*kind=Pod\b/), 1);
+  const told = () => again.said(/kind=Pod\b.*not allowed|not allowed.*kind=Pod\b/);
+  await again.until("it to be told", () => told() > 0);
+  assert.equal(told(), 1);
   assert.equal(again.state.size, 0);
 });
 
