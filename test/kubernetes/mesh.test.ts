@@ -67,7 +67,7 @@ async function label(kind: string, name: string, value: string): Promise<void> {
 }
 
 test("nothing changes for a namespace without the label", async () => {
-  assert.equal((await get(CLIENT, "http://web/")).status, "200");
+  await untilStatus(CLIENT, "http://web/", "200");
   assert.deepEqual(await capturedIn("shop"), []);
 });
 

@@ -33,8 +33,10 @@ export async function linkHost(controlPlane: Namespaces): Promise<HostLink> {
 
 /** Gives a node its eth0; the other end, on the control plane's bridge, has the node's name. */
 export async function linkNode(controlPlane: Namespaces, node: Namespaces): Promise<void> {
+  // The kernel takes the link of a node that was switched off away in its own time.
+  const unplug = `ip link del ${node.name} 2>/dev/null`;
   const ends = `ip link add ${node.name} type veth peer name eth0 netns ${node.pid}`;
-  const script = `${ends} && ip link set ${node.name} master nodes up`;
+  const script = `${unplug}; ${ends} && ip link set ${node.name} master nodes up`;
   // Only its network: the pid in the command is this machine's.
   await check(["nsenter", `--target=${controlPlane.pid}`, "--net", "sh", "-c", script]);
 }
