@@ -58,6 +58,11 @@ describe("a waypoint", () => {
     return pods.filter(({ status }) => status?.conditions?.some(isReady));
   };
 
+  const reached = async (url: string) => {
+    const { code } = await cluster.exec("shop/client", ["curl", "-sS", "--max-time", "3", url]);
+    return code === 0;
+  };
+
   test("that is not there is not gone past: connections are refused, and the service says why", async () => {
     await cluster.apply(SERVICE);
     await cluster.until("the service says that its waypoint is missing", async () => {
@@ -65,12 +70,10 @@ describe("a waypoint", () => {
         (await reason("Service", "shop/web", "istio.io/WaypointBound")) === "WaypointIsNotReady"
       );
     });
-    const { code } = await cluster.exec("shop/client", [
-      ...["curl", "-sS", "--max-time", "3", "http://web.shop/"],
-    ]);
-    assert.notEqual(code, 0);
-    const record = await waitForRecord(cluster, "node1", { direction: "outbound" });
-    assert.match(record.error ?? "", /waypoint/);
+    await cluster.until("the client's ztunnel knows it too", async () => {
+      return !(await reached("http://web.shop/"));
+    });
+    await waitForRecord(cluster, "node1", { direction: "outbound", error: /waypoint/ });
   });
 
   test("runs once it is applied, with its identity, and services are led through it", async () => {
@@ -101,10 +104,6 @@ describe("a waypoint", () => {
 
   test("is enforced at the destination where the service says so, and only there", async () => {
     const direct = `http://${await cluster.podIp("shop/web")}:8080/`;
-    const reached = async (url: string) => {
-      const { code } = await cluster.exec("shop/client", ["curl", "-sS", "--max-time", "3", url]);
-      return code === 0;
-    };
     assert.equal(await reached(direct), true);
     const annotations = "annotations: {ambient.istio.io/enforce-waypoint: 'true'}, labels:";
     await cluster.apply(SERVICE.replace("labels:", annotations));

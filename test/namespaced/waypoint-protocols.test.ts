@@ -46,16 +46,25 @@ describe("through a waypoint", () => {
     assert.deepEqual([...names].sort(), ["api-v1", "api-v2"]);
   });
 
-  test("HTTP/2 with prior knowledge passes, declared and found out", async () => {
-    const declared = await mesh.ask("http://api.shop:82/x", {
-      options: ["--http2-prior-knowledge"],
-    });
-    assert.equal(declared.url, "/x");
-    const upgraded = await mesh.ask("http://api.shop:84/y", {
-      options: ["--http2-prior-knowledge"],
-    });
-    assert.equal(upgraded.url, "/y");
+  test("a client's connection is kept from one request to the next", async () => {
+    const argv = ["curl", "-sS", "--verbose", "http://api.shop/", "http://api.shop/"];
+    const { stdout, stderr } = await mesh.cluster.exec("web/client", argv);
+    assert.equal(stdout.match(/"name":"api-v/g)?.length, 2, stderr);
+    assert.match(stderr, /Re-using existing|Reusing existing/i);
   });
+
+  for (const [port, how] of [
+    [82, "where its port says so"],
+    [84, "found out"],
+    [80, "on a port for HTTP/1.1, to a server that speaks no other"],
+  ] as const) {
+    test(`HTTP/2 with prior knowledge passes, ${how}`, async () => {
+      const { url } = await mesh.ask(`http://api.shop:${port}/x`, {
+        options: ["--http2-prior-knowledge"],
+      });
+      assert.equal(url, "/x");
+    });
+  }
 
   test(`gRPC streams ${MESSAGES} messages both ways, in order, with its trailers`, async () => {
     const result = await mesh.talk(["grpc", "api.shop:83", String(MESSAGES)], 120_000);

@@ -8,10 +8,13 @@ import { WEB_PODS } from "#test/support/web-pods.ts";
 
 const WAIT = { timeoutMs: 60_000 };
 const USE = "labels: {istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint}";
-/** As many requests as the answers allow, on connections that are kept and on new ones. */
+/**
+ * Requests in rows, on connections that are kept and on new ones, until something is written to it.
+ * Prints the status or the error of each.
+ */
 const CLIENT = `
 const http = require("node:http");
-const kept = new http.Agent({ keepAlive: true });
+const kept = () => new http.Agent({ keepAlive: true, maxSockets: 1 });
 let stopping = false;
 process.stdin.on("data", () => { stopping = true; });
 const call = (agent) => new Promise((resolve) => {
@@ -25,10 +28,10 @@ const call = (agent) => new Promise((resolve) => {
 const row = async (agent) => {
   while (!stopping) {
     console.log(await call(agent));
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };
-Promise.all([row(kept), row(false)]).then(() => process.exit(0));
+Promise.all([kept(), kept(), kept(), kept(), false, false].map(row)).then(() => process.exit(0));
 `;
 
 describe("a waypoint under load", () => {
@@ -58,7 +61,9 @@ describe("a waypoint under load", () => {
     client.stdout.setEncoding("utf8").on("data", (text: string) => {
       output += text;
     });
-    await cluster.until("requests are answered", async () => output.includes("200"), WAIT);
+    // Pods that are ready are not yet known to every ztunnel: all rows are answered first.
+    const answered = async () => output.endsWith("200\n".repeat(50));
+    await cluster.until("requests are answered", answered, WAIT);
     const before = output.length;
     await work();
     const so = output.length;
