@@ -4,28 +4,19 @@ import { once } from "node:events";
 import http from "node:http";
 import type net from "node:net";
 import { after, before, beforeEach, test } from "node:test";
-import type { ExtAuthzProvider, L7Authorization } from "#common/model/waypoint/policy.ts";
+import type { L7Authorization } from "#common/model/waypoint/policy.ts";
+import { extAuthzProvider } from "./filter/ext-authz/provider-fixture.ts";
 import { PLAIN_GATEWAY, plainService, WaypointFixture } from "./waypoint-fixture.ts";
 
 const WEB = plainService("web", "10.96.0.1");
 const AUTHORIZER = plainService("authorizer", "10.96.0.2");
 
-const PROVIDER: ExtAuthzProvider = {
-  protocol: "http",
+const PROVIDER = extAuthzProvider({
   namespace: "shop",
   hostname: AUTHORIZER.hostname,
-  port: 80,
   timeoutMs: 10_000,
-  failOpen: false,
   statusOnError: 503,
-  includeRequestHeaders: [],
-  includeAdditionalHeaders: {},
-  headersToUpstreamOnAllow: [],
-  headersToDownstreamOnDeny: [],
-  headersToDownstreamOnAllow: [],
-  maxRequestBytes: 0,
-  allowPartialMessage: false,
-};
+});
 
 function policy(action: L7Authorization["action"], paths?: string[]): L7Authorization {
   const to = paths === undefined ? [] : [{ paths }];

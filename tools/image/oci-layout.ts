@@ -20,6 +20,8 @@ export interface ImageConfig {
   readonly user: string;
   readonly workingDir: string;
   readonly entrypoint: readonly string[];
+  /** What is run, or handed to the entrypoint, where nobody says otherwise. @default nothing */
+  readonly command?: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -84,6 +86,7 @@ function imageConfig(config: ImageConfig, layers: readonly Layer[]): unknown {
       WorkingDir: config.workingDir,
       Env: Object.entries(config.environment).map(([name, value]) => `${name}=${value}`),
       Entrypoint: config.entrypoint,
+      Cmd: config.command,
       Labels: config.labels,
     },
     rootfs: { type: "layers", diff_ids: layers.map(({ sha256 }) => `sha256:${sha256}`) },

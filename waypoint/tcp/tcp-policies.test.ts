@@ -10,6 +10,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExtAuthzProvider, L7Authorization } from "#common/model/waypoint/policy.ts";
 import { type CheckRequest, type CheckResponse, check } from "#common/xds/external-auth-rpc.ts";
+import { extAuthzProvider } from "../filter/ext-authz/provider-fixture.ts";
 import { authorization, serviceWith } from "../filter/request-fixture.ts";
 import { plainService, type RunningPod, WaypointFixture } from "../waypoint-fixture.ts";
 
@@ -17,22 +18,11 @@ const VIP = "10.96.0.1";
 const ECHO = plainService("echo", VIP, { ports: [{ port: 7, protocol: "tcp" }] });
 const AUTHZ = plainService("authz", "10.96.0.2");
 
-const PROVIDER: ExtAuthzProvider = {
+const PROVIDER = extAuthzProvider({
   protocol: "grpc",
   namespace: AUTHZ.namespace,
   hostname: AUTHZ.hostname,
-  port: 80,
-  timeoutMs: 20_000,
-  failOpen: false,
-  statusOnError: 403,
-  includeRequestHeaders: [],
-  includeAdditionalHeaders: {},
-  headersToUpstreamOnAllow: [],
-  headersToDownstreamOnDeny: [],
-  headersToDownstreamOnAllow: [],
-  maxRequestBytes: 0,
-  allowPartialMessage: false,
-};
+});
 
 const ALLOW: CheckResponse = {
   allowed: true,

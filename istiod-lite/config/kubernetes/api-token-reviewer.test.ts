@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { REFUSED_TOKEN_MS, TOKEN_CACHE_MS } from "#istiod-lite/limits.ts";
+import { REFUSED_TOKEN_MS, TOKEN_CACHE_MS, TOKEN_REVIEWS_WAITING } from "#istiod-lite/limits.ts";
 import { ApiTokenReviewer } from "./api-token-reviewer.ts";
 import { failure, WritableServerFixture } from "./write/writable-server-fixture.ts";
 
@@ -118,6 +118,16 @@ describe("a token that the API server reviews", () => {
       assert.deepEqual(server.asked, []);
     });
   }
+
+  it("that finds no place in the queue is told to come again", async (t) => {
+    const { tokens } = await reviewer(t);
+    const claims = (jti: number) => ({ exp: NOW / 1000 + 3_600, jti });
+    const many = Array.from({ length: TOKEN_REVIEWS_WAITING }, (_, jti) => bearer(claims(jti)));
+    const asked = many.map((token) => tokens.review(token));
+    await assert.rejects(tokens.review(TOKEN), { code: "TOKEN_NOT_REVIEWED" });
+    await Promise.all(asked);
+    assert.equal((await tokens.review(TOKEN)).podName, "web-1");
+  });
 
   it("is never believed beyond its own expiry", async (t) => {
     const { server, state, tokens } = await reviewer(t);

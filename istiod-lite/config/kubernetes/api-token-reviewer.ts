@@ -73,7 +73,8 @@ export class ApiTokenReviewer implements TokenReviewer {
   /** Several calls with one token are one question. */
   #ask(token: string, digest: string, expiresMs: number): Promise<Caller> {
     if (this.#asking.size >= TOKEN_REVIEWS_WAITING) {
-      throw refusal(`${TOKEN_REVIEWS_WAITING} tokens are being reviewed already`);
+      const message = `${TOKEN_REVIEWS_WAITING} tokens are being reviewed already`;
+      throw new MeshError("TOKEN_NOT_REVIEWED", message);
     }
     const asked = this.#places
       .run(() => this.#reviewed(token))

@@ -172,7 +172,10 @@ export class CaSecrets implements CaStore {
     if (missing.length === 0) return;
     const name = this.#named(secret.metadata.name);
     throw new MeshError("CA_FILES_INCOMPLETE", `${name} lacks ${missing.join(", ")}`, {
-      hint: `add them, or delete the Secret to go without it`,
+      hint:
+        secret.metadata.name === PLUGGED_IN_SECRET
+          ? `add them, or delete the Secret to go on with the CA of ${OWN_ROOT_SECRET}`
+          : "restore it from a backup: identities of another root are strangers to these",
     });
   }
 

@@ -1,7 +1,6 @@
 /** The command line of the bench. */
-import { resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { MeshError } from "#common/runtime/errors.ts";
+
+import { parseCounts } from "../count-options.ts";
 import type { MeshSize } from "./mesh-objects.ts";
 
 export interface ControlPlaneOptions extends MeshSize {
@@ -16,7 +15,8 @@ export interface ControlPlaneOptions extends MeshSize {
 }
 
 const DEFAULTS = { pods: 10_000, services: 1_000, policies: 1_000, herd: 500, changes: 100 };
-type Count = keyof typeof DEFAULTS;
+const JSON_PATH = "bench-results/control-plane.json";
+const NO_ZTUNNEL = "no-ztunnel";
 
 export const USAGE = `usage: npm run bench:control-plane -- [OPTION ...]
 
@@ -26,48 +26,14 @@ export const USAGE = `usage: npm run bench:control-plane -- [OPTION ...]
   --herd N        ztunnels that connect at once, one per node (default ${DEFAULTS.herd})
   --changes N     changes of one pod that are timed (default ${DEFAULTS.changes})
   --no-ztunnel    do not start a real ztunnel for its memory (starting one needs root)
-  --json PATH     where the results go (default bench-results/control-plane.json)
+  --json PATH     where the results go (default ${JSON_PATH})
 `;
 
 /** Undefined where help is asked for. Throws BAD_OPTION, with what would be right. */
 export function parseOptions(args: readonly string[]): ControlPlaneOptions | undefined {
-  const values = parse(args);
-  if (values.help === true) return undefined;
-  const counts = Object.fromEntries(
-    Object.entries(DEFAULTS).map(([name, fallback]) => {
-      const given = values[name as Count];
-      return [name, given === undefined ? fallback : count(name, given)];
-    }),
-  ) as Record<Count, number>;
-  return {
-    ...counts,
-    nodes: counts.herd,
-    ztunnel: values["no-ztunnel"] !== true,
-    json: resolve(values.json),
-  };
-}
-
-function parse(args: readonly string[]) {
-  const string = { type: "string" } as const;
-  const options = {
-    help: { type: "boolean", short: "h" },
-    pods: string,
-    services: string,
-    policies: string,
-    herd: string,
-    changes: string,
-    "no-ztunnel": { type: "boolean" },
-    json: { type: "string", default: "bench-results/control-plane.json" },
-  } as const;
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (cause) {
-    throw new MeshError("BAD_OPTION", "the options cannot be read", { cause, hint: USAGE });
-  }
-}
-
-function count(name: string, text: string): number {
-  const value = /^\d{1,7}$/.test(text) ? Number(text) : 0;
-  if (value > 0) return value;
-  throw new MeshError("BAD_OPTION", `--${name} ${text} is no number from 1 on`, { hint: USAGE });
+  const flags = [NO_ZTUNNEL];
+  const parsed = parseCounts(args, { defaults: DEFAULTS, flags, json: JSON_PATH, usage: USAGE });
+  if (parsed === undefined) return undefined;
+  const { counts, json } = parsed;
+  return { ...counts, nodes: counts.herd, ztunnel: !parsed.flags.has(NO_ZTUNNEL), json };
 }

@@ -1,8 +1,6 @@
 /** The command line of the bench. */
-import { resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { MeshError } from "#common/runtime/errors.ts";
 import type { MeshSize } from "../control-plane/mesh-objects.ts";
+import { parseCounts } from "../count-options.ts";
 
 export interface KubernetesBenchOptions extends MeshSize {
   /** Changes of pods per second while the mesh churns, and for how long. */
@@ -20,7 +18,7 @@ const DEFAULTS = {
   rate: 50,
   seconds: 30,
 };
-type Count = keyof typeof DEFAULTS;
+const JSON_PATH = "bench-results/kubernetes.json";
 
 export const USAGE = `usage: npm run bench:kubernetes -- [OPTION ...]
 
@@ -33,41 +31,11 @@ the real istiod-lite, and one ztunnel's connection to it.
   --nodes N       (default ${DEFAULTS.nodes})
   --rate N        changes of pods per second (default ${DEFAULTS.rate})
   --seconds N     how long (default ${DEFAULTS.seconds})
-  --json PATH     where the results go (default bench-results/kubernetes.json)
+  --json PATH     where the results go (default ${JSON_PATH})
 `;
 
 /** Undefined where help is asked for. Throws BAD_OPTION, with what would be right. */
 export function parseOptions(args: readonly string[]): KubernetesBenchOptions | undefined {
-  const values = parse(args);
-  if (values.help === true) return undefined;
-  const counts = Object.fromEntries(
-    Object.entries(DEFAULTS).map(([name, fallback]) => {
-      const given = values[name as Count];
-      return [name, given === undefined ? fallback : count(name, given)];
-    }),
-  ) as Record<Count, number>;
-  return { ...counts, json: resolve(values.json) };
-}
-
-function parse(args: readonly string[]) {
-  const string = { type: "string" } as const;
-  const counts = { pods: string, services: string, policies: string, nodes: string };
-  const options = {
-    help: { type: "boolean", short: "h" },
-    ...counts,
-    rate: string,
-    seconds: string,
-    json: { type: "string", default: "bench-results/kubernetes.json" },
-  } as const;
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (cause) {
-    throw new MeshError("BAD_OPTION", "the options cannot be read", { cause, hint: USAGE });
-  }
-}
-
-function count(name: string, text: string): number {
-  const value = /^\d{1,7}$/.test(text) ? Number(text) : 0;
-  if (value > 0) return value;
-  throw new MeshError("BAD_OPTION", `--${name} ${text} is no number from 1 on`, { hint: USAGE });
+  const parsed = parseCounts(args, { defaults: DEFAULTS, json: JSON_PATH, usage: USAGE });
+  return parsed && { ...parsed.counts, json: parsed.json };
 }

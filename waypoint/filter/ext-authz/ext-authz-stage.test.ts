@@ -16,6 +16,7 @@ import { PolicySets } from "../authorization/policy-sets.ts";
 import { authorization, type RequestOptions, request } from "../request-fixture.ts";
 import type { RequestContext, Stage } from "../stage.ts";
 import { createExternalAuthorizationStage } from "./ext-authz-stage.ts";
+import { extAuthzProvider } from "./provider-fixture.ts";
 
 let upstreams: PlainUpstreams;
 let stage: Stage;
@@ -30,31 +31,13 @@ beforeEach(() => {
   stage = createExternalAuthorizationStage(new PolicySets("http"), { call, now: () => 5_000 });
 });
 
-function provider(parts: Partial<ExtAuthzProvider>): ExtAuthzProvider {
-  return {
-    protocol: "http",
-    namespace: "auth",
-    hostname: "authz",
-    port: 9000,
-    timeoutMs: 2_000,
-    failOpen: false,
-    statusOnError: 403,
-    includeRequestHeaders: [],
-    includeAdditionalHeaders: {},
-    headersToUpstreamOnAllow: [],
-    headersToDownstreamOnDeny: [],
-    headersToDownstreamOnAllow: [],
-    maxRequestBytes: 0,
-    allowPartialMessage: false,
-    ...parts,
-  };
-}
-
 /** A request that `shop/ask` hands to the provider. */
 function asked(parts: Partial<ExtAuthzProvider>, options: RequestOptions = {}): RequestContext {
   const policy = authorization("ask", "custom", [{ to: [{ operation: {} }] } as never]);
   const rules = [{ from: [], to: [{ paths: ["/ask*"] }], when: [] }];
-  const authorizations = [{ ...policy, rules, provider: provider(parts) }];
+  const authorizations = [
+    { ...policy, rules, provider: extAuthzProvider({ port: 9000, timeoutMs: 2_000, ...parts }) },
+  ];
   return request({ path: "/ask?a=b", policies: { authorizations }, ...options });
 }
 

@@ -48,7 +48,9 @@ const CRDS = "CustomResourceDefinition";
 
 /** They may forbid what is allowed without them. */
 const POLICIES: ReadonlySet<WatchedKind> = new Set<WatchedKind>([
-  ...(["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"] as const),
+  "AuthorizationPolicy",
+  "PeerAuthentication",
+  "RequestAuthentication",
 ]);
 
 export class KubernetesSource implements ConfigSource {

@@ -1,16 +1,9 @@
 /** Makes small OCI images, as tar files that containerd imports, from lists of files. */
-import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { runCommand } from "./command.ts";
+import { DEBIAN_ARCHITECTURES } from "../../../../tools/image/contents.ts";
+import { writeOciImage } from "../../../../tools/image/oci-layout.ts";
+import { type TarSummary, TarWriter } from "../../../../tools/image/tar.ts";
 
 export interface ImageContent {
   /** "kube.test/busybox:1" */
@@ -27,73 +20,50 @@ export interface ImageContent {
 
 const FOLDERS = ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "usr", "var"];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const OCI = "application/vnd.oci.image";
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
 /** Writes the image's tar file to `path`. */
-export async function writeImage(path: string, content: ImageContent): Promise<void> {
+export function writeImage(path: string, content: ImageContent): void {
   const scratch = mkdtempSync(`${path}.`);
   try {
-    const root = join(scratch, "root");
-    fillRoot(root, content);
-    const layerTar = join(scratch, "layer.tar");
-    await makeTar(layerTar, root);
-    const layout = join(scratch, "layout");
-    writeLayout(layout, content, readFileSync(layerTar));
-    await makeTar(path, layout);
+    const file = join(scratch, "layer.tar");
+    const { name, entrypoint = [], command } = content;
+    const config = {
+      architecture: DEBIAN_ARCHITECTURES[process.arch] ?? process.arch,
+      user: "0",
+      workingDir: "/",
+      entrypoint,
+      ...(command !== undefined && { command }),
+      environment: { PATH },
+      labels: {},
+    };
+    const layer = { file, ...packLayer(file, content), createdBy: "the tests" };
+    writeOciImage(path, name, config, [layer]);
   } finally {
     rmSync(scratch, { recursive: true });
   }
 }
 
-function fillRoot(root: string, content: ImageContent): void {
-  for (const folder of FOLDERS) mkdirSync(join(root, folder), { recursive: true });
+function packLayer(file: string, { files, links = {}, texts = {} }: ImageContent): TarSummary {
+  const tar = new TarWriter(file);
+  const made = new Set(["."]);
+  const makeFolder = (folder: string): void => {
+    if (made.has(folder)) return;
+    makeFolder(dirname(folder));
+    tar.directory(folder, 0o755);
+    made.add(folder);
+  };
   const place = (path: string): string => {
-    const target = join(root, path);
-    mkdirSync(dirname(target), { recursive: true });
-    return target;
+    const relative = path.replace(/^\//, "");
+    makeFolder(dirname(relative));
+    return relative;
   };
-  for (const [path, from] of Object.entries(content.files)) copyFileSync(from, place(path));
-  for (const [path, to] of Object.entries(content.links ?? {})) symlinkSync(to, place(path));
-  for (const [path, text] of Object.entries(content.texts ?? {})) writeFileSync(place(path), text);
-}
-
-/** The same bytes every time: order, times and owners are fixed. */
-async function makeTar(path: string, folder: string): Promise<void> {
-  const fixed = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
-  await runCommand(["tar", "-cf", path, ...fixed, "-C", folder, "."]);
-}
-
-/** image-spec's image-layout.md: oci-layout, index.json and blobs by their digests. */
-function writeLayout(folder: string, content: ImageContent, layer: Buffer): void {
-  mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
-  const addBlob = (mediaType: string, data: Buffer) => {
-    const hex = createHash("sha256").update(data).digest("hex");
-    writeFileSync(join(folder, "blobs/sha256", hex), data);
-    return { mediaType, digest: `sha256:${hex}`, size: data.length };
-  };
-  const json = (value: unknown) => Buffer.from(JSON.stringify(value));
-  const layerBlob = addBlob(`${OCI}.layer.v1.tar`, layer);
-  const config = {
-    architecture: ARCHITECTURES[process.arch],
-    os: "linux",
-    config: { Env: [`PATH=${PATH}`], Entrypoint: content.entrypoint, Cmd: content.command },
-    rootfs: { type: "layers", diff_ids: [layerBlob.digest] },
-  };
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: `${OCI}.manifest.v1+json`,
-    config: addBlob(`${OCI}.config.v1+json`, json(config)),
-    layers: [layerBlob],
-  };
-  const annotations = {
-    "io.containerd.image.name": content.name,
-    "org.opencontainers.image.ref.name": content.name.split(":").at(-1),
-  };
-  const described = { ...addBlob(manifest.mediaType, json(manifest)), annotations };
-  writeFileSync(
-    join(folder, "index.json"),
-    JSON.stringify({ schemaVersion: 2, manifests: [described] }),
-  );
-  writeFileSync(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  for (const folder of FOLDERS) makeFolder(folder);
+  for (const [path, from] of Object.entries(files)) {
+    tar.file(place(path), statSync(from).mode & 0o7777, from);
+  }
+  for (const [path, to] of Object.entries(links)) tar.symlink(place(path), to);
+  for (const [path, text] of Object.entries(texts)) {
+    tar.content(place(path), 0o644, Buffer.from(text));
+  }
+  return tar.close();
 }

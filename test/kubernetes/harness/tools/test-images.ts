@@ -64,5 +64,7 @@ async function withLibraries(command: string): Promise<Record<string, string>> {
   return Object.fromEntries([program, ...libraries].map((path) => [path, path]));
 }
 
-/** Changes with what the images are made of besides the programs. */
-export const TEST_IMAGES_KEY = readFileSync(import.meta.filename, "utf8");
+/** Changes with what the images are made of besides the programs, and with how. */
+export const TEST_IMAGES_KEY = ["test-images.ts", "oci-image.ts"]
+  .map((file) => readFileSync(join(import.meta.dirname, file), "utf8"))
+  .join("");
