@@ -178,9 +178,14 @@ describe("istiod-lite", () => {
     const stream = new RawStream(client, await tokenOf(ztunnel));
     stream.send();
     await stream.nextAcked();
-    await sleep(20);
-    const [proxy] = JSON.parse(await get("/debug/syncz"));
+    const proxyNow = async () => JSON.parse(await get("/debug/syncz"))[0];
+    let proxy = await proxyNow();
     assert.equal(proxy.node, "node-1");
+    // The acknowledgement is on its way.
+    for (let i = 0; i < 1_000 && !proxy.types[0].synced; i++) {
+      await sleep(10);
+      proxy = await proxyNow();
+    }
     assert.equal(proxy.types[0].synced, true);
     assert.match(await get("/debug/registryz"), /Kubernetes\/\/Pod\/shop\/web-1/);
     stream.cancel();

@@ -14,7 +14,8 @@ import { ConnectionGate, type DropReason } from "./connection-gate.ts";
 const root = makeRoot("cluster.local", Date.now());
 const authority = new CertificateAuthority(rootMaterial(root.certPem, root.keyPem));
 const NAME = "istiod.istio-system.svc";
-const BOUNDS = { connections: 6, unauthenticated: 3, timeoutMs: 300 };
+/** Time enough for an honest handshake on a busy machine. */
+const BOUNDS = { connections: 6, unauthenticated: 3, timeoutMs: 1_000 };
 
 /** Unlike `once`, not upset by the reset that comes before the end. */
 function closed(socket: net.Socket): Promise<void> {

@@ -57,7 +57,7 @@ let loopbacks = 0;
 /** Each process has its own, so that test files that run at once never share a port. */
 function nextLoopback(): string {
   loopbacks++;
-  return `127.${101 + loopbacks}.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}`;
+  return `127.${101 + loopbacks}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 }
 
 async function listen(server: net.Server, host: string, port: number): Promise<number> {

@@ -102,7 +102,8 @@ describe("the network of a cluster", () => {
       "http://example.com/",
     ]);
     assert.equal(code, 6); // curl's status for a name that does not resolve
-    assert.ok(Date.now() - begun < 2000, "the answer comes at once");
+    // A resolver that gets no answer asks again after 5 s.
+    assert.ok(Date.now() - begun < 4_500, "the answer comes at once");
   });
 
   test("answers DNS over TCP", async () => {

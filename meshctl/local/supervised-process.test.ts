@@ -81,9 +81,10 @@ describe("a supervised process", () => {
     const child = supervise('trap "" TERM; sh -c \'trap "" TERM; sleep 60\' & wait; wait');
     await until(() => child.pid !== undefined);
     const pid = child.pid ?? 0;
-    await sleep(100);
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    assert.notEqual(children, "");
+    const childrenNow = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    // Whoever is there has inherited that SIGTERM is ignored.
+    await until(() => childrenNow() !== "");
+    const children = childrenNow();
     const begun = Date.now();
     await child.stop(200);
     assert.ok(Date.now() - begun >= 190);

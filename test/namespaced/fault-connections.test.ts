@@ -38,6 +38,7 @@ describe("the mesh, against peers without manners", () => {
   let ip: string;
   const endings: string[] = [];
   const talkers = new Set<net.Socket>();
+  let talked = 0;
 
   before(async () => {
     cluster = await startCluster({ objects: OBJECTS });
@@ -49,6 +50,7 @@ describe("the mesh, against peers without manners", () => {
       socket.pipe(socket);
     });
     await sockets.serve("shop/web", TALKS, (socket) => {
+      talked++;
       talkers.add(socket);
       const talking = setInterval(() => socket.write("and another thing, "), 20);
       socket.resume().on("close", () => {
@@ -100,8 +102,10 @@ describe("the mesh, against peers without manners", () => {
         return (await descriptors(node)) <= before[node] + SPARE_DESCRIPTORS;
       });
     }
-    // A connection that was reset before its ztunnel had looked at it never reaches the server.
-    assert.ok(endings.length > 0 && endings.length <= opened, `${endings.length} endings`);
+    // A connection that was reset before its ztunnel had looked at it never reaches the server; of
+    // those that do, the server may hear after their descriptors are gone, or were never there.
+    await cluster.until("the server has heard of some", () => endings.length > 0);
+    assert.ok(endings.length <= opened, `${endings.length} endings`);
     assert.deepEqual(
       endings.filter((ending) => ending === "end"),
       [],
@@ -136,12 +140,14 @@ describe("the mesh, against peers without manners", () => {
     const socket = await sockets.dial("outside/peer", { ip, port: 15008 });
     const certificate = await stolenCertificate();
     const session = await connectHbone({ host: ip, port: 15008, certificate, socket });
-    for (let i = 0; i < 10; i++) {
+    const calls = 10;
+    for (let i = 0; i < calls; i++) {
       const { status, stream } = await connectTo(session, `${ip}:${TALKS}`);
       assert.equal(status, 200);
       stream.resume().close(i % 2 === 0 ? 8 : 0);
     }
-    await cluster.until("every application has been told", () => talkers.size === 0);
+    const areTold = (): boolean => talked === calls && talkers.size === 0;
+    await cluster.until("every application has been told", areTold);
     session.destroy();
   });
 
@@ -155,9 +161,8 @@ describe("the mesh, against peers without manners", () => {
     }, 500);
     try {
       await assertServed();
-      await cluster.until("all are closed", () =>
-        idle.every((socket) => socket.readableEnded || socket.destroyed),
-      );
+      const areClosed = () => idle.every((socket) => socket.readableEnded || socket.destroyed);
+      await cluster.until("all are closed", areClosed, { timeoutMs: 30_000 });
       await assertServed();
     } finally {
       clearInterval(trickle);

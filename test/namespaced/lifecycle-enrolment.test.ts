@@ -82,16 +82,17 @@ async function untilCaptured(step: Step[2]): Promise<void> {
 
 describe("under traffic from within the mesh and from outside,", () => {
   for (const [title, objects, captured, isEnrolment] of STEPS) {
-    test(`${title}: the annotation says so, and traffic goes on`, async () => {
+    test(`${title}: the annotation says so, and traffic goes on`, async (t) => {
       const traffic = CLIENTS.map((from) => new Traffic(sockets, from, target, { rows: 2 }));
+      t.after(() => Promise.all(traffic.map((each) => each.stop())));
       const standing = await Promise.all(CLIENTS.map(stand));
       await cluster.until("there is traffic", () => traffic.every(({ calls }) => calls.length > 5));
       await cluster.apply(...objects);
       await untilCaptured(captured);
       const counts = traffic.map(({ calls }) => calls.length);
-      await cluster.until("traffic goes on", () => {
-        return traffic.every(({ calls }, i) => calls.length > (counts[i] ?? 0) + REQUESTS);
-      });
+      const goesOn = (): boolean =>
+        traffic.every(({ calls }, i) => calls.length > (counts[i] ?? 0) + REQUESTS);
+      await cluster.until("traffic goes on", goesOn, { timeoutMs: 60_000 });
       for (const [i, each] of traffic.entries()) {
         await each.stop();
         assert.deepEqual([CLIENTS[i], failures(each.calls, isAnswer)], [CLIENTS[i], {}]);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { Pod } from "#common/kubernetes/objects.ts";
 import { redirectionOf, type TestCluster } from "#test/support/cluster.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
 import { PodSockets, readBytes, type Target } from "#test/support/pod-sockets.ts";
@@ -15,6 +16,8 @@ const NODES = ["node1", "node2"] as const;
 const PODS = ["shop/client", "shop/web-1", "shop/web-2"];
 /** Requests that have to get through while something is away. */
 const REQUESTS = 300;
+/** For what takes programs that start, and those that look for them again, on a busy machine. */
+const PATIENCE = { timeoutMs: 60_000 };
 const ANSWER = /^shop\/web-[12]$/;
 
 const OBJECTS = [
@@ -61,7 +64,7 @@ async function underLoad(disturb: () => Promise<void>): Promise<void> {
   try {
     await disturb();
     const enough = traffic.calls.length + REQUESTS;
-    await cluster.until("requests went on", () => traffic.calls.length >= enough);
+    await cluster.until("requests went on", () => traffic.calls.length >= enough, PATIENCE);
   } finally {
     await traffic.stop();
   }
@@ -78,10 +81,11 @@ async function underLoad(disturb: () => Promise<void>): Promise<void> {
 async function connected(): Promise<void> {
   const marker = `marker-${Date.now()}`;
   await cluster.apply(...pod({ namespace: "shop", name: marker, node: "node1" }));
-  await cluster.until(`both ztunnels know ${marker}`, async () => {
+  const isKnown = async (): Promise<boolean> => {
     const dumps = await Promise.all(NODES.map((node) => configDump(cluster, node)));
     return dumps.every(({ workloads }) => workloads.some(({ name }) => name === marker));
-  });
+  };
+  await cluster.until(`both ztunnels know ${marker}`, isKnown, PATIENCE);
   await cluster.delete("Pod", `shop/${marker}`);
 }
 
@@ -101,9 +105,8 @@ describe("no request fails and no connection ends", () => {
       for (let round = 0; round < 3; round++) {
         const pid = await cluster.istiod.pid();
         await cluster.istiod.kill("SIGKILL");
-        await cluster.until("there is another istiod-lite", async () => {
-          return (await cluster.istiod.pid()) !== pid;
-        });
+        const isAnother = async () => (await cluster.istiod.pid()) !== pid;
+        await cluster.until("there is another istiod-lite", isAnother, PATIENCE);
         await connected();
       }
     });
@@ -118,7 +121,8 @@ describe("no request fails and no connection ends", () => {
     });
     await underLoad(async () => {
       await cluster.istiod.start();
-      await cluster.waitFor("shop/late", (late) => redirectionOf(late) === "enabled");
+      const isCaptured = (late: Pod) => redirectionOf(late) === "enabled";
+      await cluster.waitFor("shop/late", isCaptured, PATIENCE);
     });
   });
 
@@ -137,9 +141,8 @@ describe("no request fails and no connection ends", () => {
       await rename(objects, `${objects}.away`);
       await mkdir(objects);
       await cluster.istiod.start();
-      await cluster.until("it waits", async () => {
-        return /no objects yet/.test(await cluster.istiod.logs());
-      });
+      const waits = async () => /no objects yet/.test(await cluster.istiod.logs());
+      await cluster.until("it waits", waits, PATIENCE);
     });
     assert.equal(await allHbone(), true);
     await underLoad(async () => {
@@ -157,8 +160,8 @@ test("an istiod-lite without what it had written back before is told again by th
   for (const name of await readdir(overlay)) await rm(join(overlay, name), { recursive: true });
   await cluster.istiod.start();
   for (const name of PODS) {
-    await cluster.waitFor(name, (each) => redirectionOf(each) === "enabled");
+    await cluster.waitFor(name, (each) => redirectionOf(each) === "enabled", PATIENCE);
   }
-  await cluster.until("all are reached by HBONE again", allHbone);
+  await cluster.until("all are reached by HBONE again", allHbone, PATIENCE);
   await underLoad(connected);
 });

@@ -32,7 +32,8 @@ let mesh: RawHboneMesh;
 let sockets: PodSockets;
 
 before(async () => {
-  mesh = await RawHboneMesh.start({ env: { CONNECTION_TERMINATION_DEADLINE: "4s" } });
+  // Time enough for all that has to be seen before it is over, on a busy machine.
+  mesh = await RawHboneMesh.start({ env: { CONNECTION_TERMINATION_DEADLINE: "10s" } });
   sockets = new PodSockets(mesh.cluster);
   mesh.onConnection = (socket) => void socket.pipe(socket);
 });

@@ -13,8 +13,8 @@ const PORT = 8080;
 const REPLACEMENTS = 20;
 const NEW_PER_SECOND = 500;
 const TICK_MS = 20;
-/** Longer than the test: what stands is to stand to its end. */
-const DRAIN_DEADLINE = "120s";
+/** Longer than the test takes on any machine: what stands is to stand to its end. */
+const DRAIN_DEADLINE = "900s";
 const HELD = 10;
 /** A machine that cannot keep up makes fewer calls, not more at once. */
 const MAX_UNDER_WAY = 500;
@@ -46,7 +46,8 @@ describe("a ztunnel that is replaced", () => {
     await cluster?.stop();
   });
 
-  test("fails no new connection, and lets those that stand go on (D4.73)", async () => {
+  const title = "fails no new connection, and lets those that stand go on (D4.73)";
+  test(title, { timeout: 400_000 }, async () => {
     const held = await sockets.dialMany("shop/client", vip, HELD);
     for (const socket of held) assert.equal(await echo(socket, "before"), "before");
     const call = await sockets.caller("shop/client");

@@ -55,8 +55,10 @@ async function forgetsRemoved(mesh: InpodMesh): Promise<void> {
 }
 
 async function survivesKill(mesh: InpodMesh): Promise<void> {
-  await mesh.cluster.ztunnel("node2").kill();
-  await mesh.untilServed("node2", "");
+  const ztunnel = mesh.cluster.ztunnel("node2");
+  const pid = await ztunnel.pid();
+  await ztunnel.kill();
+  await mesh.cluster.until("another one runs", async () => (await ztunnel.pid()) !== pid);
   await mesh.untilServed("node2", "web");
   await throughTheMesh(mesh);
 }

@@ -149,7 +149,8 @@ describe("an endpoint", () => {
         consecutiveLocalOriginFailures: 0,
         splitLocalOriginErrors: false,
         intervalMs: 20,
-        baseEjectionMs: 300,
+        // Time enough to see that it is out, on a busy machine.
+        baseEjectionMs: 2_000,
         maxEjectionPercent: 100,
         minHealthPercent: 0,
       },

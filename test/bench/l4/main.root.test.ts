@@ -11,9 +11,12 @@ import { METRIC_NAMES } from "./metrics.ts";
 import type { Report, Row } from "./report.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
-const BENCH_TIMEOUT_MS = 110_000;
+/** Of a minute on a machine with one more thing to do. */
+const BENCH_TIMEOUT_MS = 300_000;
 
-test("the bench measures direct and HBONE in one run, writes its rows and leaves no cluster", async (t) => {
+const title =
+  "the bench measures direct and HBONE in one run, writes its rows and leaves no cluster";
+test(title, { timeout: 1.1 * BENCH_TIMEOUT_MS }, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "bench-"));
   t.after(() => rmSync(dir, { recursive: true }));
   const json = join(dir, "l4.json");
