@@ -99,8 +99,8 @@ describe("a waypoint", () => {
   });
 
   test("loses nobody while its certificate is rotated, and uses the new one from then on", async () => {
-    const before = web.hbone.tunnels.length;
     const { stream } = await fixture.connect("10.96.0.1:80");
+    const arrived = once(app, "request");
     const first = http.request({
       createConnection: () => stream as unknown as net.Socket,
       headers: { host: "web" },
@@ -108,15 +108,38 @@ describe("a waypoint", () => {
       path: "/slow",
     });
     first.write("part one, ");
-    await reached(() => web.hbone.tunnels.length > 0 && web.connects.length > 0);
+    await arrived;
+    const before = web.hbone.tunnels.length;
+    const used = serialOf(web);
     fixture.rotate();
     first.end("part two");
     const [response] = (await once(first, "response")) as [http.IncomingMessage];
     assert.equal(JSON.parse(await text(response)).body, "part one, part two");
     const again = await fixture.connect("10.96.0.1:80");
     assert.equal((await ask(again.stream, { path: "/" })).status, 200);
-    assert.ok(web.hbone.tunnels.length > before);
+    assert.equal(web.hbone.tunnels.length, before + 1);
+    assert.notEqual(serialOf(web), used);
     await requestsOf(fixture, 2);
+  });
+
+  test("uses no tunnel that was on its way while its certificate was rotated", async () => {
+    const BUSY = plainService("busy", "10.96.0.4");
+    await fixture.addService(BUSY);
+    const busy = await fixture.startPod("busy", [BUSY], (socket) => app.emit("connection", socket));
+    const { hbone } = busy;
+    const accept = hbone.accept.bind(hbone);
+    hbone.accept = (raw) => {
+      hbone.accept = accept;
+      fixture.rotate();
+      accept(raw);
+    };
+    const { stream } = await fixture.connect("10.96.0.4:80");
+    assert.equal((await ask(stream, { path: "/" })).status, 200);
+    assert.deepEqual(
+      hbone.tunnels.map(({ streams }) => streams),
+      [0, 1],
+    );
+    await requestsOf(fixture, 1);
   });
 
   test("goes to a pod by a tunnel of its own time: one that was gone is called anew", async () => {
@@ -187,6 +210,13 @@ describe("a waypoint", () => {
     assert.equal(await again(), "HTTP/1.1 200");
   });
 });
+
+/** Of the certificate that the waypoint showed to a pod last. */
+function serialOf({ hbone }: RunningPod): string {
+  const serial = hbone.tunnels.at(-1)?.socket.getPeerX509Certificate()?.serialNumber;
+  assert.ok(serial);
+  return serial;
+}
 
 async function reached(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));

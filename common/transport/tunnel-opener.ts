@@ -53,6 +53,9 @@ export async function openTunnel(
     onExpired: () => tunnel.retire(),
     onRevoked: (error) => tunnel.destroy(error),
   });
+  // A certificate that came during the handshake is the one for all streams that begin now.
+  const current = certificates.peek(target.sourceIdentity);
+  if (current !== undefined && current !== stored) tunnel.retire();
   return tunnel;
 }
 
