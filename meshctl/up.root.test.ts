@@ -81,11 +81,11 @@ function meshctl(...argv: string[]): { code: number | null; stdout: string; stde
   return { code: result.status, stdout: result.stdout, stderr: result.stderr };
 }
 
-/** What a cluster could leave on the machine. */
+/** What a cluster could leave on the machine; a Kubernetes of another run is not of it. */
 function traces() {
   const entries = (dir: string) => readdirSync(dir).sort();
   return {
-    links: spawnSync("ip", ["-o", "link"], { encoding: "utf8" }).stdout,
+    links: readdirSync("/sys/class/net").filter((name) => !name.startsWith("kube-")),
     rules: spawnSync("nft", ["list", "ruleset"], { encoding: "utf8" }).stdout,
     mounts: readFileSync("/proc/self/mountinfo", "utf8"),
     run: entries("/run"),
