@@ -85,7 +85,7 @@ export const CAPTURE_POLL_MS = 20;
 export const DEMO_COMMAND_TIMEOUT_MS = 15_000;
 
 /** What the demo waits for has to come true within this; else it ends and says what did not. */
-export const DEMO_WAIT_MS = 20_000;
+export const DEMO_WAIT_MS = 60_000;
 
 /** How much of what a cluster wrote to standard error is kept for the report of its failure. */
 export const LAST_WORDS_MAX_CHARS = 4096;

@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { DnsSockets } from "#test/support/dns-client.ts";
 import { namespace, pod, service, serviceEntry } from "#test/support/objects.ts";
 import { PodSockets } from "#test/support/pod-sockets.ts";
+import { startMesh } from "#test/support/ztunnel-view.ts";
 import { makeQuery, records } from "#ztunnel/dns/dns-fixtures.ts";
 
 const ZTUNNEL = fileURLToPath(new URL("../../ztunnel/main.ts", import.meta.url));
@@ -40,7 +41,7 @@ describe("a host of a ServiceEntry", () => {
     await writeFile(resolvConf, `nameserver ${CLUSTER_DNS}\n`);
     const script = `mount --bind ${resolvConf} /etc/resolv.conf; exec "$0" "$@"`;
     const command = ["unshare", "--mount", "sh", "-c", script, process.execPath, ZTUNNEL];
-    cluster = await startCluster({
+    cluster = await startMesh({
       objects: [
         namespace("shop", "ambient"),
         namespace("outside", undefined),

@@ -177,7 +177,14 @@ describe("an application's TCP connection", () => {
   });
 
   test("beyond the pod's number of them is reset", async () => {
-    const open = await Promise.all(Array.from({ length: DNS_CONNECTIONS_PER_POD }, dial));
+    const open: Awaited<ReturnType<typeof dial>>[] = [];
+    // One of an earlier test counts until ztunnel has taken notice of its end: each is asked.
+    await cluster.until("as many stand as may", async () => {
+      const socket = await dial();
+      socket.write(frame(makeQuery({ name: "web" })));
+      assert.equal(records(await reader(socket)()).length, 1);
+      return open.push(socket) === DNS_CONNECTIONS_PER_POD;
+    });
     const bound = { bound: "pod-connections" };
     const before = await metric("ambient_dns_limited_total", bound);
     // The reset may come before the dial itself is over.
@@ -205,19 +212,22 @@ test("queries beyond the pod's number of them are SERVFAIL at once, and then the
   const queries = Array.from({ length: count }, (_, id) => makeQuery({ name: "example.com", id }));
   const answers = dns.askMany("shop/client", server, queries);
   await cluster.until("the bound is reached", async () => {
-    return (await metric("ambient_dns_limited_total", bound)) === before + 20;
+    // More where an answer is late: its query is sent again then.
+    return (await metric("ambient_dns_limited_total", bound)) >= before + 20;
   });
+  // A socket that is asked too much drops what it cannot take: it is asked again.
+  const ask = (name: string) => dns.askMany("shop/client", server, [makeQuery({ name, id: 0 })]);
   // What the mesh knows needs no room.
-  const known = await dns.ask("shop/client", server, makeQuery({ name: "web" }));
-  assert.equal(records(known).length, 1);
+  const [known] = await ask("web");
+  assert.equal(records(known ?? Buffer.alloc(0)).length, 1);
   await cluster.until("the server has them", () => waiting.length >= DNS_QUERIES_PER_POD);
   for (const answer of waiting.splice(0)) answer();
   const codes = (await answers).map((answer) => decode(answer).rcode);
   assert.equal(codes.filter((code) => code === "SERVFAIL").length, 20);
   assert.equal(codes.filter((code) => code === "NOERROR").length, DNS_QUERIES_PER_POD);
   patient = false;
-  const later = await dns.ask("shop/client", server, makeQuery({ name: "later.example.com" }));
-  assert.equal(decode(later).rcode, "NOERROR");
+  const [later] = await ask("later.example.com");
+  assert.equal(decode(later ?? Buffer.alloc(0)).rcode, "NOERROR");
 });
 
 test("datagrams that are no queries are counted and not answered", async () => {

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import dnsPacket from "dns-packet";
-import { startCluster, type TestCluster } from "#test/support/cluster.ts";
+import type { TestCluster } from "#test/support/cluster.ts";
 import { DnsSockets } from "#test/support/dns-client.ts";
 import { namespace, pod, service } from "#test/support/objects.ts";
+import { startMesh } from "#test/support/ztunnel-view.ts";
 import { decode, makeAnswer, makeQuery, opt, records } from "#ztunnel/dns/dns-fixtures.ts";
 
 const ANNOTATION = "ambient.istio.io/dns-capture";
@@ -35,7 +36,7 @@ describe("DNS of captured pods", () => {
   let nameserver: Readonly<Record<"ipv4" | "ipv6", string>>;
 
   before(async () => {
-    cluster = await startCluster({ objects: OBJECTS });
+    cluster = await startMesh({ objects: OBJECTS });
     dns = new DnsSockets(cluster);
     vips = (await cluster.find("Service", "shop/web"))?.spec.clusterIPs ?? [];
     clusterDns = (await cluster.find("Service", "kube-system/kube-dns"))?.spec.clusterIP ?? "";

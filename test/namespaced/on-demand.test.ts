@@ -138,7 +138,6 @@ test("without istiod what is known goes on, and what is not is refused, not sent
 
 test("after a restart of istiod, changes of what is known are heard of", async () => {
   await cluster.istiod.kill("SIGKILL");
-  await cluster.deletePod("shop/web-1");
   await cluster.delete("Pod", "shop/web-1");
   await cluster.until(
     "it is known to be gone",

@@ -25,9 +25,13 @@ const NODE_OF: Readonly<Record<Family, string>> = { ipv4: "node2", ipv6: "node1"
 
 const READY_PATH = "/ready";
 
-/** Every second; the liveness probe only adds to them. */
+/**
+ * Every second; the liveness probe only adds to them. A refusal is an answer: only a busy machine
+ * is late with one.
+ */
 function probe(path: string, failureThreshold: number): object {
-  return { httpGet: { path, port: PORT }, periodSeconds: 1, failureThreshold };
+  const timeoutSeconds = 10;
+  return { httpGet: { path, port: PORT }, periodSeconds: 1, timeoutSeconds, failureThreshold };
 }
 
 /** The first of its pod CIDRs decides of which family a pod's first address is: the probed one. */
@@ -106,7 +110,7 @@ describe("a kubelet's probes", () => {
   ): Promise<string | undefined> {
     const ip = await mesh.cluster.podIp(PROBED[family], family);
     const host = family === "ipv6" ? `[${ip}]` : ip;
-    const curl = ["curl", "-gsS", "-m", "1", ...options, `http://${host}:${PORT}/`];
+    const curl = ["curl", "-gsS", "-m", "5", ...options, `http://${host}:${PORT}/`];
     const { code, stdout } = await from(curl);
     return code === 0 ? stdout : undefined;
   }

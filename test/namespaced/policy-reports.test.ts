@@ -81,8 +81,10 @@ describe("policies that decide nothing", () => {
     assert.equal(refused["audit.policies"], undefined);
     const labels = { policy: "shop/seen-db", action: "AUDIT", mode: "audit" };
     assert.equal(await count("ambient_policy_matches_total", labels), 1);
-    const policy = await mesh.cluster.find("AuthorizationPolicy", "shop/seen");
-    const [condition] = policy?.status?.conditions ?? [];
-    assert.deepEqual([condition?.status, condition?.reason], ["True", "Accepted"]);
+    await mesh.cluster.until("it is told that it is accepted", async () => {
+      const policy = await mesh.cluster.find("AuthorizationPolicy", "shop/seen");
+      const [condition] = policy?.status?.conditions ?? [];
+      return condition?.status === "True" && condition.reason === "Accepted";
+    });
   });
 });

@@ -27,7 +27,7 @@ before(async () => {
   await cluster.waitFor("shop/client", enrolled);
   await cluster.waitFor("shop/server", enrolled);
 });
-after(() => cluster.stop());
+after(() => cluster?.stop());
 
 test("the first call after the other node's ztunnel was killed and is back succeeds", async () => {
   const url = `http://${await cluster.podIp("shop/server")}:8080/`;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { WaypointMesh } from "#test/support/waypoint-mesh.ts";
+import { untilServices } from "#test/support/ztunnel-view.ts";
 
 function gateway(name: string, waypointFor: string, from: string): string {
   return `
@@ -45,10 +46,14 @@ describe("traffic goes", () => {
     const pods = await mesh.cluster.podsOf(deployment);
     return pods.flatMap(({ status }) => status?.podIP ?? []);
   };
+  /** Until the client's ztunnel knows a service, connections to it go past every waypoint. */
+  const untilKnown = (...names: readonly string[]) =>
+    untilServices(mesh.cluster, "node1", ...names.map((name) => `${name}.svc.cluster.local`));
   const clientAddress = async () => (await mesh.cluster.pod("web/client")).status?.podIP ?? "?";
 
   test("past a waypoint that it opted out of, with the client's own address", async () => {
     await mesh.cluster.apply(service("open", `{${USE}: none}`));
+    await untilKnown("open.shop");
     const client = await clientAddress();
     await mesh.cluster.until("it goes direct", async () => {
       return (await callers("http://open.shop/")).includes(client);
@@ -61,6 +66,7 @@ describe("traffic goes", () => {
       service("closed", `{${USE}: nowhere}`),
       service("opened", `{${USE}: nowhere}`, annotations),
     );
+    await untilKnown("closed.shop", "opened.shop");
     const client = await clientAddress();
     await mesh.cluster.until("fail-open is open", async () => {
       return (await callers("http://opened.shop/")).includes(client);
@@ -113,6 +119,7 @@ spec: {selector: {app: solo}, ports: [{name: http, port: 80, targetPort: 8080}]}
       const conditions = status?.conditions ?? [];
       return conditions.some(({ reason }) => reason === "AttachmentDenied");
     });
+    await untilKnown("stranger.batch");
     assert.deepEqual(await callers("http://stranger.batch/"), []);
   });
 

@@ -84,9 +84,9 @@ describe("Istio's configuration at a waypoint", () => {
         "  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}",
       ),
     );
-    const of = async (user: string) => new Set(await names("/", 10, "-H", `x-user: ${user}`));
+    const of = async (user: string) => new Set(await names("/", 20, "-H", `x-user: ${user}`));
     await mesh.cluster.until("one user meets one endpoint", async () => (await of("a")).size === 1);
-    const all = await Promise.all(Array.from({ length: 12 }, (_, i) => of(`user-${i}`)));
+    const all = await Promise.all(Array.from({ length: 16 }, (_, i) => of(`user-${i}`)));
     assert.ok(all.every((each) => each.size === 1));
     assert.equal(new Set(all.flatMap((each) => [...each])).size, 2);
   });

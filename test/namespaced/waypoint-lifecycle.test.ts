@@ -59,7 +59,7 @@ describe("a waypoint", () => {
   };
 
   const reached = async (url: string) => {
-    const { code } = await cluster.exec("shop/client", ["curl", "-sS", "--max-time", "3", url]);
+    const { code } = await cluster.exec("shop/client", ["curl", "-sS", "--max-time", "10", url]);
     return code === 0;
   };
 
@@ -89,7 +89,9 @@ describe("a waypoint", () => {
     assert.deepEqual(gateway?.status?.addresses, [
       { type: "Hostname", value: "waypoint.shop.svc.cluster.local" },
     ]);
-    assert.equal(await reason("Service", "shop/web", "istio.io/WaypointBound"), "WaypointAccepted");
+    await cluster.until("the service says that it is bound", async () => {
+      return (await reason("Service", "shop/web", "istio.io/WaypointBound")) === "WaypointAccepted";
+    });
     const [pod] = await ready();
     assert.equal(pod?.spec.serviceAccountName, "waypoint");
     await cluster.until(
@@ -142,9 +144,10 @@ describe("a waypoint", () => {
       },
       START,
     );
-    assert.equal(
-      await reason("Service", "shop/web", "istio.io/WaypointBound"),
-      "WaypointIsNotReady",
-    );
+    await cluster.until("the service says that its waypoint is missing", async () => {
+      return (
+        (await reason("Service", "shop/web", "istio.io/WaypointBound")) === "WaypointIsNotReady"
+      );
+    });
   });
 });

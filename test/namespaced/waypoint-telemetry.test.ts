@@ -59,8 +59,13 @@ describe("requests through a waypoint", () => {
   });
 
   test("have no label that a client chooses", async () => {
-    const url = "http://api.shop/[1-50]";
+    const url = "http://api.shop/status/410?[1-50]";
     await mesh.cluster.exec("web/client", ["curl", "-sS", "-H", "host: x.example", url]);
+    const gone = /^istio_requests_total\{.*response_code="410".*\} (\d+)/gm;
+    await mesh.cluster.until("they are counted", async () => {
+      const counts = [...(await metrics()).matchAll(gone)].map(([, count]) => Number(count));
+      return counts.reduce((sum, count) => sum + count, 0) === 50;
+    });
     assert.doesNotMatch(await metrics(), /x\.example/);
   });
 

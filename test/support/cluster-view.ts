@@ -10,7 +10,8 @@ export interface WaitOptions {
 }
 
 const POLL_MS = 20;
-const WAIT_TIMEOUT_MS = 10_000;
+/** No claim about the mesh: longer than a busy machine takes to start one of its programs again. */
+const WAIT_TIMEOUT_MS = 30_000;
 
 export class ClusterView {
   readonly client: ControlClient;

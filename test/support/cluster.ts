@@ -38,9 +38,10 @@ export interface ClusterOptions {
   readonly stockZtunnel?: StockZtunnel;
   /** False: pods begin before their traffic is captured. */
   readonly failClosed?: boolean;
-  /** True: pods that do not become ready are no error of the start. */
-  readonly allowUnready?: boolean;
 }
+
+/** A busy machine takes longer than a start waits for its pods. */
+const READY = { timeoutMs: 60_000 };
 
 let clusters = 0;
 
@@ -62,7 +63,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const cluster = new TestCluster(started, events);
   try {
     await cluster.checkProblems();
-    if (options.allowUnready !== true) await cluster.checkReady();
+    await cluster.until("every pod is ready", () => cluster.checkReady().then(() => true), READY);
     return cluster;
   } catch (error) {
     await cluster.stop();

@@ -8,7 +8,8 @@ import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 const DNS_PORT = 53;
-const ANSWER_TIMEOUT_MS = 8_000;
+/** ztunnel gives up after 4.5 s; a busy machine is slow to say so. */
+const ANSWER_TIMEOUT_MS = 15_000;
 const RESEND_MS = 300;
 
 /** Gets each query, and sends any number of answers. */

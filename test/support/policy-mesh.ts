@@ -53,7 +53,8 @@ export const NODE_BLOCKS = {
   node2: { ipv4: "10.244.2.0/24", ipv6: "fd00:10:244:2::/64" },
 } as const;
 const NODES = ["node1", "node2"] as const;
-const CALL_TIMEOUT_MS = 5_000;
+/** Longer than any wait of a ztunnel: what takes so long hangs. */
+const CALL_TIMEOUT_MS = 15_000;
 
 const OBJECTS = [
   namespace("web", "ambient"),

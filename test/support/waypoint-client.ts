@@ -16,6 +16,8 @@ import WebSocket from "ws";
 import { dribble } from "./slow-client.ts";
 import { ECHO_SERVICE } from "./waypoint-echo.ts";
 
+/** What was sent last is answered by then. */
+const ANSWERED_MS = 30_000;
 const [, , command = "", target = "", ...rest] = process.argv;
 const numbers = rest.map(Number);
 const COMMANDS: Readonly<Record<string, () => Promise<object>>> = {
@@ -109,7 +111,11 @@ async function chat(url: string, seconds: number): Promise<object> {
   }, 100);
   const ended = await Promise.race([closed, sleep(seconds * 1_000)]);
   clearInterval(timer);
-  await Promise.race([closed, sleep(2_000)]);
+  const late = performance.now() + ANSWERED_MS;
+  const isAnswered = () => seen.messages >= sent && seen.pongs >= sent;
+  while (!isAnswered() && socket.readyState === WebSocket.OPEN && performance.now() < late) {
+    await sleep(10);
+  }
   if (ended === undefined) socket.close(1000, "done");
   const [code] = await closed;
   return { greeting: String(greeting), sent, ...seen, early: ended !== undefined, code };

@@ -99,6 +99,21 @@ export async function openConnections(
   ]);
 }
 
+/**
+ * Waits until a node's ztunnel knows services of these hosts: until then their addresses are
+ * nobody's, and connections to them pass as they are.
+ */
+export async function untilServices(
+  cluster: TestCluster,
+  node: string,
+  ...hostnames: readonly string[]
+): Promise<void> {
+  await cluster.until(`${node} knows ${hostnames.join(" and ")}`, async () => {
+    const { services } = await configDump(cluster, node);
+    return hostnames.every((name) => services.some(({ hostname }) => hostname === name));
+  });
+}
+
 /** What the process takes of the machine. */
 export interface ProcessUse {
   readonly rssMb: number;
