@@ -197,7 +197,7 @@ function nothingFound(parts: readonly string[], elsewhere: readonly string[]): s
 /** Builds what a cluster is made of first, where that is not there yet: it can take minutes. */
 function kubernetesPlan(files: readonly string[]): Suite[] {
   prepareKubernetes();
-  const limits = { testTimeoutMs: 300_000, fileTimeoutMs: 900_000 };
+  const limits = { testTimeoutMs: 300_000, fileTimeoutMs: 2_400_000 };
   const withNodes = files.filter(asksForNodes);
   const others = files.filter((file) => !withNodes.includes(file));
   const suites = [

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, afterEach, describe, it } from "node:test";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "#common/xds/type-urls.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from "#common/xds/type-urls.ts";
 import { names } from "#istiod-lite/xds/ads-test-server.ts";
 import type { KubernetesCluster } from "./harness/cluster.ts";
 import { useKubernetes } from "./harness/use-kubernetes.ts";
@@ -61,18 +61,20 @@ describe("two replicas", () => {
     const [first, second] = replicas;
     assert.ok(first && second);
     await cluster().apply(service("web"), service("cart"), policy("p", ["GET"]));
-    const known = await first.resources(ADDRESS_TYPE, (all) => all.size >= 2);
-    const policies = await first.resources(AUTHORIZATION_TYPE, () => true);
-    for (const [typeUrl, versions] of [
-      [ADDRESS_TYPE, known],
-      [AUTHORIZATION_TYPE, policies],
-    ] as const) {
+    const hosts = ["web", "cart"].map((name) => `shop/${name}.shop.svc.cluster.local`);
+    const tellsNothingNew = async (typeUrl: TypeUrl, wanted: readonly string[]) => {
+      const hasAll = (all: ReadonlyMap<string, string>) => wanted.every((name) => all.has(name));
+      const versions = await first.resources(typeUrl, hasAll);
+      // Each of them hears of changes in its own time.
+      await second.resources(typeUrl, hasAll);
       const stream = await second.connect();
       stream.send({ typeUrl, initialResourceVersions: versions });
       const answer = await stream.next(20_000);
       assert.deepEqual([names(answer), answer.removedResources], [[], []], typeUrl);
       stream.cancel();
-    }
+    };
+    await tellsNothingNew(ADDRESS_TYPE, hosts);
+    await tellsNothingNew(AUTHORIZATION_TYPE, ["shop/p"]);
   });
 
   it("give a waypoint to a Gateway, say so, and take it away with it", async () => {

@@ -7,8 +7,8 @@ import { ztunnelsOf } from "./mesh/access-log.ts";
 import { installMesh } from "./mesh/install.ts";
 import { meshImage } from "./mesh/mesh-image.ts";
 import { allowOnly, strictMtls, waypoint } from "./mesh/objects.ts";
-import { istiodAddresses, killInPod, leader } from "./mesh/replicas.ts";
-import { type LoadReport, startLoad } from "./mesh/run-load.ts";
+import { apiConnections, istiodPods, killInPod, leader } from "./mesh/replicas.ts";
+import { loadDuring } from "./mesh/run-load.ts";
 import {
   echoDeployment,
   echoService,
@@ -59,30 +59,26 @@ async function policiesTravel(timeoutMs: number): Promise<void> {
   await waitFor("the client to be let in again", answered, { timeoutMs });
 }
 
-function assertNoneFailed({ sent, failed, failures }: LoadReport): void {
+/** Runs `work` while requests are sent; none of them may fail. */
+async function underLoad(work: () => Promise<unknown>, perSecond = 200): Promise<void> {
+  const settings = { url: WEB, perSecond };
+  const { sent, failed, failures } = await loadDuring(cluster(), LOAD, settings, work);
   assert.equal(failed, 0, `${failed} of ${sent} failed: ${failures.join("; ")}`);
   assert.ok(sent > 0);
 }
 
-/** Runs `work` while requests are sent; at the end, none may have failed. */
-async function underLoad(seconds: number, work: () => Promise<void>): Promise<LoadReport> {
-  const settings = { url: WEB, perSecond: 200, seconds };
-  const report = await startLoad(cluster(), LOAD, settings);
-  await work();
-  const result = await report();
-  assertNoneFailed(result);
-  return result;
-}
-
 test("an API server that is killed is missed by no request, and policies travel again", async () => {
-  await underLoad(15, () => cluster().faults.restartApiServer("SIGKILL"));
-  await cluster().apply(allowOnly("shop", "web", "load"));
-  await policiesTravel(120_000);
+  await underLoad(async () => {
+    await cluster().faults.restartApiServer("SIGKILL");
+    await cluster().apply(allowOnly("shop", "web", "load"));
+    await policiesTravel(120_000);
+  });
 });
 
 /** Runs `work` while nothing passes between the control plane's pods and the API server. */
 async function whileCutOff(work: () => Promise<void>): Promise<void> {
-  const end = await cluster().faults.dropPackets(await istiodAddresses(cluster()));
+  const addresses = (await istiodPods(cluster())).map(({ address }) => address);
+  const end = await cluster().faults.dropPackets(addresses);
   try {
     await work();
   } finally {
@@ -91,8 +87,14 @@ async function whileCutOff(work: () => Promise<void>): Promise<void> {
 }
 
 test("a watch that went silent is given up, and what happened meanwhile is seen", async () => {
+  const replicas = (await istiodPods(cluster())).map(({ name }) => name);
+  for (const name of replicas) assert.ok((await apiConnections(cluster(), name)) > 0, name);
   await whileCutOff(async () => {
     await cluster().apply(allowOnly("shop", "web", "load"));
+    for (const name of replicas) {
+      const none = async () => (await apiConnections(cluster(), name)) === 0;
+      await waitFor(`${name} to give its watches up`, none, { timeoutMs: 120_000 });
+    }
     assert.equal(await status(CLIENT, WEB), "200");
   });
   await policiesTravel(180_000);
@@ -120,11 +122,22 @@ test("when the leader is killed, another replica does what only one may do", asy
     "--grace-period=0",
   ]);
   await cluster().apply(waypoint("shop"));
+  await waitFor("another leader", async () => !["", first].includes(await leader(cluster())));
   const programmed = ["wait", "--for=condition=Programmed", "-n", "shop", "gateway/waypoint"];
-  await cluster().check([...programmed, "--timeout=110s"]);
-  assert.notEqual(await leader(cluster()), first);
+  await cluster().check([...programmed, "--timeout=200s"], { timeoutMs: 205_000 });
   await cluster().rolledOut("istio-system/deploy/istiod");
 });
+
+/** Replaces every pod, and resolves when nothing is left of the former ones. */
+async function restart(namespace: string, workload: string): Promise<void> {
+  const list = ["get", "pods", "-n", namespace, "-o", "name"];
+  const pods = (await cluster().check(list)).split("\n");
+  const former = pods.filter((pod) => pod.startsWith(`pod/${workload.split("/")[1]}-`));
+  await cluster().check(["rollout", "restart", "-n", namespace, workload]);
+  await cluster().rolledOut(`${namespace}/${workload}`, 200_000);
+  // What they carry goes on for a while.
+  await cluster().check(["wait", "--for=delete", "-n", namespace, ...former, "--timeout=100s"]);
+}
 
 test("rolling updates of the control plane, ztunnel and waypoint fail no request", async () => {
   await cluster().check([
@@ -137,22 +150,31 @@ test("rolling updates of the control plane, ztunnel and waypoint fail no request
   ]);
   await cluster().check(["scale", "deploy/waypoint", "-n", "shop", "--replicas=2"]);
   await cluster().rolledOut("shop/deploy/waypoint");
-  const restart = async (workload: string) => {
-    const [namespace = "", ...name] = workload.split("/");
-    await cluster().check(["rollout", "restart", "-n", namespace, name.join("/")]);
-    await cluster().rolledOut(workload, 200_000);
-  };
-  for (const workload of ["istio-system/deploy/istiod", "istio-system/ds/ztunnel"]) {
-    await underLoad(45, () => restart(workload));
+  await waitFor("requests to go through the waypoint", async () => {
+    return (await cluster().exec(CLIENT, ["curl", "-s", "-m", "5", WEB])).stdout.includes(
+      '"x-request-id"',
+    );
+  });
+  for (const [namespace, workload] of [
+    ["istio-system", "deploy/istiod"],
+    ["istio-system", "ds/ztunnel"],
+    ["shop", "deploy/waypoint"],
+  ] as const) {
+    await underLoad(() => restart(namespace, workload));
   }
-  await underLoad(45, () => restart("shop/deploy/waypoint"));
 });
 
 test("a ztunnel that is killed comes back, and so do its pods", async () => {
-  const list = ["get", "pods", "-n", "istio-system", "-l", "app=ztunnel"];
-  const name = "jsonpath={.items[0].metadata.name}";
-  const ztunnel = await cluster().check([...list, "-o", name]);
+  const [ztunnel = ""] = await ztunnelsOf(cluster(), "node2");
+  const of = ".status.containerStatuses[0]";
+  const path = `jsonpath={${of}.restartCount} {${of}.ready}`;
+  const state = ["get", "pod", ztunnel, "-n", "istio-system", "-o", path];
+  const before = await cluster().check(state);
   await killInPod(cluster(), "istio-system", ztunnel, "ztunnel/main");
+  await waitFor("its next process to be ready", async () => {
+    const now = await cluster().check(state);
+    return now !== before && now.endsWith(" true");
+  });
   await waitFor("an answer", async () => (await status(CLIENT, WEB)) === "200");
 });
 
@@ -162,27 +184,42 @@ test("a node whose kubelet stops serves until Kubernetes takes its pods out, and
     ...echoDeployment({ namespace: "shop", name: "web-beside", app: "web", node: "node1" }),
   );
   await cluster().rolledOut("shop/deploy/web-beside");
-  const report = await startLoad(cluster(), LOAD, { url: WEB, perSecond: 50, seconds: 40 });
-  await cluster().node(2).kubelet.stop();
-  const ready = "jsonpath={.status.conditions[-1:].status}";
-  await waitFor("node2 to be lost", async () => {
-    return (await cluster().check(["get", "node", "node2", "-o", ready])) === "Unknown";
-  });
-  cluster().node(2).kubelet.start();
-  assertNoneFailed(await report());
+  const slices = ["get", "endpointslices", "-n", "shop", "-l", "kubernetes.io/service-name=web"];
+  const each = '{range .items[*].endpoints[*]}{.nodeName}={.conditions.ready}{"\\n"}{end}';
+  const inTurn = async () => {
+    const endpoints = await cluster().check([...slices, "-o", `jsonpath=${each}`]);
+    return endpoints.trim().split("\n").sort().join();
+  };
+  const both = async () => (await inTurn()) === "node1=true,node2=true";
+  await waitFor("both pods to be there", both);
+  await underLoad(async () => {
+    await cluster().node(2).kubelet.stop();
+    const one = async () => (await inTurn()) === "node1=true,node2=false";
+    await waitFor("the pod of node2 to be taken out", one);
+    cluster().node(2).kubelet.start();
+    await waitFor("it to be taken in again", both);
+  }, 50);
 });
 
-test("two hundred pods come and go, and every one that stays is captured", async () => {
+/** Nothing but work for the processors, of which there may be few. */
+const CHURN = { timeout: 1_200_000 };
+
+test("two hundred pods come and go, and every one that stays is captured", CHURN, async () => {
   const [account, deployment] = shellClient({ namespace: "shop", name: "churn" });
   await cluster().apply(account ?? {}, deployment ?? {});
-  const report = await startLoad(cluster(), LOAD, { url: WEB, perSecond: 20, seconds: 60 });
-  for (let round = 0; round < 5; round += 1) {
-    await cluster().check(["scale", "deploy/churn", "-n", "shop", "--replicas=40"]);
+  const scale = ["scale", "deploy/churn", "-n", "shop"];
+  const count = ["get", "deploy/churn", "-n", "shop", "-o", "jsonpath={.status.replicas}"];
+  const renew = async () => {
+    await cluster().check([...scale, "--replicas=0"]);
+    // They end while the next ones start, but are not taken for them.
+    await waitFor("them to go", async () => !Number(await cluster().check(count)));
+    await cluster().check([...scale, "--replicas=40"]);
     await cluster().rolledOut("shop/deploy/churn", 250_000);
-    if (round === 4) break;
-    await cluster().check(["scale", "deploy/churn", "-n", "shop", "--replicas=0"]);
-  }
-  assertNoneFailed(await report());
+  };
+  await underLoad(async () => {
+    for (let round = 0; round < 2; round += 1) await renew();
+  }, 20);
+  for (let round = 2; round < 5; round += 1) await renew();
   const redirection = ".metadata.annotations.ambient\\.istio\\.io/redirection";
   const list = [
     "get",
@@ -207,16 +244,15 @@ test("ztunnels whose tokens are revoked keep their pods talking; the next ones t
   await cluster().check(["delete", ...account]);
   await cluster().apply({ apiVersion, kind, metadata: { name, namespace, labels } });
   // Their streams go on until they have to prove again who they are.
-  await underLoad(30, async () => {
-    await cluster().check(["rollout", "restart", "-n", "istio-system", "deploy/istiod"]);
-    await cluster().rolledOut("istio-system/deploy/istiod", 200_000);
-    const ztunnel = (await ztunnelsOf(cluster(), "node1"))[0];
-    await waitFor("a ztunnel to say so", async () => {
-      return /UNAUTHENTICATED/i.test(await cluster().logs(`istio-system/${ztunnel}`));
-    });
+  const [ztunnel] = await ztunnelsOf(cluster(), "node1");
+  const isRefused = async () =>
+    /UNAUTHENTICATED/i.test(await cluster().logs(`istio-system/${ztunnel}`));
+  assert.equal(await isRefused(), false);
+  await underLoad(async () => {
+    await restart("istio-system", "deploy/istiod");
+    await waitFor("a ztunnel to say so", isRefused);
   });
-  await cluster().check(["rollout", "restart", "-n", "istio-system", "ds/ztunnel"]);
-  await cluster().rolledOut("istio-system/ds/ztunnel", 200_000);
+  await restart("istio-system", "ds/ztunnel");
   await cluster().apply(allowOnly("shop", "web", "load"));
   await policiesTravel(120_000);
 });

@@ -104,15 +104,25 @@ test("without ztunnel no enrolled pod starts, an Event says why, and it starts w
   const phase = ["get", "pod", "-n", "shop", "late", "-o", "jsonpath={.status.phase}"];
   assert.equal(await cluster().check(phase), "Pending");
   await patch({ spec: { template: { spec: { nodeSelector: { nobody: null } } } } });
+  await cluster().rolledOut("istio-system/ds/ztunnel");
   assert.equal(await sawAtStart(cluster(), "shop/late"), "captured");
 });
 
 test("pods stay captured when their ztunnel is killed, containerd and kubelet restarted", async () => {
   const ztunnels = ["-n", "istio-system", "pods", "-l", "app=ztunnel"];
+  const names = async () => (await cluster().check(["get", ...ztunnels, "-o", "name"])).split("\n");
+  const former = (await names()).filter(Boolean);
   await cluster().check(["delete", "--grace-period=0", "--force", ...ztunnels]);
   await cluster().node(1).restartContainerd();
   await cluster().node(1).kubelet.restart();
-  await cluster().rolledOut("istio-system/ds/ztunnel");
+  // Their DaemonSet may go on for a moment to count those that have been deleted.
+  await waitFor("the next ztunnels", async () => {
+    const next = (await names()).filter((name) => name !== "" && !former.includes(name));
+    return next.length === former.length;
+  });
+  await cluster().check(["wait", "--for=condition=Ready", ...ztunnels, "--timeout=110s"]);
+  const look = () => cluster().exec("shop/first-0", ["sh", "-c", LOOK]);
+  await waitFor("it to be captured", async () => (await look()).stdout.trim() === "captured");
   await waitFor("the first pod to talk", () => answers("shop/first-0", "http://web/"));
   await cluster().apply(looker("after", "shop", "node1"));
   assert.equal(await sawAtStart(cluster(), "shop/after"), "captured");

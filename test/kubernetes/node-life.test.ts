@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BUSYBOX_IMAGE } from "./harness/tools/test-images.ts";
 import { useKubernetes } from "./harness/use-kubernetes.ts";
-import { waitFor } from "./harness/wait-for.ts";
+import { type WaitOptions, waitFor } from "./harness/wait-for.ts";
 import { installMesh, uninstallMesh } from "./mesh/install.ts";
 import { LOOK, sawAtStart } from "./mesh/looker.ts";
 import { meshImage } from "./mesh/mesh-image.ts";
@@ -83,6 +83,17 @@ function pod(name: string, container: object, more: object = {}, namespace = "sh
 const get = (pod: string, path: string) =>
   cluster().check(["get", "pod", pod, "-n", "shop", "-o", `jsonpath={${path}}`]);
 
+const containerOf = (name: string) => get(name, ".status.containerStatuses[0].containerID");
+
+/** Another container than that one runs. */
+async function runsAnew(name: string, former?: string, options: WaitOptions = {}): Promise<void> {
+  const look = async () => {
+    const status = JSON.parse(await get(name, ".status.containerStatuses[0]"));
+    return status.state.running !== undefined && status.containerID !== former;
+  };
+  await waitFor(`${name} to start again`, look, options);
+}
+
 async function isReady(name: string): Promise<void> {
   const ready = ["wait", "--for=condition=Ready", `pod/${name}`, "-n", "shop", "--timeout=100s"];
   await cluster().check(ready);
@@ -156,13 +167,9 @@ test("a pod whose sandbox dies is captured in the next one before its first inst
   const look = `${LOOK}; exec sleep 100000`;
   await cluster().apply(pod("anew", { command: ["sh", "-c", look] }));
   assert.equal(await sawAtStart(cluster(), "shop/anew"), "captured");
-  const first = await get("anew", ".status.containerStatuses[0].containerID");
+  const first = await containerOf("anew");
   await killInPod(cluster(), "shop", "anew", "2147483647");
-  await waitFor("its next container", async () => {
-    const id = await get("anew", ".status.containerStatuses[0].containerID");
-    const running = await get("anew", ".status.containerStatuses[0].state.running.startedAt");
-    return id !== first && running !== "";
-  });
+  await runsAnew("anew", first);
   assert.equal(await sawAtStart(cluster(), "shop/anew"), "captured");
   await waitFor("an answer", async () => (await status("shop/anew")) === "200");
 });
@@ -185,19 +192,18 @@ test("after a reboot no pod of the node is open for a moment, and all of them ta
   const names = ["boot-0", "boot-1", "boot-2"];
   await cluster().apply(...names.map((name) => pod(name, { command: ["sh", "-c", look] })));
   for (const name of names) assert.equal(await sawAtStart(cluster(), `shop/${name}`), "captured");
-  const ids = await Promise.all(
-    names.map((name) => get(name, ".status.containerStatuses[0].containerID")),
-  );
+  const ids = await Promise.all(names.map(containerOf));
+  const probed = await containerOf("probed");
   await cluster().node(2).reboot();
   for (const [index, name] of names.entries()) {
-    const id = () => get(name, ".status.containerStatuses[0].containerID");
-    await waitFor(`${name} to start again`, async () => (await id()) !== ids[index], REBOOT);
+    await runsAnew(name, ids[index], REBOOT);
     assert.equal(await sawAtStart(cluster(), `shop/${name}`), "captured", name);
   }
   await cluster().rolledOut("istio-system/ds/ztunnel", REBOOT.timeoutMs);
   await waitFor("an answer", async () => (await status(CLIENT)) === "200", REBOOT);
   await waitFor("an answer", async () => (await status("shop/boot-0")) === "200");
-  assert.equal(await get("probed", ".status.conditions[?(@.type=='Ready')].status"), "True");
+  await runsAnew("probed", probed);
+  await isReady("probed");
 });
 
 test("without the mesh nodes are as they were, and pods that were there all along", async () => {

@@ -26,7 +26,11 @@ const WEB = [
               name: "web",
               image: BUSYBOX_IMAGE,
               command: ["sh", "-c", SERVE],
-              readinessProbe: { httpGet: { path: "/", port: 8080 }, periodSeconds: 1 },
+              readinessProbe: {
+                httpGet: { path: "/", port: 8080 },
+                periodSeconds: 1,
+                timeoutSeconds: 20,
+              },
             },
           ],
         },
@@ -59,8 +63,11 @@ async function answering(from: string): Promise<Set<string>> {
 }
 
 test("pods of both nodes answer at their service's name", async () => {
-  assert.equal((await answering(await podOn("node1"))).size, 2);
-  assert.equal((await answering(await podOn("node2"))).size, 2);
+  for (const node of ["node1", "node2"]) {
+    const from = await podOn(node);
+    // The cluster's DNS and each kube-proxy hear of the service a moment later.
+    await waitFor(`both to answer ${node}`, async () => (await answering(from)).size === 2);
+  }
 });
 
 test("a node whose kubelet has stopped is not ready until it runs again", async () => {

@@ -29,7 +29,12 @@ const CONTAINER = {
   image: COREDNS_IMAGE,
   imagePullPolicy: "IfNotPresent",
   args: ["-conf", "/etc/coredns/Corefile"],
-  readinessProbe: { httpGet: { path: "/ready", port: 8181 }, periodSeconds: 1 },
+  readinessProbe: {
+    httpGet: { path: "/ready", port: 8181 },
+    periodSeconds: 1,
+    // Without it nobody finds anybody, however busy the machine is.
+    timeoutSeconds: 20,
+  },
   resources: { requests: { cpu: "10m", memory: "32Mi" } },
   volumeMounts: [{ name: "config", mountPath: "/etc/coredns" }],
 };

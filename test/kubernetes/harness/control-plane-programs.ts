@@ -79,6 +79,8 @@ function apiServerArguments(pki: ClusterPki): string[] {
     "--enable-admission-plugins=NodeRestriction",
     "--allow-privileged=true",
     "--profiling=false",
+    // Otherwise an end in order waits a minute for watches, which nobody tells to end.
+    "--shutdown-watch-termination-grace-period=2s",
     // There is no kube-proxy beside it: webhooks are called at their pods' addresses.
     "--enable-aggregator-routing=true",
   ];
@@ -111,8 +113,9 @@ function controllerManagerArguments({ site, kubeconfigs }: ControlPlaneProgramOp
     `--service-cluster-ip-range=${SERVICE_CIDRS}`,
     `--cluster-cidr=${POD_CIDRS}`,
     "--allocate-node-cidrs=false",
-    // A node that says nothing is given up after 12 s, not 40: tests wait for it.
-    "--node-monitor-grace-period=12s",
+    // A node that says nothing is given up after 25 s, not 50: tests wait for it. An API server
+    // that is started again on a busy machine is away for less.
+    "--node-monitor-grace-period=25s",
     "--node-monitor-period=1s",
     "--bind-address=127.0.0.1",
     `--cert-dir=${join(runFolder, "controller-manager")}`,

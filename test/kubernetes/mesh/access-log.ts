@@ -14,16 +14,21 @@ export async function ztunnelsOf(cluster: KubernetesCluster, node: string): Prom
   return (await cluster.check([...args, ...where])).split(" ").filter(Boolean);
 }
 
-/** Waits for a record of that node's ztunnel whose fields have these values. */
+/**
+ * Waits for a record of that node's ztunnel whose fields have these values; `ask` comes before each
+ * look.
+ */
 export async function waitForAccess(
   cluster: KubernetesCluster,
   node: string,
   wanted: Readonly<Record<string, string | RegExp>>,
+  ask?: () => Promise<unknown>,
 ): Promise<AccessLogRecord> {
   const shown = JSON.stringify(wanted, (_, value) =>
     value instanceof RegExp ? String(value) : value,
   );
   return await waitFor(`a line of the access log of ${node} with ${shown}`, async () => {
+    await ask?.();
     const names = await ztunnelsOf(cluster, node);
     const logs = await Promise.all(names.map((name) => cluster.logs(`istio-system/${name}`)));
     return logs.flatMap(parseAccessLog).find((record) => matches(record, wanted));

@@ -1,13 +1,13 @@
 /**
- * Runs in test pods: sends requests at a fixed rate, each on a connection of its own, then writes
- * how they went as JSON.
+ * Runs in test pods: sends requests at a fixed rate, each on its own connection, until SIGTERM,
+ * then writes how they went as JSON.
  *
- * usage: node load.ts URL REQUESTS-PER-SECOND SECONDS REPORT-FILE
+ * usage: node load.ts URL REQUESTS-PER-SECOND REPORT-FILE
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 
-const [url = "", rate = "", seconds = "", file = ""] = process.argv.slice(2);
+const [url = "", rate = "", file = ""] = process.argv.slice(2);
 const TIMEOUT_MS = 15_000;
 /** Failures that are told one by one. */
 const TOLD = 10;
@@ -16,7 +16,7 @@ const failures: string[] = [];
 const answeredBy: Record<string, number> = {};
 let [sent, succeeded, failed] = [0, 0, 0];
 const start = Date.now();
-const end = start + Number(seconds) * 1_000;
+let isOver = false;
 
 function fail(why: string): void {
   failed += 1;
@@ -37,6 +37,7 @@ function send(): void {
       succeeded += 1;
       const { version } = JSON.parse(body) as { version: string };
       answeredBy[version] = (answeredBy[version] ?? 0) + 1;
+      if (succeeded === 1) process.send?.("answered");
     });
   });
   call.on("timeout", () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
@@ -47,8 +48,8 @@ function send(): void {
 /** Catches up after a pause: the rate holds on a busy machine too. */
 function sendDue(): void {
   const due = Math.floor(((Date.now() - start) / 1_000) * Number(rate));
-  while (Date.now() < end && sent < due) send();
-  if (Date.now() < end) setTimeout(sendDue, 5);
+  while (!isOver && sent < due) send();
+  if (!isOver) setTimeout(sendDue, 5);
   else if (succeeded + failed < sent) setTimeout(sendDue, 50);
   else report();
 }
@@ -59,4 +60,7 @@ function report(): void {
   process.exit(0);
 }
 
+process.on("SIGTERM", () => {
+  isOver = true;
+});
 sendDue();

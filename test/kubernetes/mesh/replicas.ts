@@ -28,9 +28,22 @@ export async function killInPod(
   await node.namespaces.check(["sh", "-c", script]);
 }
 
-/** The addresses of the pods of the control plane. */
-export async function istiodAddresses(cluster: KubernetesCluster): Promise<string[]> {
-  const list = ["get", "pods", "-n", "istio-system", "-l", "app=istiod"];
-  const addresses = await cluster.check([...list, "-o", "jsonpath={.items[*].status.podIP}"]);
-  return addresses.split(" ").filter(Boolean);
+/** The pods of the control plane. */
+export async function istiodPods(
+  cluster: KubernetesCluster,
+): Promise<readonly { readonly name: string; readonly address: string }[]> {
+  const list = ["get", "pods", "-n", "istio-system", "-l", "app=istiod", "-o", "json"];
+  const { items } = JSON.parse(await cluster.check(list));
+  return items.map((pod: { metadata: { name: string }; status: { podIP: string } }) => {
+    return { name: pod.metadata.name, address: pod.status.podIP };
+  });
+}
+
+/** How many connections to the API server a pod of the control plane takes for established. */
+export async function apiConnections(cluster: KubernetesCluster, name: string): Promise<number> {
+  const read = 'process.stdout.write(fs.readFileSync("/proc/net/tcp"))';
+  const { stdout } = await cluster.exec(`istio-system/${name}`, ["node", "-e", read]);
+  // As the kernel writes 10.96.0.1:443, the service `kubernetes`, and an established connection.
+  if (!stdout.includes("rem_address")) throw new Error(`no connections of ${name}: ${stdout}`);
+  return stdout.split(" 0100600A:01BB 01 ").length - 1;
 }

@@ -15,33 +15,41 @@ export interface LoadReport {
 export interface LoadSettings {
   readonly url: string;
   readonly perSecond: number;
-  readonly seconds: number;
 }
 
-/** Starts a process that does not end with the command that started it. */
-const DETACH = `require("node:child_process").spawn(process.execPath, process.argv.slice(1), {
-  detached: true,
-  stdio: "ignore",
-}).unref();`;
+/** Starts a process that outlives this one, and tells its pid once it says that it goes. */
+const DETACH = `const stdio = ["ignore", "ignore", "ignore", "ipc"];
+const child = require("node:child_process")
+  .spawn(process.execPath, process.argv.slice(1), { detached: true, stdio });
+child.once("message", () => process.stdout.write(String(child.pid), () => process.exit()));`;
 
 let loads = 0;
 
-/** Starts requests from a pod of `loadClient`; what is returned waits for what came of them. */
-export async function startLoad(
+/** Sends requests from a pod of `loadClient` for as long as `work` takes. */
+export async function loadDuring(
   cluster: KubernetesCluster,
   from: string,
-  { url, perSecond, seconds }: LoadSettings,
-): Promise<() => Promise<LoadReport>> {
+  { url, perSecond }: LoadSettings,
+  work: () => Promise<unknown>,
+): Promise<LoadReport> {
+  const node = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await cluster.exec(from, ["node", "-e", ...args]);
+    if (code !== 0) throw new Error(`no load from ${from}: ${stderr}`);
+    return stdout;
+  };
   loads += 1;
   const file = `/tmp/load-${loads}.json`;
-  const script = ["/scripts/load.ts", url, String(perSecond), String(seconds), file];
-  const { code, stderr } = await cluster.exec(from, ["node", "-e", DETACH, ...script]);
-  if (code !== 0) throw new Error(`no load from ${from}: ${stderr}`);
+  const pid = await node(DETACH, "/scripts/load.ts", url, String(perSecond), file);
+  const stop = `try { process.kill(${pid}) } catch {}`;
+  const end = () => waitFor("the load to end", async () => [await node(stop)]);
+  try {
+    await work();
+  } catch (error) {
+    // The next test is not to be loaded by this one.
+    await end().catch(() => undefined);
+    throw error;
+  }
+  await end();
   const read = `process.stdout.write(fs.readFileSync("${file}"))`;
-  const look = async () => {
-    const result = await cluster.exec(from, ["node", "-e", read]);
-    return result.code === 0 && (JSON.parse(result.stdout) as LoadReport);
-  };
-  const timeoutMs = (seconds + 120) * 1_000;
-  return () => waitFor(`the load from ${from}`, look, { timeoutMs, everyMs: 500 });
+  return await waitFor(`the load from ${from}`, async () => JSON.parse(await node(read)));
 }

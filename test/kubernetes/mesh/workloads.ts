@@ -43,7 +43,9 @@ export function namespaceWithScripts(name: string, labels: object = {}): object[
 export function echoDeployment(workload: Workload): object[] {
   const { version = "v1", app = workload.name } = workload;
   const command = ["node", "/scripts/echo-server.ts", String(ECHO_PORT), version];
-  const probe = { httpGet: { path: "/ready", port: ECHO_PORT }, periodSeconds: 1 };
+  // On a machine that is busy an answer may take longer than the second that is usual.
+  const often = { periodSeconds: 1, timeoutSeconds: 20 };
+  const probe = { httpGet: { path: "/ready", port: ECHO_PORT }, ...often };
   const container = nodeContainer({ command, readinessProbe: probe });
   return deployment(workload, { app, version }, container);
 }
