@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
-import type { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import type { CodecLimits, UpstreamConnection, Wire } from "../engine.ts";
 import type { ClientExchangeEvents, ExchangeError, ServerExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../message.ts";
+import { wireOf } from "../relay-fixture.ts";
 import { http2Codec } from "./h2-codec.ts";
 
 const LIMITS: CodecLimits = {
@@ -36,14 +36,11 @@ let server: net.Server;
 let port: number;
 let upstream: UpstreamConnection;
 let onExchange: (exchange: ServerExchange) => void;
-const sockets = new Set<Duplex>();
+const sockets = new Set<net.Socket>();
 
-function wireOf(duplex: Duplex): Wire {
-  sockets.add(duplex);
-  return {
-    asDuplex: () => duplex,
-    asEnd: () => assert.fail("HTTP/2 works on a Duplex"),
-  };
+function keptWire(socket: net.Socket): Wire {
+  sockets.add(socket);
+  return wireOf(socket);
 }
 
 function head(overrides: Partial<RequestHead> = {}): RequestHead {
@@ -93,7 +90,7 @@ beforeEach(async () => {
       onExchange: (e: ServerExchange) => onExchange(e),
       onClosed: () => undefined,
     };
-    http2Codec.serve(wireOf(socket), LIMITS, handlers);
+    http2Codec.serve(keptWire(socket), LIMITS, handlers);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -101,7 +98,7 @@ beforeEach(async () => {
   const socket = net.connect(port, "127.0.0.1");
   await once(socket, "connect");
   const handlers = { onIdle: () => undefined, onClosed: () => undefined };
-  upstream = http2Codec.connect(wireOf(socket), LIMITS, handlers);
+  upstream = http2Codec.connect(keptWire(socket), LIMITS, handlers);
 });
 
 afterEach(async () => {

@@ -8,6 +8,7 @@ import type { CodecLimits, ServerConnection } from "../engine.ts";
 import type { ExchangeError, ServerExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength } from "../message.ts";
+import { wireOf } from "../relay-fixture.ts";
 import { http2Codec } from "./h2-codec.ts";
 
 const LIMITS: CodecLimits = {
@@ -30,12 +31,11 @@ let onExchange: (exchange: ServerExchange) => void;
 
 beforeEach(async () => {
   server = net.createServer((socket) => {
-    const wire = { asDuplex: () => socket, asEnd: () => assert.fail("a Duplex is enough") };
     const handlers = {
       onExchange: (exchange: ServerExchange) => onExchange(exchange),
       onClosed: () => undefined,
     };
-    connection = http2Codec.serve(wire, LIMITS, handlers);
+    connection = http2Codec.serve(wireOf(socket), LIMITS, handlers);
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   session = http2.connect(`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`);

@@ -1,9 +1,6 @@
-/** The beginnings of messages to and from the flat header lists of node:http2. */
-import http2 from "node:http2";
+/** The beginnings of messages to and from flat header lists. */
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../message.ts";
-
-const { NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
 /** Not of HTTP/2 (RFC 9113 8.2.2), or said otherwise by the framing. */
 const NOT_CARRIED = new Set([
@@ -11,12 +8,10 @@ const NOT_CARRIED = new Set([
   ...["host", "content-length", "http2-settings"],
 ]);
 
-const GRPC = "application/grpc";
-
 /** What a client may call its scheme, if anything. */
 const SCHEMES = new Set(["", "http", "https"]);
 
-/** Why a request that nghttp2 lets through is not served. */
+/** Why a well-formed request is not served. */
 export interface MalformedRequest {
   readonly malformed: string;
 }
@@ -52,24 +47,6 @@ export function responseFromBlock(flat: readonly string[]): ResponseHead {
 
 export function trailersFromBlock(flat: readonly string[]): HeaderList {
   return takeApart(flat).headers;
-}
-
-/** `flags`: of the frame that ended the block. */
-export function bodyLength(flat: readonly string[], flags: number): BodyLength {
-  if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) return { kind: "none" };
-  for (let i = flat.length - 2; i >= 0; i -= 2) {
-    if (flat[i] === "content-length") return { kind: "known", bytes: Number(flat[i + 1]) };
-  }
-  return { kind: "unknown" };
-}
-
-/**
- * Whether trailers may follow, which Node has to know first. A message of known length rarely has
- * any: unless it is gRPC's, whose trailers say how the call went, or it announces them.
- */
-export function mayHaveTrailers(headers: HeaderList, body: BodyLength): boolean {
-  if (body.kind !== "known") return body.kind === "unknown";
-  return headers.has("trailer") || headers.get("content-type")?.startsWith(GRPC) === true;
 }
 
 export function requestToBlock(head: RequestHead, body: BodyLength): string[] {

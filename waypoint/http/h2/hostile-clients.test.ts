@@ -7,7 +7,8 @@ import { afterEach, beforeEach, test } from "node:test";
 import type { CodecLimits } from "../engine.ts";
 import type { ExchangeError, ServerExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
-import { serveHttp2 } from "./h2-server.ts";
+import { wireOf } from "../relay-fixture.ts";
+import { http2Codec } from "./h2-codec.ts";
 
 const LIMITS: CodecLimits = {
   headerBytes: 16_384,
@@ -21,8 +22,7 @@ const LIMITS: CodecLimits = {
 };
 
 const server = net.createServer((socket) => {
-  const wire = { asDuplex: () => socket, asEnd: () => assert.fail("HTTP/2 works on a Duplex") };
-  serveHttp2(wire, LIMITS, {
+  http2Codec.serve(wireOf(socket), LIMITS, {
     onExchange: (exchange) => serve(exchange),
     onClosed: () => undefined,
   });
