@@ -177,7 +177,6 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
     stream.respond({ status, headers }, UNKNOWN);
     stream.write(Buffer.from(`${message}\n`));
     stream.end();
-    this.guard.onFault();
   }
 }
 
