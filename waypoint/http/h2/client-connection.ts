@@ -59,7 +59,7 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
     }
     this.#requests++;
     this.#active++;
-    this.idle.clear();
+    this.allowIdle(undefined);
     const stream = new H2ClientStream(this, head.method, events);
     const waiting = { stream, flat: requestToBlock(head, body), bodiless: body.kind === "none" };
     if (this.streams.size < this.capacity) this.#send(waiting);
@@ -111,8 +111,7 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
   }
 
   protected override watchIdle(): void {
-    if (this.#active === 0) this.idle.set(this.limits.idleTimeoutMs);
-    else this.idle.clear();
+    this.allowIdle(this.#active === 0 ? this.limits.idleTimeoutMs : undefined);
   }
 
   protected override onIdle(): void {

@@ -39,8 +39,8 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   protected readonly output: Output;
   protected readonly guard = new FloodGuard();
   protected readonly peer = new PeerSettings();
-  /** Without a stream, or when we have ended it. */
-  protected readonly idle = new Deadline({ onDeadline: () => this.#onIdleDeadline() });
+  /** Without a stream, or when we have ended it, or while the peer reads nothing. */
+  readonly #idle = new Deadline({ onDeadline: () => this.#onIdleDeadline() });
   /** What the peer did that is not HTTP/2. */
   protected fault: Error | undefined;
   readonly #end: End;
@@ -90,7 +90,7 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     this.afterRead();
     this.#watchBlock();
     this.#paused = this.output.overwhelmed && !this.deaf;
-    if (this.#paused) this.idle.set(this.limits.bodyTimeoutMs);
+    if (this.#paused) this.#idle.set(this.limits.bodyTimeoutMs);
     return !this.#paused;
   }
 
@@ -144,6 +144,13 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     this.guard.onIdleFrame();
   }
 
+  /** How long nothing may be under way; undefined while something is. */
+  protected allowIdle(afterMs: number | undefined): void {
+    if (this.#paused || this.deaf) return;
+    if (afterMs === undefined) this.#idle.clear();
+    else this.#idle.set(afterMs);
+  }
+
   /** Begins to read, and says our SETTINGS. */
   protected begin(): void {
     const { concurrentStreams, headerBytes } = this.limits;
@@ -176,7 +183,7 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     this.#closeDeadlines();
     this.output.flush();
     this.onShut(why);
-    this.idle.set(LINGER_MS);
+    this.#idle.set(LINGER_MS);
     this.output.close();
     this.#end.shutdown();
     if (this.#paused) this.#end.resume();
@@ -248,6 +255,6 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   #closeDeadlines(): void {
     this.#handshake.close();
     this.#block.close();
-    if (this.#phase === "closed") this.idle.close();
+    if (this.#phase === "closed") this.#idle.close();
   }
 }

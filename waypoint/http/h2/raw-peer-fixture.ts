@@ -119,9 +119,12 @@ export class RawPeer {
   readonly socket: net.Socket;
   closed = false;
   #received: Buffer = EMPTY;
+  #skipped: number;
 
-  constructor(socket: net.Socket, hello: Buffer) {
+  /** `preface`: bytes that are no frames and come first. */
+  constructor(socket: net.Socket, hello: Buffer, preface = 0) {
     this.socket = socket;
+    this.#skipped = preface;
     socket.on("error", () => undefined);
     socket.once("close", () => {
       this.closed = true;
@@ -171,7 +174,9 @@ export class RawPeer {
   }
 
   #read(chunk: Buffer): void {
-    this.#received = Buffer.concat([this.#received, chunk]);
+    const skip = Math.min(this.#skipped, chunk.length);
+    this.#skipped -= skip;
+    this.#received = Buffer.concat([this.#received, chunk.subarray(skip)]);
     for (;;) {
       const bytes = this.#received;
       if (bytes.length < FRAME_HEADER_BYTES) return;

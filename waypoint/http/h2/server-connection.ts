@@ -69,8 +69,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   }
 
   protected override watchIdle(): void {
-    if (this.streams.size === 0) this.idle.set(this.limits.idleTimeoutMs);
-    else this.idle.clear();
+    this.allowIdle(this.streams.size === 0 ? this.limits.idleTimeoutMs : undefined);
   }
 
   protected override onIdle(): void {
@@ -166,7 +165,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
     stream.remoteEnded = endStream;
     stream.expectedBytes = bytes;
     this.streams.set(id, stream);
-    if (this.streams.size === 1) this.idle.clear();
+    if (this.streams.size === 1) this.allowIdle(undefined);
     return stream;
   }
 
