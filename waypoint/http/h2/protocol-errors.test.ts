@@ -42,6 +42,7 @@ const CONNECTION: Cases = {
   "padding without its length": [FRAME_SIZE_ERROR, open(1), data(1, PADDED, EMPTY)],
   "HEADERS without a stream": [PROTOCOL_ERROR, open(0)],
   "HEADERS of an even stream": [PROTOCOL_ERROR, open(2)],
+  "a stream that was passed over": [PROTOCOL_ERROR, open(5), open(3)],
   "a header block that is none": [COMPRESSION_ERROR, whole(1, Buffer.of(0xff, 0xff, 0xff, 0xff))],
   "HEADERS with more padding than frame": [
     PROTOCOL_ERROR,

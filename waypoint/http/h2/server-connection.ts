@@ -33,6 +33,9 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   readonly #handlers: ServerHandlers;
   readonly #notice = new Deadline({ onDeadline: () => this.onPong() });
   #last = 0;
+  /** Ids that were passed over last: what lies between is open to nobody (RFC 9113 5.1.1). */
+  #passedFrom = 0;
+  #passedTo = 0;
   #requests = 0;
   #drain: Drain = "no";
 
@@ -65,7 +68,8 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   }
 
   protected override isUnopened(stream: number): boolean {
-    return stream > this.#last || stream % 2 === 0;
+    if (stream > this.#last || stream % 2 === 0) return true;
+    return stream > this.#passedFrom && stream < this.#passedTo;
   }
 
   protected override watchIdle(): void {
@@ -91,6 +95,10 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
       throw new ConnectionFault(PROTOCOL_ERROR, "a stream of a client's, even");
     else if (id <= this.#last) this.onStray(id);
     else if (this.#drain !== "closing") {
+      if (id > this.#last + 2) {
+        this.#passedFrom = this.#last;
+        this.#passedTo = id;
+      }
       this.#last = id;
       this.#onRequest(id, block, endStream);
     }
