@@ -11,6 +11,7 @@ import {
 import { environment, localXds, policies, yaml } from "./configuration.ts";
 import { dnsFrames, dnsMessage, resolvConf } from "./dns.ts";
 import { authority, baggage, forwarded, traceparent } from "./headers.ts";
+import { hpack } from "./hpack.ts";
 import { requestTarget, routeRegex, traceContext } from "./http.ts";
 import { http1Client, http1Server } from "./http1.ts";
 import { address, authorization, capturedPod, discovery, zds } from "./wire.ts";
@@ -25,6 +26,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   traceContext,
   http1Server,
   http1Client,
+  hpack,
   spiffeId,
   certificate,
   certificateChain,
