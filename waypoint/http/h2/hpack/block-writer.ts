@@ -1,6 +1,11 @@
 /** The parts of a header block, written one behind the other (RFC 7541 5, 6). */
 import { encodeHuffman } from "./huffman.ts";
-import { ENCODED_BLOCK_BYTES, HUFFMAN_CHARACTERS, KEPT_BLOCK_BYTES } from "./limits.ts";
+import {
+  COPIED_CHARACTERS,
+  ENCODED_BLOCK_BYTES,
+  HUFFMAN_CHARACTERS,
+  KEPT_BLOCK_BYTES,
+} from "./limits.ts";
 
 /** What a field takes beyond its strings: a size or an index and two lengths. */
 const FIELD_NUMBERS_BYTES = 32;
@@ -10,13 +15,15 @@ const HUFFMAN = 0x80;
 /** HTTP has one byte per character: others would become whatever their low bits are. */
 const BEYOND_ONE_BYTE = /[^\0-\xff]/;
 const ALL_BEYOND_ONE_BYTE = /[^\0-\xff]/g;
+const QUESTION_MARK = 0x3f;
 
 export class BlockWriter {
   #bytes = Buffer.allocUnsafeSlow(ENCODED_BLOCK_BYTES);
   #at = 0;
 
-  begin(): void {
-    this.#at = 0;
+  /** `room`: bytes in front of the block that are left to the caller. */
+  begin(room = 0): void {
+    this.#at = room;
     if (this.#bytes.length > KEPT_BLOCK_BYTES) {
       this.#bytes = Buffer.allocUnsafeSlow(ENCODED_BLOCK_BYTES);
     }
@@ -56,12 +63,26 @@ export class BlockWriter {
       }
     }
     this.integer(0, 0x7f, text.length);
+    if (text.length <= COPIED_CHARACTERS) {
+      this.#copy(text);
+      return;
+    }
     const sent = BEYOND_ONE_BYTE.test(text) ? text.replace(ALL_BEYOND_ONE_BYTE, "?") : text;
     this.#at += bytes.write(sent, this.#at, "latin1");
   }
 
+  #copy(text: string): void {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      bytes[at++] = code <= 0xff ? code : QUESTION_MARK;
+    }
+    this.#at = at;
+  }
+
   /** What was written since `begin`, as memory of its own. */
-  finish(): Uint8Array {
+  finish(): Buffer {
     const block = Buffer.allocUnsafe(this.#at);
     this.#bytes.copy(block, 0, 0, this.#at);
     return block;

@@ -50,13 +50,16 @@ describe("what is sent", () => {
     const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
     for (const character of all) pair.send("x", character, "x", character.repeat(200));
     pair.send("x", all.join(""), "", "", "y", "", "z", "0".repeat(100_000));
-    pair.send("x", "0".repeat(126), "x", "0".repeat(127), "x", "Z".repeat(126));
+    for (const length of [23, 24, 25, 47, 48, 49, 126, 127, 128]) {
+      pair.send("x", "0".repeat(length), "x", "Z".repeat(length));
+    }
   });
 
   test("has a question mark for any other character", () => {
     const decoder = new HpackDecoder(LIMITS);
-    const block = new HpackEncoder().encode(["x", "a\u010ab", "y", "\u20ac".repeat(130)]);
-    assert.deepEqual(decoder.decode(block).flat, ["x", "a?b", "y", "?".repeat(130)]);
+    const flat = ["x", "a\u010ab", "y", "\u20ac".repeat(40), "z", "\u20ac".repeat(130)];
+    const expected = ["x", "a?b", "y", "?".repeat(40), "z", "?".repeat(130)];
+    assert.deepEqual(decoder.decode(new HpackEncoder().encode(flat)).flat, expected);
   });
 
   test("may be kept: the next block is not written over it", () => {
@@ -65,6 +68,12 @@ describe("what is sent", () => {
     const hex = hexOf(one);
     encoder.encode(["b", "2"]);
     assert.equal(hexOf(one), hex);
+  });
+
+  test("leaves the room in front that is asked for", () => {
+    const flat = ["a", "1", "b", "x".repeat(40_000)];
+    const block = new HpackEncoder().encode(flat);
+    assert.equal(hexOf(new HpackEncoder().encode(flat, 9).subarray(9)), hexOf(block));
   });
 });
 

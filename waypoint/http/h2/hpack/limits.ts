@@ -13,10 +13,13 @@ export const TABLE_BYTES = 4_096;
 export const INTEGER_BYTES = 5;
 
 /**
- * Up to this length a string is tried in Huffman's code, character by character; a longer one is
- * copied as it is, at the speed of memory. Its length then takes one byte either way.
+ * Up to this length a string is tried in Huffman's code, which takes five times as long as copying
+ * it. Longer ones that repeat are in the table; of those that do not, each would be paid for.
  */
-export const HUFFMAN_CHARACTERS = 126;
+export const HUFFMAN_CHARACTERS = 24;
+
+/** Up to this length a string is copied by us: calling what copies faster takes longer. */
+export const COPIED_CHARACTERS = 48;
 
 /** Bytes of a decoded string for which there is a place already; others get one of their own. */
 export const DECODED_STRING_BYTES = 16 * 1_024;
