@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type HeaderBlock, HpackDecoder, HpackError } from "#waypoint/http/h2/hpack/decoder.ts";
 import { HpackEncoder } from "#waypoint/http/h2/hpack/encoder.ts";
-import { RFC_EXAMPLES } from "#waypoint/http/h2/hpack/rfc-examples.ts";
+import { RFC_EXAMPLES } from "#waypoint/http/h2/hpack/rfc-fixtures.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 
 const LIMITS = { tableBytes: 4_096, headerBytes: 2_048, headerCount: 30 };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { BlockWriter } from "./block-writer.ts";
 import { HpackDecoder, HpackError } from "./decoder.ts";
-import { RFC_EXAMPLES } from "./rfc-examples.ts";
+import { RFC_EXAMPLES } from "./rfc-fixtures.ts";
 
 const LIMITS = { tableBytes: 4_096, headerBytes: 16_384, headerCount: 100 };
 
@@ -83,6 +83,16 @@ describe("a string", () => {
     });
   });
 
+  test("is taken up to the limits, however long that is", () => {
+    const head = block((writer) => {
+      writer.integer(0, 0x0f, 31);
+      writer.integer(0x80, 0x7f, 25_000);
+    });
+    const large = { ...LIMITS, headerBytes: 60_000 };
+    const { flat } = decode(Buffer.concat([head, Buffer.alloc(25_000, 0)]), large);
+    assert.deepEqual(flat, ["content-type", "0".repeat(40_000)]);
+  });
+
   test("that is longer than its block is refused", () => {
     assertRefused("000161", /cut off/);
     assertRefused("0001610261", /cut off in a string/);
@@ -112,6 +122,18 @@ describe("an index", () => {
     assertRefused("7e0161", /beyond the table/);
     assertRefused("0f2f0161", /beyond the table/);
     assertRefused("ffffffffff0e", /beyond the table/);
+  });
+
+  test("is refused however many entries there are before it", () => {
+    const decoder = new HpackDecoder(LIMITS);
+    for (let i = 1; i <= 40; i++) {
+      decoder.decode(bytesOf("4001 6101 31"));
+      for (const beyond of [1, 2, 8, 64, 128]) {
+        const indexed = block((writer) => writer.integer(0x80, 0x7f, 61 + i + beyond));
+        assert.throws(() => decoder.decode(indexed), HpackError);
+      }
+      assert.deepEqual(decoder.decode(bytesOf("be")).flat, ["a", "1"]);
+    }
   });
 
   test("may be that of a field whose place its own field takes", () => {
@@ -172,6 +194,13 @@ describe("beyond its limits, a block is not taken, and the next one can be", () 
     // It is in the table all the same: both sides count on that.
     decoder.decode(bytesOf("7e 0131"));
     assert.deepEqual(decoder.decode(bytesOf("be")).flat, ["n", "1"]);
+  });
+
+  test("with what follows the limit in the table, as both sides count on", () => {
+    const decoder = new HpackDecoder(limits);
+    const fields = "4001 6101 31 4001 6281 1f";
+    assert.equal(decoder.decode(bytesOf(`82828282 82 ${fields}`)).tooLarge, true);
+    assert.deepEqual(decoder.decode(bytesOf("bebf")).flat, ["b", "a", "a", "1"]);
   });
 
   test("counting fields", () => {

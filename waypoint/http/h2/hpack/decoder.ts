@@ -133,7 +133,6 @@ export class HpackDecoder {
   }
 
   #append(name: string, value: string, bytes: number): void {
-    if (this.#tooLarge) return;
     this.#bytesLeft -= bytes;
     if (this.#bytesLeft < 0 || this.#flat.length >= this.#limits.headerCount * 2) {
       this.#tooLarge = true;

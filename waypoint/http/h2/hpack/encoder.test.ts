@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HpackDecoder } from "./decoder.ts";
 import { HpackEncoder } from "./encoder.ts";
-import { RFC_EXAMPLES } from "./rfc-examples.ts";
+import { RFC_EXAMPLES } from "./rfc-fixtures.ts";
 
 const LIMITS = { tableBytes: 4_096, headerBytes: 1 << 20, headerCount: 10_000 };
 
@@ -118,6 +118,14 @@ describe("no table is given", () => {
   });
 });
 
+test("a value that is used again makes room for others of its name", () => {
+  const pair = new Pair();
+  for (let i = 0; i < 200; i++) {
+    pair.send("x-user", `user ${i}`);
+    assert.equal(pair.send("x-user", `user ${i}`).length, 1);
+  }
+});
+
 describe("the table", () => {
   const fields = ["a", "1", "b", "2", "c", "3"];
 
@@ -136,8 +144,9 @@ describe("the table", () => {
     pair.encoder.setMaxTableBytes(100);
     assert.match(hexOf(pair.send()), /^3f093f45$/);
     pair.encoder.setMaxTableBytes(40);
-    pair.encoder.setMaxTableBytes(100);
-    assert.match(hexOf(pair.send(...fields)), /^3f093f45/);
+    pair.encoder.setMaxTableBytes(102);
+    assert.match(hexOf(pair.send(...fields)), /^3f093f47/);
+    assert.equal(pair.send(...fields).length, 3, "it says so once");
   });
 
   test("takes no more than 4,096 bytes, and says nothing of what does not change", () => {
@@ -148,10 +157,20 @@ describe("the table", () => {
     assert.ok(pair.send("server", "x").length <= 2);
   });
 
+  test("still gives a value to one name when another's is dropped", () => {
+    const pair = new Pair();
+    pair.encoder.setMaxTableBytes(70);
+    pair.send("a", "1", "b", "1", "c", "2");
+    assert.equal(pair.send("b", "1").length, 1);
+  });
+
   test("goes on with names beyond those it remembers", () => {
     const pair = new Pair();
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 400; i++) pair.send(`name-${i}`, `${round % 2}`);
     }
+    pair.send("in-table", "1");
+    for (let i = 0; i < 400; i++) pair.send(`other-${i}`, "too long for it".repeat(200));
+    assert.equal(hexOf(pair.send("in-table", "2")), "7e0132");
   });
 });
