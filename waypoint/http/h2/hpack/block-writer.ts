@@ -21,9 +21,8 @@ export class BlockWriter {
   #bytes = Buffer.allocUnsafeSlow(ENCODED_BLOCK_BYTES);
   #at = 0;
 
-  /** `room`: bytes in front of the block that are left to the caller. */
-  begin(room = 0): void {
-    this.#at = room;
+  begin(): void {
+    this.#at = 0;
     if (this.#bytes.length > KEPT_BLOCK_BYTES) {
       this.#bytes = Buffer.allocUnsafeSlow(ENCODED_BLOCK_BYTES);
     }

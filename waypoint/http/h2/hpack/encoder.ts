@@ -50,12 +50,9 @@ export class HpackEncoder {
     this.#leastAllowed = Math.min(this.#leastAllowed, this.#allowed);
   }
 
-  /**
-   * The block is the caller's to keep, and begins behind `room` bytes that are the caller's to
-   * write. Characters beyond one byte are sent as `?`.
-   */
-  encode(flat: readonly string[], room = 0): Buffer {
-    WRITER.begin(room);
+  /** The block is the caller's to keep. Characters beyond one byte are sent as `?`. */
+  encode(flat: readonly string[]): Buffer {
+    WRITER.begin();
     this.#writeSizeUpdates();
     for (let i = 0; i < flat.length; i += 2) this.#writeField(flat[i] ?? "", flat[i + 1] ?? "");
     return WRITER.finish();
