@@ -14,6 +14,7 @@ import { authority, baggage, forwarded, traceparent } from "./headers.ts";
 import { hpack } from "./hpack.ts";
 import { requestTarget, routeRegex, traceContext } from "./http.ts";
 import { http1Client, http1Server } from "./http1.ts";
+import { http2Client, http2Server } from "./http2.ts";
 import { address, authorization, capturedPod, discovery, zds } from "./wire.ts";
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -26,6 +27,8 @@ export const TARGETS: readonly FuzzTarget[] = [
   traceContext,
   http1Server,
   http1Client,
+  http2Server,
+  http2Client,
   hpack,
   spiffeId,
   certificate,
