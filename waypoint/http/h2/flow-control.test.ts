@@ -1,4 +1,6 @@
-/** Windows and turns (RFC 9113 5.2, 6.9): nobody gets more than it takes, nobody holds up others. */
+/**
+ * Windows and turns (RFC 9113 5.2, 6.9): nobody gets more than it takes, nobody holds up others.
+ */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { END_HEADERS, END_STREAM, frame, number32, TYPE } from "#test/support/h2-frames.ts";

@@ -1,4 +1,6 @@
-/** What each frame must be by itself, and at its place among others (RFC 9113 6); then its meaning. */
+/**
+ * What each frame must be by itself, and at its place among others (RFC 9113 6); then its meaning.
+ */
 import type { FrameSink } from "./frame-reader.ts";
 import {
   ACK,

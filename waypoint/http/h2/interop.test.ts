@@ -1,4 +1,6 @@
-/** Our HTTP/2 between those of others: node:http2 and grpc-js on either side of the smallest proxy. */
+/**
+ * Our HTTP/2 between those of others: node:http2 and grpc-js on either side of the smallest proxy.
+ */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";

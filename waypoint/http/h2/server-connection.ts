@@ -21,7 +21,9 @@ import type { HeaderBlock } from "./hpack/decoder.ts";
 import { H2ServerStream } from "./server-stream.ts";
 import { endedEarly, type H2Stream } from "./stream.ts";
 
-/** RFC 9113 6.8: `told`: no more is wanted, but what is on its way is served. `closing`: it is not. */
+/**
+ * RFC 9113 6.8: `told`: no more is wanted, but what is on its way is served. `closing`: it is not.
+ */
 type Drain = "no" | "told" | "closing";
 
 const DRAIN_PING = Buffer.from("draining");
@@ -111,7 +113,9 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
     this.guard.onReset();
   }
 
-  /** What the client still has to say of a request that has been answered is refused (RFC 9113 8.1). */
+  /**
+   * What the client still has to say of a request that has been answered is refused (RFC 9113 8.1).
+   */
   protected override onLocalEnd(stream: H2Stream): void {
     if (!stream.remoteEnded) this.output.resetStream(stream.id, NO_ERROR);
     this.remove(stream, stream.remoteEnded ? "ended" : undefined);
