@@ -2,10 +2,11 @@
 import { JOINED_BLOCK_BYTES, JOINED_PIECE_BYTES, KEPT_MEMORY_FACTOR } from "./limits.ts";
 
 const NO_BLOCK = Buffer.alloc(0);
+const NO_CHUNKS: Uint8Array[] = [];
 
 export class ByteQueue {
   length = 0;
-  #chunks: Uint8Array[] = [];
+  #chunks = NO_CHUNKS;
   #first = 0;
   /** Where short pieces are joined; what is in it comes after all chunks. */
   #block = NO_BLOCK;
@@ -20,7 +21,7 @@ export class ByteQueue {
     }
     this.#seal();
     const kept = piece.buffer.byteLength <= piece.length * KEPT_MEMORY_FACTOR;
-    this.#chunks.push(kept ? piece : Buffer.from(piece));
+    this.#push(kept ? piece : Buffer.from(piece));
   }
 
   /** The next bytes, at least one and at most `most`; not to be asked of an empty queue. */
@@ -34,7 +35,7 @@ export class ByteQueue {
     }
     this.#first++;
     if (this.#first === this.#chunks.length) {
-      this.#chunks = [];
+      this.#chunks = NO_CHUNKS;
       this.#first = 0;
     }
     this.length -= chunk.length;
@@ -42,7 +43,7 @@ export class ByteQueue {
   }
 
   clear(): void {
-    this.#chunks = [];
+    this.#chunks = NO_CHUNKS;
     this.#first = 0;
     this.#block = NO_BLOCK;
     this.#from = 0;
@@ -59,8 +60,13 @@ export class ByteQueue {
     this.#to += piece.length;
   }
 
+  #push(chunk: Uint8Array): void {
+    if (this.#chunks === NO_CHUNKS) this.#chunks = [];
+    this.#chunks.push(chunk);
+  }
+
   #seal(): void {
-    if (this.#to > this.#from) this.#chunks.push(this.#block.subarray(this.#from, this.#to));
+    if (this.#to > this.#from) this.#push(this.#block.subarray(this.#from, this.#to));
     this.#block = NO_BLOCK;
     this.#from = 0;
     this.#to = 0;
@@ -75,3 +81,6 @@ export class ByteQueue {
     return bytes;
   }
 }
+
+/** Of a stream of which nothing waits; nothing is ever put into it. */
+export const EMPTY_QUEUE = new ByteQueue();

@@ -33,7 +33,9 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
   readonly #window = new ReceiveWindow();
   #peerWindow = this.peer.initialWindowBytes;
   /** Have said all, or were cut: what follows from it waits until it has been handed over. */
-  #ended: H2Stream[] = [];
+  readonly #ended: (H2Stream | undefined)[] = [];
+  #endedAt = 0;
+  #endedCount = 0;
   /** The DATA frame that is being read. */
   #dataStream: H2Stream | undefined;
   #dataLength = 0;
@@ -91,15 +93,17 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
     this.guard.onDataSent();
   }
 
+  /** The list is kept for the next: it is needed for every exchange. */
   onFlushed(): void {
-    const ended = this.#ended;
-    if (ended.length === 0) return;
-    this.#ended = [];
-    for (const stream of ended) {
-      stream.localEnded = true;
-      if (stream.isMute) stream.tellClosed();
-      else this.onLocalEnd(stream);
+    while (this.#endedAt < this.#endedCount) {
+      const at = this.#endedAt++;
+      const stream = this.#ended[at];
+      this.#ended[at] = undefined;
+      // What it leads to may end others, or flush again.
+      if (stream !== undefined) this.#endLocal(stream);
     }
+    this.#endedAt = 0;
+    this.#endedCount = 0;
   }
 
   onDataBegin(id: number, length: number): void {
@@ -258,8 +262,18 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
 
   #saidAll(stream: H2Stream): void {
     stream.isEnding = true;
-    this.#ended.push(stream);
+    this.#endLater(stream);
+  }
+
+  #endLater(stream: H2Stream): void {
+    this.#ended[this.#endedCount++] = stream;
     this.output.flushLater();
+  }
+
+  #endLocal(stream: H2Stream): void {
+    stream.localEnded = true;
+    if (stream.isMute) stream.tellClosed();
+    else this.onLocalEnd(stream);
   }
 
   #reset(stream: H2Stream, code: number, error: ExchangeError): void {
@@ -267,8 +281,7 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
     stream.silence(error);
     if (stream.id !== 0 && !stream.isOver) this.output.resetStream(stream.id, code);
     this.remove(stream, undefined);
-    this.#ended.push(stream);
-    this.output.flushLater();
+    this.#endLater(stream);
   }
 
   #giveBack(): void {

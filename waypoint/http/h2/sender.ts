@@ -3,7 +3,7 @@
  * several streams wait, so that none holds up another.
  */
 import type { HeaderList } from "../header-list.ts";
-import type { ByteQueue } from "./byte-queue.ts";
+import { ByteQueue, EMPTY_QUEUE } from "./byte-queue.ts";
 import { DEFAULT_WINDOW_BYTES, MAX_FRAME_BYTES } from "./frames.ts";
 import type { Output } from "./output.ts";
 
@@ -12,7 +12,8 @@ export interface SendingStream {
   readonly id: number;
   /** What the peer takes of it; below nothing after SETTINGS that say less than before. */
   sendWindow: number;
-  readonly queue: ByteQueue;
+  /** `EMPTY_QUEUE` until something has to wait. */
+  queue: ByteQueue;
   /** It stands in line. */
   isInLine: boolean;
   /** What waits is the last; `trailersToSend` follow. */
@@ -56,6 +57,7 @@ export class Sender {
       }
     }
     if (at === chunk.length) return;
+    if (stream.queue === EMPTY_QUEUE) stream.queue = new ByteQueue();
     stream.queue.append(at === 0 ? chunk : chunk.subarray(at));
     this.enqueue(stream);
   }

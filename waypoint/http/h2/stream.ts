@@ -1,7 +1,7 @@
 /** One stream, and the exchange on it: what both ends do alike. */
 import { ExchangeError } from "../exchange.ts";
 import type { HeaderList } from "../header-list.ts";
-import { ByteQueue } from "./byte-queue.ts";
+import { ByteQueue, EMPTY_QUEUE } from "./byte-queue.ts";
 import { REFUSED_STREAM } from "./frames.ts";
 import { SEND_QUEUE_BYTES, SEND_QUEUE_LOW_BYTES, STREAM_WINDOW_BYTES } from "./limits.ts";
 import type { SendingStream } from "./sender.ts";
@@ -32,7 +32,7 @@ export abstract class H2Stream implements SendingStream {
   isInLine = false;
   isEnding = false;
   trailersToSend: HeaderList | undefined;
-  readonly queue = new ByteQueue();
+  queue = EMPTY_QUEUE;
   /** What may still come before the window is given back, and what has been taken since. */
   receiveWindow = STREAM_WINDOW_BYTES;
   credit = 0;
@@ -131,7 +131,7 @@ export abstract class H2Stream implements SendingStream {
   /** Nothing more is sent; what has come is delivered, and `error` told then. */
   mute(error: ExchangeError): void {
     this.error ??= error;
-    this.queue.clear();
+    this.queue = EMPTY_QUEUE;
     this.isEnding = true;
     this.localEnded = true;
   }
@@ -141,7 +141,7 @@ export abstract class H2Stream implements SendingStream {
     if (this.isMute) return;
     this.isMute = true;
     this.error ??= error;
-    this.queue.clear();
+    this.queue = EMPTY_QUEUE;
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
