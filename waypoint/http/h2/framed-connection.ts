@@ -17,6 +17,7 @@ import {
   ConnectionFault,
   DEFAULT_WINDOW_BYTES,
   ENHANCE_YOUR_CALM,
+  INTERNAL_ERROR,
   PREFACE,
   SETTINGS_TIMEOUT,
 } from "./frames.ts";
@@ -85,7 +86,11 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     } catch (error) {
       if (error instanceof ConnectionFault) this.fail(error.code, error.message);
       else if (error instanceof HpackError) this.fail(COMPRESSION_ERROR, error.message);
-      else throw error;
+      else {
+        // What is left of the chunk is lost: nothing more can be read.
+        this.fail(INTERNAL_ERROR, "");
+        throw error;
+      }
     }
     this.afterRead();
     this.#watchBlock();

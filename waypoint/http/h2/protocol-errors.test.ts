@@ -169,14 +169,15 @@ describe("a client", () => {
   });
 
   test("that does not speak HTTP/2 is a fault of its connection, one that leaves is none", async () => {
-    const before = server.closings.length;
-    const peer = await server.connect(Buffer.from("GET / HTTP/1.1 and so on, but no frame"));
-    await peer.until(() => peer.closed && server.closings.length === before + 1);
-    assert.ok(server.closings[before]);
-    const other = await server.connect();
+    const own = await RawServer.start();
+    const peer = await own.connect(Buffer.from("GET / HTTP/1.1 and so on, but no frame"));
+    await peer.until(() => peer.closed && own.closings.length === 1);
+    const other = await own.connect();
     other.socket.destroy();
-    await other.until(() => server.closings.length === before + 2);
-    assert.equal(server.closings[before + 1], undefined);
+    await other.until(() => own.closings.length === 2);
+    own.stop();
+    assert.ok(own.closings[0]);
+    assert.equal(own.closings[1], undefined);
   });
 
   test("may send DATA only until its stream has ended", async () => {
