@@ -50,8 +50,8 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   readonly #isServer: boolean;
   /** Of the peer's SETTINGS, then of its word on ours. */
   readonly #handshake = new Deadline({ onDeadline: () => this.#onHandshakeDeadline() });
-  /** Of a header block. */
-  readonly #block = new Deadline({ onDeadline: () => this.#onBlockDeadline() });
+  /** Of a header block: most come at once. */
+  #block: Deadline | undefined;
   #phase: Phase = "open";
   #cut: ExchangeError | undefined;
   #acknowledged = false;
@@ -127,7 +127,7 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     this.output.acknowledgeSettings();
     if (!this.#greeted) {
       this.#greeted = true;
-      if (this.#acknowledged) this.#handshake.clear();
+      if (this.#acknowledged) this.#handshake.close();
       else this.#handshake.set(SETTINGS_ACK_MS);
     }
     this.onPeerSettings();
@@ -136,7 +136,7 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   onSettingsAcknowledged(): void {
     if (this.#acknowledged) this.guard.onIdleFrame();
     this.#acknowledged = true;
-    if (this.#greeted) this.#handshake.clear();
+    if (this.#greeted) this.#handshake.close();
   }
 
   onPing(opaque: Buffer, acknowledged: boolean): void {
@@ -239,8 +239,12 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     const inBlock = this.#dispatcher.inBlock || this.#reader.inFrame;
     if (inBlock === this.#inBlock || this.deaf) return;
     this.#inBlock = inBlock;
-    if (inBlock) this.#block.set(this.limits.headersTimeoutMs);
-    else this.#block.clear();
+    if (!inBlock) {
+      this.#block?.clear();
+      return;
+    }
+    this.#block ??= new Deadline({ onDeadline: () => this.#onBlockDeadline() });
+    this.#block.set(this.limits.headersTimeoutMs);
   }
 
   #onBlockDeadline(): void {
@@ -259,7 +263,7 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
 
   #closeDeadlines(): void {
     this.#handshake.close();
-    this.#block.close();
+    this.#block?.close();
     if (this.#phase === "closed") this.#idle.close();
   }
 }

@@ -33,7 +33,8 @@ const UNKNOWN: BodyLength = { kind: "unknown" };
 export class H2ServerConnection extends H2Connection implements ServerConnection {
   protected override readonly streams = new Map<number, H2ServerStream>();
   readonly #handlers: ServerHandlers;
-  readonly #notice = new Deadline({ onDeadline: () => this.onPong() });
+  /** Of the answer to a drain's PING. */
+  #notice: Deadline | undefined;
   #last = 0;
   /** Ids that were passed over last: what lies between is open to nobody (RFC 9113 5.1.1). */
   #passedFrom = 0;
@@ -53,6 +54,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
     this.output.goaway(MAX_STREAM_ID, NO_ERROR, "");
     // What the client sent before it heard is here when it has answered.
     this.output.ping(0, DRAIN_PING);
+    this.#notice = new Deadline({ onDeadline: () => this.onPong() });
     this.#notice.set(DRAIN_IDLE_MS);
   }
 
@@ -85,7 +87,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   protected override onPong(): void {
     if (this.#drain !== "told" || this.deaf) return;
     this.#drain = "closing";
-    this.#notice.clear();
+    this.#notice?.clear();
     if (this.streams.size === 0) this.#close();
     else this.output.goaway(this.#last, NO_ERROR, "");
   }
@@ -129,7 +131,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   }
 
   protected override onGone(): void {
-    this.#notice.close();
+    this.#notice?.close();
     this.#handlers.onClosed(this.fault);
   }
 
