@@ -82,6 +82,7 @@ export abstract class H2Stream implements SendingStream {
       return;
     }
     this.#deliver();
+    this.#tellDrain();
   }
 
   resume(): void {
@@ -106,9 +107,7 @@ export abstract class H2Stream implements SendingStream {
   }
 
   onSent(_bytes: number): void {
-    if (!this.#awaitsDrain || this.queue.length > SEND_QUEUE_LOW_BYTES) return;
-    this.#awaitsDrain = false;
-    if (!this.isMute && !this.isEnding) this.#events?.onDrain();
+    this.#tellDrain();
   }
 
   /** Bytes of the peer's body. */
@@ -178,6 +177,14 @@ export abstract class H2Stream implements SendingStream {
     }
     this.#delivering = false;
     if (this.remoteEnded && !this.#isHolding && !this.isMute) this.#tellEnd();
+  }
+
+  /** Who has not started yet hears it then. */
+  #tellDrain(): void {
+    const waits = this.#awaitsDrain && this.#events !== undefined;
+    if (!waits || this.queue.length > SEND_QUEUE_LOW_BYTES) return;
+    this.#awaitsDrain = false;
+    if (!this.isMute && !this.isEnding) this.#events?.onDrain();
   }
 
   #tell(piece: Uint8Array): void {
