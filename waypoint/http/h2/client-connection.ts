@@ -94,10 +94,11 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
     this.guard.onIdleFrame();
     this.#leaving = true;
     const why = new ExchangeError("not-sent", "the upstream takes no more requests");
+    // Those first that wait: each of the others makes room for one.
+    for (const { stream } of this.#waiting.splice(0)) this.#drop(stream, why, undefined);
     for (const stream of [...this.streams.values()]) {
       if (stream.id > last) this.#drop(stream, why, undefined);
     }
-    for (const { stream } of this.#waiting.splice(0)) this.#drop(stream, why, undefined);
     if (this.#active === 0) this.#retire();
     else this.#handlers.onIdle();
   }
@@ -178,8 +179,7 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
     } else if (status < 200) stream.onInformation(head);
     else {
       stream.expectedBytes = bodiless ? 0 : bytes;
-      const known = bytes < 0 ? UNKNOWN : ({ kind: "known", bytes } as const);
-      stream.onHead(head, endStream ? NONE : known);
+      stream.onHead(head, lengthOf(status, bytes, { bodiless, endStream }));
       if (endStream && !stream.isMute) this.endRemote(stream, undefined);
     }
   }
@@ -206,7 +206,8 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
     while (this.streams.size < this.capacity) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
-      this.#send(next);
+      // One that has been cancelled is told so in a moment.
+      if (!next.stream.isMute) this.#send(next);
     }
   }
 
@@ -221,6 +222,16 @@ export class H2ClientConnection extends H2Connection implements UpstreamConnecti
     this.output.goaway(0, NO_ERROR, "");
     this.shut(CLOSING);
   }
+}
+
+/** A length that was said is said on where it is not the body's, too: to HEAD, and with 304. */
+function lengthOf(
+  status: number,
+  bytes: number,
+  { bodiless, endStream }: { bodiless: boolean; endStream: boolean },
+): BodyLength {
+  if (bytes >= 0 && status !== 204 && (bodiless || !endStream)) return { kind: "known", bytes };
+  return bodiless || endStream ? NONE : UNKNOWN;
 }
 
 const CLOSING = new ExchangeError("not-sent", "connection closing");
