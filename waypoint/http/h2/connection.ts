@@ -50,6 +50,7 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
 
   sendHeaders(stream: H2Stream, flat: readonly string[], endStream: boolean): void {
     this.output.headers(stream.id, this.#encoder.encode(flat), endStream);
+    this.guard.onSent();
     if (endStream) this.#saidAll(stream);
   }
 
@@ -90,7 +91,7 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
   }
 
   onDataSent(): void {
-    this.guard.onDataSent();
+    this.guard.onSent();
   }
 
   /** The list is kept for the next: it is needed for every exchange. */
@@ -229,7 +230,8 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
 
   /** RFC 9113 6.9.2: what a stream may send changes by the difference. */
   protected override onPeerSettings(): void {
-    const { headerTableBytes, initialWindowBytes } = this.peer;
+    const { headerTableBytes, leastHeaderTableBytes, initialWindowBytes } = this.peer;
+    this.#encoder.setMaxTableBytes(leastHeaderTableBytes);
     this.#encoder.setMaxTableBytes(headerTableBytes);
     const more = initialWindowBytes - this.#peerWindow;
     this.#peerWindow = initialWindowBytes;
@@ -271,6 +273,8 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
   }
 
   #endLocal(stream: H2Stream): void {
+    // Of a connection that was cut, nothing has left.
+    if (!stream.isMute && this.output.closed) return;
     stream.localEnded = true;
     if (stream.isMute) stream.tellClosed();
     else this.onLocalEnd(stream);

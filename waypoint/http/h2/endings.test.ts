@@ -2,12 +2,18 @@
  * How connections and exchanges end: drains, GOAWAY, resets, time-outs (RFC 9113 5.4, 6.8, 8.1).
  */
 import assert from "node:assert/strict";
+import { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { END_HEADERS, END_STREAM, frame, TYPE } from "#test/support/h2-frames.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { End, EndEvents } from "#common/transport/end.ts";
+import { END_HEADERS, END_STREAM, frame, number32, TYPE } from "#test/support/h2-frames.ts";
 import type { ExchangeError, ServerExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
+import { DEADLINE_SWEEP_MS, LINGER_MS } from "../limits.ts";
 import type { BodyLength } from "../message.ts";
+import { RELAY_LIMITS } from "../relay-fixture.ts";
 import { CANCEL, MAX_STREAM_ID, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from "./frames.ts";
+import { http2Codec } from "./h2-codec.ts";
 import { ACK, EMPTY, GET, listener, POST, type RawPeer, RawServer } from "./raw-peer-fixture.ts";
 
 const NONE: BodyLength = { kind: "none" };
@@ -75,7 +81,7 @@ describe("a server's connection", () => {
   test("ends that has been idle for too long", async () => {
     const peer = await server.connect();
     assert.equal(await peer.goaway(), NO_ERROR);
-    await peer.until(() => peer.closed);
+    await peer.until(() => server.closings.length > 0);
     assert.deepEqual(server.closings, [undefined]);
   });
 
@@ -106,4 +112,73 @@ describe("a server's connection", () => {
       assert.equal(await peer.reset(stream), expected[code]);
     }
   });
+
+  test("that is drained ignores all of a request that comes too late, and serves the rest", async () => {
+    const peer = await server.connect();
+    peer.send(get(1));
+    await peer.until(() => exchanges.length === 1);
+    server.connections[0]?.drain();
+    await peer.until(() => peer.of(TYPE.ping).length > 0);
+    peer.send(frame(TYPE.ping, ACK, 0, Buffer.alloc(8)), post(3));
+    peer.send(frame(TYPE.data, 0, 3, Buffer.from("late")));
+    peer.send(frame(TYPE.windowUpdate, 0, 3, number32(1)));
+    peer.send(frame(TYPE.resetStream, 0, 3, number32(CANCEL)));
+    await peer.settled();
+    for (const exchange of exchanges) exchange.respond(OK, NONE);
+    await peer.until(() => server.closings.length > 0);
+    assert.equal(peer.of(TYPE.headers, 1).length, 1);
+    assert.deepEqual(server.closings, [undefined]);
+  });
+
+  test("that is destroyed makes no answer complete that did not leave", async () => {
+    const closed = Promise.withResolvers<ExchangeError | undefined>();
+    server.onExchange = (exchange) => {
+      exchange.start(listener({ onClosed: closed.resolve }));
+      server.connections[0]?.destroy();
+      exchange.respond(OK, UNKNOWN);
+      exchange.write(Buffer.from("gone"));
+      exchange.end();
+    };
+    const peer = await server.connect();
+    peer.send(get(1));
+    assert.equal((await closed.promise)?.code, "reset");
+  });
+
+  test("sends no body before a head", async () => {
+    server.onExchange = (exchange) => {
+      exchange.start(listener({}));
+      exchange.write(Buffer.from("early"));
+      exchange.end();
+      exchange.respond(OK, UNKNOWN);
+      exchange.end();
+    };
+    const peer = await server.connect();
+    peer.send(get(1));
+    await peer.until(() => peer.of(TYPE.data, 1).length > 0);
+    await peer.settled();
+    const types = peer.frames.filter(({ stream }) => stream === 1).map(({ type }) => type);
+    assert.deepEqual(types, [TYPE.headers, TYPE.data]);
+  });
+});
+
+test("a connection that ends gives who reads slowly the time for what it is owed", async () => {
+  let events: EndEvents | undefined;
+  const unread: (() => void)[] = [];
+  const end = {
+    bytesRead: 0,
+    start: (given: EndEvents) => (events = given),
+    write: (_bytes: Uint8Array, release?: () => void) => unread.push(release ?? (() => undefined)),
+    shutdown: () => undefined,
+    resume: () => undefined,
+    probe: () => undefined,
+    reset: () => events?.onClosed(undefined),
+  } as unknown as End;
+  const closed = Promise.withResolvers<void>();
+  const limits = { ...RELAY_LIMITS, idleTimeoutMs: 0 };
+  const handlers = { onExchange: () => undefined, onClosed: () => closed.resolve() };
+  http2Codec.serve({ asEnd: () => end, asDuplex: () => new Duplex() }, limits, handlers);
+  const waited = sleep(2 * DEADLINE_SWEEP_MS + LINGER_MS + 2 * DEADLINE_SWEEP_MS, "it waits");
+  assert.equal(await Promise.race([closed.promise, waited]), "it waits");
+  for (const release of unread) release();
+  await closed.promise;
 });

@@ -7,7 +7,7 @@ import {
   STREAM_RESET_BURST,
   STREAM_RESET_RATE_PER_S,
   WINDOW_UPDATES_AT_FIRST,
-  WINDOW_UPDATES_PER_DATA_FRAME,
+  WINDOW_UPDATES_PER_FRAME,
 } from "./limits.ts";
 
 /** Each method throws ConnectionFault ENHANCE_YOUR_CALM when it is too much. */
@@ -36,10 +36,10 @@ export class FloodGuard {
     if (--this.#windowUpdates < 0) throw calm("window updates");
   }
 
-  /** Each may be answered by window updates. */
-  onDataSent(): void {
+  /** HEADERS or DATA: each may be answered by window updates, or follow on one. */
+  onSent(): void {
     if (this.#windowUpdates < WINDOW_UPDATES_AT_FIRST) {
-      this.#windowUpdates += WINDOW_UPDATES_PER_DATA_FRAME;
+      this.#windowUpdates += WINDOW_UPDATES_PER_FRAME;
     }
   }
 }

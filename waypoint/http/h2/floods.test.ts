@@ -12,6 +12,7 @@ import {
 } from "#test/support/h2-frames.ts";
 import { HeaderList } from "../header-list.ts";
 import { ENHANCE_YOUR_CALM } from "./frames.ts";
+import { WINDOW_UPDATES_AT_FIRST } from "./limits.ts";
 import { EMPTY, GET, POST, type RawPeer, RawServer, settings } from "./raw-peer-fixture.ts";
 
 const BATCH = 500;
@@ -20,6 +21,7 @@ const MAX_GROWTH_MB = 120;
 
 const get = (stream: number) => frame(TYPE.headers, END_HEADERS | END_STREAM, stream, GET);
 const post = (stream: number) => frame(TYPE.headers, END_HEADERS, stream, POST);
+const update = (stream: number) => frame(TYPE.windowUpdate, 0, stream, number32(1));
 const reset = (stream: number) => frame(TYPE.resetStream, 0, stream, number32(8));
 
 let server: RawServer;
@@ -96,6 +98,19 @@ describe("a connection is cut off that is flooded with", () => {
 });
 
 const NONE = { kind: "none" } as const;
+
+test("a client may open the window of every request, though no body comes", async () => {
+  server.onExchange = (e) => e.respond({ status: 204, headers: new HeaderList() }, NONE);
+  const peer = await server.connect();
+  const some = WINDOW_UPDATES_AT_FIRST / 100;
+  for (let i = 0; i < 101; i++) {
+    const streams = Array.from({ length: some }, (_, j) => odd(i * some + j));
+    peer.send(...streams.map((id) => Buffer.concat([get(id), update(id)])));
+    await peer.settled();
+  }
+  assert.equal(peer.of(TYPE.goaway).length, 0);
+  peer.socket.destroy();
+});
 
 test("a client that reads no answers is not read either, and cut off in the end", async () => {
   const headers = new HeaderList(["x-large", "y".repeat(8_000)]);

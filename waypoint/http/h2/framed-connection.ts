@@ -32,6 +32,8 @@ import {
   PeerSettings,
 } from "./settings.ts";
 
+const NOTHING = new Uint8Array(0);
+
 /** `lingering`: we have ended it, the peer has not yet. */
 type Phase = "open" | "lingering" | "closed";
 
@@ -188,8 +190,8 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
     this.#closeDeadlines();
     this.output.flush();
     this.onShut(why);
-    this.#idle.set(LINGER_MS);
     this.output.close();
+    this.#linger();
     this.#end.shutdown();
     if (this.#paused) this.#end.resume();
     this.#paused = false;
@@ -228,6 +230,14 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   abstract onWindowUpdate(stream: number, bytes: number): void;
   abstract onReset(stream: number, code: number): void;
   abstract onStreamFault(stream: number, code: number, message: string): void;
+
+  /** Who reads slowly what it is owed gets the time; who is at fault, and who is done, does not. */
+  #linger(): void {
+    this.#idle.set(this.fault === undefined ? this.limits.bodyTimeoutMs : LINGER_MS);
+    this.#end.write(NOTHING, () => {
+      if (this.#phase === "lingering") this.#idle.set(LINGER_MS);
+    });
+  }
 
   #discard(byteCount: number): boolean {
     this.#discarded += byteCount;

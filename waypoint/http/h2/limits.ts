@@ -48,12 +48,12 @@ export const IDLE_FRAME_BURST = 10_000;
 export const IDLE_FRAME_RATE_PER_S = 1_000;
 
 /**
- * WINDOW_UPDATE frames of a peer: so many at first, and so many more for each DATA frame that it
- * got; beyond it the connection is cut off. Source for the latter: Envoy,
- * max_inbound_window_update_frames_per_data_frame_sent.
+ * WINDOW_UPDATE frames of a peer: so many at first, and so many more for each frame of HEADERS or
+ * DATA that it got (some open a window with each request); beyond it the connection is cut off.
+ * Source for the latter: Envoy, max_inbound_window_update_frames_per_data_frame_sent.
  */
 export const WINDOW_UPDATES_AT_FIRST = 10_000;
-export const WINDOW_UPDATES_PER_DATA_FRAME = 10;
+export const WINDOW_UPDATES_PER_FRAME = 10;
 
 /**
  * CONTINUATION frames of one header block (CVE-2024-27316), and the bytes of a block as it comes,

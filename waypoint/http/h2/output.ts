@@ -66,6 +66,10 @@ export class Output {
     return this.#full;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** The peer lets pile up what it asked for. */
   get overwhelmed(): boolean {
     return this.#unread > UNREAD_ANSWER_BYTES;

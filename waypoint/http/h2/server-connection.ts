@@ -39,6 +39,8 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   /** Ids that were passed over last: what lies between is open to nobody (RFC 9113 5.1.1). */
   #passedFrom = 0;
   #passedTo = 0;
+  /** The last that came when it was too late: what belongs to it is ignored, too. */
+  #late = 0;
   #requests = 0;
   #drain: Drain = "no";
 
@@ -72,7 +74,7 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
   }
 
   protected override isUnopened(stream: number): boolean {
-    if (stream > this.#last || stream % 2 === 0) return true;
+    if (stream > Math.max(this.#last, this.#late) || stream % 2 === 0) return true;
     return stream > this.#passedFrom && stream < this.#passedTo;
   }
 
@@ -98,7 +100,10 @@ export class H2ServerConnection extends H2Connection implements ServerConnection
     else if (id % 2 === 0)
       throw new ConnectionFault(PROTOCOL_ERROR, "a stream of a client's, even");
     else if (id <= this.#last) this.onStray(id);
-    else if (this.#drain !== "closing") {
+    else if (this.#drain === "closing") {
+      this.#late = Math.max(this.#late, id);
+      this.guard.onIdleFrame();
+    } else {
       if (id > this.#last + 2) {
         this.#passedFrom = this.#last;
         this.#passedTo = id;

@@ -1,6 +1,7 @@
 /** One request of a client and our response to it. */
 import type { ExchangeErrorCode, ServerExchange, ServerExchangeEvents } from "../exchange.ts";
 import { Deadline, type Deadlined } from "../h1/deadlines.ts";
+import type { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../message.ts";
 import type { H2Connection } from "./connection.ts";
 import { responseToBlock } from "./h2-head.ts";
@@ -49,6 +50,11 @@ export class H2ServerStream extends H2Stream implements ServerExchange, Deadline
   respond(head: ResponseHead, length: BodyLength): void {
     if (this.isMute || this.#responded) return;
     this.#responded = true;
+    if (head.status < 200) {
+      // HTTP/2 does not switch protocols, and the others are not for here.
+      this.reset("protocol");
+      return;
+    }
     const ends = length.kind === "none" || this.request.method === "HEAD";
     this.#connection.sendHeaders(this, responseToBlock(head, length), ends);
   }
@@ -59,6 +65,10 @@ export class H2ServerStream extends H2Stream implements ServerExchange, Deadline
     const more = super.write(chunk);
     if (!waited || !this.remoteEnded) this.watch();
     return more;
+  }
+
+  override end(trailers?: HeaderList): void {
+    if (this.#responded) super.end(trailers);
   }
 
   reset(code: ExchangeErrorCode = "reset"): void {
