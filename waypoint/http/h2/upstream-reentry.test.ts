@@ -1,4 +1,4 @@
-/** Our requests to an upstream: what their owners do while others end, and what becomes of those. */
+/** Our requests to an upstream: what their owners do while others end, and what comes of that. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
