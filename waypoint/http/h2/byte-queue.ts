@@ -4,6 +4,9 @@ import { JOINED_BLOCK_BYTES, JOINED_PIECE_BYTES, KEPT_MEMORY_FACTOR } from "./li
 const NO_BLOCK = Buffer.alloc(0);
 const NO_CHUNKS: Uint8Array[] = [];
 
+/** Places of chunks that are let go only when there are more. */
+const SLACK = 64;
+
 export class ByteQueue {
   length = 0;
   #chunks = NO_CHUNKS;
@@ -33,9 +36,11 @@ export class ByteQueue {
       this.length -= most;
       return chunk.subarray(0, most);
     }
-    this.#first++;
-    if (this.#first === this.#chunks.length) {
-      this.#chunks = NO_CHUNKS;
+    // A queue that is filled again before it is empty must not hold on to what has left it.
+    this.#chunks[this.#first++] = NO_BLOCK;
+    const { length } = this.#chunks;
+    if (this.#first === length || (this.#first > SLACK && this.#first * 2 > length)) {
+      this.#chunks = this.#first === length ? NO_CHUNKS : this.#chunks.slice(this.#first);
       this.#first = 0;
     }
     this.length -= chunk.length;
