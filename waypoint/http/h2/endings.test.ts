@@ -144,6 +144,16 @@ describe("a server's connection", () => {
     assert.equal((await closed.promise)?.code, "reset");
   });
 
+  test("resets what would switch protocols, which HTTP/2 cannot", async () => {
+    server.onExchange = (exchange) => {
+      exchange.respond({ status: 101, headers: new HeaderList(), upgrade: "websocket" }, UNKNOWN);
+    };
+    const peer = await server.connect();
+    peer.send(get(1));
+    assert.equal(await peer.reset(1), PROTOCOL_ERROR);
+    assert.equal(peer.of(TYPE.headers).length, 0);
+  });
+
   test("sends no body before a head", async () => {
     server.onExchange = (exchange) => {
       exchange.start(listener({}));

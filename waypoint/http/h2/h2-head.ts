@@ -1,4 +1,5 @@
 /** The beginnings of messages to and from flat header lists. */
+import { mayTrail } from "../h1/field-names.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead, ResponseHead } from "../message.ts";
 
@@ -45,8 +46,10 @@ export function responseFromBlock(flat: readonly string[]): ResponseHead {
   return { status: Number(status), headers };
 }
 
+/** What would take effect after it was checked is left out, as of HTTP/1.1's. */
 export function trailersFromBlock(flat: readonly string[]): HeaderList {
-  return takeApart(flat).headers;
+  const { headers } = takeApart(flat);
+  return new HeaderList([...headers.entries()].filter(([name]) => mayTrail(name)).flat());
 }
 
 export function requestToBlock(head: RequestHead, body: BodyLength): string[] {

@@ -5,9 +5,10 @@
 
 /** RFC 9110 5.6.2, without upper case (RFC 9113 8.2.1). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** RFC 9110 5.6.2, and the rules of RFC 3986 3.2 and 3.3 as far as characters go. */
+/** RFC 9110 5.6.2, and the rules of RFC 3986 3.3 as far as characters go. */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const AUTHORITY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@[\]%]+$/;
+/** As in HTTP/1.1: no user (RFC 9113 8.3.1), whom upstreams could take for the host or leave out. */
+const AUTHORITY = /^(?:\[[0-9a-f:.]+\]|[\w.~%!$&'()*+;=-]+)(?::\d{0,5})?$/i;
 const PATH = /^[\x21-\x7e\x80-\xff]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
 const STATUS = /^[1-9][0-9]{2}$/;

@@ -12,6 +12,8 @@ import { END_HEADERS, END_STREAM, frame, headerBlock, TYPE } from "#test/support
 import { llhttpForwarder } from "../h1/h1-codec.ts";
 import { RelayProxy } from "../relay-fixture.ts";
 import { http2Codec } from "./h2-codec.ts";
+import { trailersFromBlock } from "./h2-head.ts";
+import { validateRequest } from "./header-validation.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -161,4 +163,20 @@ describe("from HTTP/2 to HTTP/1.1 nothing is smuggled by", () => {
       assert.doesNotMatch(all.join(""), /\r\nconnection: x-a|\r\n(upgrade|keep-alive):/i);
     });
   }
+});
+
+test("an authority is a host and perhaps a port, as in HTTP/1.1", () => {
+  const lengthOf = (authority: string) =>
+    validateRequest(withPseudo(":authority", authority).flat());
+  for (const good of ["a", "a.b:80", "[::1]:80", "a_b", "127.0.0.1:"]) {
+    assert.equal(lengthOf(good), -1, good);
+  }
+  for (const bad of ["user@a", "user:x@a", "a,b", "a:b", "a:1:2", "[", "[::1", ":80", "a/b"]) {
+    assert.equal(lengthOf(bad), undefined, bad);
+  }
+});
+
+test("trailers bring nothing that would have been checked before", () => {
+  const late = ["authorization", "x", "x-forwarded-client-cert", "y", "cookie", "z", "host", "b"];
+  assert.deepEqual(trailersFromBlock([...late, "grpc-status", "0"]).flat, ["grpc-status", "0"]);
 });
