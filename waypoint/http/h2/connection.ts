@@ -230,9 +230,8 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
 
   /** RFC 9113 6.9.2: what a stream may send changes by the difference. */
   protected override onPeerSettings(): void {
-    const { headerTableBytes, leastHeaderTableBytes, initialWindowBytes } = this.peer;
-    this.#encoder.setMaxTableBytes(leastHeaderTableBytes);
-    this.#encoder.setMaxTableBytes(headerTableBytes);
+    const { initialWindowBytes } = this.peer;
+    for (const bytes of this.peer.headerTableSizes) this.#encoder.setMaxTableBytes(bytes);
     const more = initialWindowBytes - this.#peerWindow;
     this.#peerWindow = initialWindowBytes;
     if (more === 0) return;
@@ -273,11 +272,11 @@ export abstract class H2Connection extends FramedConnection implements StreamOwn
   }
 
   #endLocal(stream: H2Stream): void {
-    // Of a connection that was cut, nothing has left.
-    if (!stream.isMute && this.output.closed) return;
-    stream.localEnded = true;
     if (stream.isMute) stream.tellClosed();
-    else this.onLocalEnd(stream);
+    // Of a connection that was cut, nothing has left.
+    if (stream.isMute || this.output.closed) return;
+    stream.localEnded = true;
+    this.onLocalEnd(stream);
   }
 
   #reset(stream: H2Stream, code: number, error: ExchangeError): void {

@@ -3,6 +3,7 @@ import { ConnectionFault, ENHANCE_YOUR_CALM } from "./frames.ts";
 import {
   IDLE_FRAME_BURST,
   IDLE_FRAME_RATE_PER_S,
+  INVALID_FRAME_RATE_PER_S,
   INVALID_FRAMES,
   STREAM_RESET_BURST,
   STREAM_RESET_RATE_PER_S,
@@ -14,7 +15,7 @@ import {
 export class FloodGuard {
   readonly #resets = new Bucket(STREAM_RESET_BURST, STREAM_RESET_RATE_PER_S);
   readonly #idle = new Bucket(IDLE_FRAME_BURST, IDLE_FRAME_RATE_PER_S);
-  #faults = 0;
+  readonly #faults = new Bucket(INVALID_FRAMES, INVALID_FRAME_RATE_PER_S);
   #windowUpdates = WINDOW_UPDATES_AT_FIRST;
 
   /** The peer undid what it had asked for, or asked for too much. */
@@ -29,7 +30,7 @@ export class FloodGuard {
 
   /** What the peer did made us reset its stream (CVE-2025-8671), or refuse its request. */
   onFault(): void {
-    if (++this.#faults > INVALID_FRAMES) throw calm("invalid frames");
+    if (!this.#faults.take()) throw calm("invalid frames");
   }
 
   onWindowUpdate(): void {

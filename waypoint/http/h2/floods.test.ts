@@ -11,8 +11,9 @@ import {
   TYPE,
 } from "#test/support/h2-frames.ts";
 import { HeaderList } from "../header-list.ts";
+import { FloodGuard } from "./flood-guard.ts";
 import { ENHANCE_YOUR_CALM } from "./frames.ts";
-import { WINDOW_UPDATES_AT_FIRST } from "./limits.ts";
+import { INVALID_FRAME_RATE_PER_S, INVALID_FRAMES, WINDOW_UPDATES_AT_FIRST } from "./limits.ts";
 import { EMPTY, GET, POST, type RawPeer, RawServer, settings } from "./raw-peer-fixture.ts";
 
 const BATCH = 500;
@@ -160,4 +161,28 @@ test("a header that does not get finished ends its connection in time", async ()
   const other = await quick.connect(EMPTY);
   await other.until(() => other.closed);
   quick.stop();
+});
+
+test("headers that each come in time may come in pieces all the while", async (t) => {
+  const patient = await RawServer.start({ headersTimeoutMs: 500 });
+  t.after(() => patient.stop());
+  const peer = await patient.connect();
+  const half = Math.floor(get(1).length / 2);
+  peer.send(get(1).subarray(0, half));
+  for (let i = 0; i < 40; i++) {
+    peer.send(get(odd(i)).subarray(half), get(odd(i + 1)).subarray(0, half));
+    await sleep(50);
+  }
+  assert.deepEqual([peer.closed, peer.of(TYPE.goaway).length], [false, 0]);
+});
+
+test("what is invalid now and then ends no connection", (t) => {
+  let now = performance.now();
+  t.mock.method(performance, "now", () => now);
+  const guard = new FloodGuard();
+  for (let i = 0; i < INVALID_FRAMES; i++) guard.onFault();
+  assert.throws(() => guard.onFault(), { code: ENHANCE_YOUR_CALM });
+  now += 2_000;
+  for (let i = 0; i < 2 * INVALID_FRAME_RATE_PER_S; i++) guard.onFault();
+  assert.throws(() => guard.onFault(), { code: ENHANCE_YOUR_CALM });
 });

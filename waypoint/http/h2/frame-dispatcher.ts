@@ -53,6 +53,8 @@ export class FrameDispatcher implements FrameSink {
   readonly #blocks: HeaderBlockReader;
   /** The peer's SETTINGS come first (RFC 9113 3.4). */
   #begun = false;
+  /** Frames and header blocks that have come whole; of DATA, those that have begun. */
+  completed = 0;
   #dataFlags = 0;
 
   constructor(handler: FrameHandler, headerBytes: number) {
@@ -73,6 +75,7 @@ export class FrameDispatcher implements FrameSink {
     this.#checkPlace(false);
     if (stream === 0) throw new ConnectionFault(PROTOCOL_ERROR, "DATA without a stream");
     this.#dataFlags = flags;
+    this.completed++;
     this.#handler.onDataBegin(stream, length);
   }
 
@@ -99,6 +102,7 @@ export class FrameDispatcher implements FrameSink {
       // RFC 9113 4.1: what is unknown is ignored.
       else this.#handler.onIdleFrame();
     }
+    if (!this.#blocks.inBlock) this.completed++;
   }
 
   #checkPlace(isSettings: boolean): void {

@@ -59,6 +59,8 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
   #acknowledged = false;
   #greeted = false;
   #inBlock = false;
+  /** What had been whole when the deadline of a header block was set. */
+  #completed = 0;
   /** The end waits for `resume`. */
   #paused = false;
   #discarded = 0;
@@ -247,8 +249,11 @@ export abstract class FramedConnection implements EndEvents, FrameHandler, Flush
 
   #watchBlock(): void {
     const inBlock = this.#dispatcher.inBlock || this.#reader.inFrame;
-    if (inBlock === this.#inBlock || this.deaf) return;
+    const { completed } = this.#dispatcher;
+    const isNew = inBlock && completed !== this.#completed;
+    if ((inBlock === this.#inBlock && !isNew) || this.deaf) return;
     this.#inBlock = inBlock;
+    this.#completed = completed;
     if (!inBlock) {
       this.#block?.clear();
       return;

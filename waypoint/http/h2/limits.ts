@@ -30,8 +30,12 @@ export const SEND_QUEUE_LOW_BYTES = 32 * 1024;
  */
 export const UNREAD_ANSWER_BYTES = 64 * 1024;
 
-/** Invalid frames and requests of one connection that were answered; beyond it it is cut off. */
+/**
+ * Invalid frames and messages of one connection that were answered, at once and per second; beyond
+ * it the connection is cut off. One that stands for days is not cut off for what a few do.
+ */
 export const INVALID_FRAMES = 100;
+export const INVALID_FRAME_RATE_PER_S = 1;
 
 /**
  * Streams that a client may reset, or open although there are too many, at once and per second;

@@ -25,17 +25,22 @@ const DEFAULT_HEADER_TABLE_BYTES = 4_096;
 export class PeerSettings {
   headerTableBytes = DEFAULT_HEADER_TABLE_BYTES;
   /** The least that it was since the SETTINGS before. */
-  leastHeaderTableBytes = DEFAULT_HEADER_TABLE_BYTES;
+  #leastHeaderTableBytes = DEFAULT_HEADER_TABLE_BYTES;
   initialWindowBytes = DEFAULT_WINDOW_BYTES;
   /** Undefined: it has not said. */
   concurrentStreams: number | undefined;
+
+  /** What the last SETTINGS made of the table: the least in between, and what it is now. */
+  get headerTableSizes(): readonly number[] {
+    return [this.#leastHeaderTableBytes, this.headerTableBytes];
+  }
 
   /** `fromServer`: who must not speak of pushes but to rule them out. Throws ConnectionFault. */
   apply(payload: Buffer, fromServer: boolean): void {
     if (payload.length % PAIR_BYTES !== 0) {
       throw new ConnectionFault(FRAME_SIZE_ERROR, "SETTINGS of half a setting");
     }
-    this.leastHeaderTableBytes = this.headerTableBytes;
+    this.#leastHeaderTableBytes = this.headerTableBytes;
     for (let at = 0; at < payload.length; at += PAIR_BYTES) {
       this.#take(payload.readUInt16BE(at), payload.readUInt32BE(at + 2), fromServer);
     }
@@ -44,7 +49,7 @@ export class PeerSettings {
   #take(id: number, value: number, fromServer: boolean): void {
     if (id === HEADER_TABLE_SIZE) {
       this.headerTableBytes = value;
-      this.leastHeaderTableBytes = Math.min(this.leastHeaderTableBytes, value);
+      this.#leastHeaderTableBytes = Math.min(this.#leastHeaderTableBytes, value);
     } else if (id === MAX_CONCURRENT_STREAMS) this.concurrentStreams = value;
     else if (id === INITIAL_WINDOW_SIZE) {
       if (value > MAX_WINDOW_BYTES) throw new ConnectionFault(FLOW_CONTROL_ERROR, "a window");
