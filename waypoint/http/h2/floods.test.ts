@@ -110,7 +110,10 @@ test("a client may open the window of every request, though no body comes", asyn
     await peer.settled();
   }
   assert.equal(peer.of(TYPE.goaway).length, 0);
+  // The next test counts who has left.
+  const closings = server.closings.length;
   peer.socket.destroy();
+  await peer.until(() => server.closings.length > closings);
 });
 
 test("a client that reads no answers is not read either, and cut off in the end", async () => {
