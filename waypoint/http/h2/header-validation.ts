@@ -7,7 +7,7 @@
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9110 5.6.2, and the rules of RFC 3986 3.3 as far as characters go. */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** As in HTTP/1.1: no user (RFC 9113 8.3.1), whom upstreams could take for the host or leave out. */
+/** As in HTTP/1.1: no user (RFC 9113 8.3.1), whom upstreams could take for the host or drop. */
 const AUTHORITY = /^(?:\[[0-9a-f:.]+\]|[\w.~%!$&'()*+;=-]+)(?::\d{0,5})?$/i;
 const PATH = /^[\x21-\x7e\x80-\xff]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
