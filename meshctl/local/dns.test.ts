@@ -47,6 +47,9 @@ const ZONE = buildZone(
     slice("db", "IPv6", ["fd00:10:244:1::2"]),
   ],
 );
+/** Nobody else's: UDP and TCP need the same port. */
+const ADDRESS = `127.53.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}` as IpAddress;
+const PORT = 5_300;
 const DOMAIN = "shop.svc.cluster.local";
 /** The end of a name, and type and class of a question for IPv4 addresses. */
 const END = Buffer.from([0]);
@@ -211,8 +214,7 @@ describe("the cluster's DNS", () => {
 
   test("serves UDP and TCP, several questions on one connection", async () => {
     const server = new DnsServer();
-    const port = await freeUdpPort();
-    await server.listen(["127.0.0.1" as IpAddress], port);
+    await server.listen([ADDRESS], PORT);
     server.zone = ZONE;
     try {
       const query = dnsPacket.encode({
@@ -221,7 +223,7 @@ describe("the cluster's DNS", () => {
         questions: [{ type: "A", name: `web.${DOMAIN}` }],
       });
       const udp = createSocket("udp4");
-      udp.send(query, port, "127.0.0.1");
+      udp.send(query, PORT, ADDRESS);
       const [message] = (await once(udp, "message")) as [Buffer];
       assert.deepEqual(datas(dnsPacket.decode(message)), ["10.96.0.20"]);
       udp.close();
@@ -230,7 +232,7 @@ describe("the cluster's DNS", () => {
         id: 9,
         questions: [{ type: "A", name: `four.${DOMAIN}` }],
       });
-      const tcp = connect(port, "127.0.0.1");
+      const tcp = connect(PORT, ADDRESS);
       // Two questions, cut where no message ends.
       const both = Buffer.concat([framed, framed]);
       tcp.write(both.subarray(0, 5));
@@ -250,12 +252,3 @@ describe("the cluster's DNS", () => {
     }
   });
 });
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRUST_NOBODY } from "../routes/ca-certificates.ts";
-import { destinationRule, parsed, Shop, shopPod } from "./istio-fixtures.ts";
+import { destinationRule, parsed, Shop, shopPod, shopService } from "./istio-fixtures.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -154,6 +154,15 @@ describe("of several rules for a host", () => {
   test("the client's namespace comes before the root namespace", () => {
     assert.equal(workload(new Shop(wide)), "v1");
     assert.equal(workload(new Shop(wide, subset("v2"))), "v2");
+  });
+
+  test("the status names the same service, whichever came first", () => {
+    const rival = subset("v1", "z").replace("host: reviews", "host: '*.svc.cluster.local'");
+    const shop = new Shop(wide, rival);
+    const message = () => shop.said.get("DestinationRule/istio-system/all")?.message ?? "";
+    assert.match(message(), /shop\/z is in force for anything\.shop.* instead/);
+    shop.set(shopService("another"));
+    assert.match(message(), /shop\/z is in force for another\.shop.* instead/);
   });
 
   test("one that is not exported to the client does not count", () => {

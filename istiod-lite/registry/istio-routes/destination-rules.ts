@@ -125,7 +125,8 @@ export class DestinationRules implements BackendContributor {
       const message = "workloadSelector: is not supported: the rule is in force for nobody";
       return { inForce: undefined, remarks: [message] };
     }
-    const services = [...this.#services.serviceKeys(host)].slice(0, SERVICES_LOOKED_AT);
+    // In one order, whichever was there first: a status must not depend on what came before it.
+    const services = [...this.#services.serviceKeys(host)].sort().slice(0, SERVICES_LOOKED_AT);
     if (services.length === 0) {
       return { inForce: undefined, remarks: [`host: there is no host ${host}`] };
     }
