@@ -72,6 +72,20 @@ describe("publishing", () => {
     assert.deepEqual(inventory(), {});
   });
 
+  test("tells that a pod ends only after it has told of its successor", async () => {
+    const old = pod("a", "3");
+    await publisher.publish([old]);
+    const ending = { ...old, metadata: { ...old.metadata, deletionTimestamp: "2026-01-01" } };
+    const inTheWay = join(objects, "Pod/shop/b.json/full");
+    mkdirSync(inTheWay, { recursive: true });
+    await assert.rejects(publisher.publish([ending, pod("b", "3")]));
+    const written = () => JSON.parse(readFileSync(join(objects, "Pod/shop/a.json"), "utf8"));
+    assert.deepEqual(written(), old);
+    rmSync(dirname(inTheWay), { recursive: true });
+    await publisher.publish([ending, pod("b", "3")]);
+    assert.deepEqual(written(), ending);
+  });
+
   test("takes what is said late about an object for no word on its successor", async () => {
     await publisher.publish([pod("a", "2")]);
     writeOverlay("1");

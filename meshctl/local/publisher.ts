@@ -32,6 +32,7 @@ export class Publisher {
 
   /**
    * Makes the folder hold exactly these; an object that is the same value as before costs nothing.
+   * Those that are being deleted are written last.
    */
   async publish(objects: readonly KubernetesObject[]): Promise<void> {
     const wanted = new Map(objects.map((object) => [objectKey(object), object]));
@@ -41,7 +42,7 @@ export class Publisher {
       await this.#writeInventory(staying.map(([, object]) => object));
     }
     for (const [key, old] of this.#published) if (!wanted.has(key)) await this.#remove(key, old);
-    for (const [key, object] of wanted) {
+    for (const [key, object] of endingLast(wanted)) {
       const old = this.#published.get(key);
       if (old === object) continue;
       // A new object of an old name must not inherit what was said about its predecessor.
@@ -84,6 +85,16 @@ export class Publisher {
 /** Whether an object is the one that was published, perhaps changed, and not its successor. */
 function isSame(old: KubernetesObject, now: KubernetesObject | undefined): boolean {
   return now !== undefined && old.metadata.uid === now.metadata.uid;
+}
+
+/**
+ * A pod that is going away because another is ready: who reads in between must not see neither of
+ * them serve.
+ */
+function endingLast<Key>(objects: ReadonlyMap<Key, KubernetesObject>): [Key, KubernetesObject][] {
+  const ends = ([, { metadata }]: [Key, KubernetesObject]) =>
+    Number(metadata.deletionTimestamp !== undefined);
+  return [...objects].sort((a, b) => ends(a) - ends(b));
 }
 
 async function replaceFile(file: string, temporaryName: string, text: string): Promise<void> {

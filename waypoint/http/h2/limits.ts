@@ -14,9 +14,11 @@ export const CONNECTION_WINDOW_BYTES = 1024 * 1024;
 
 /**
  * Bytes of one connection that wait for who reads them; beyond it the connection's window is no
- * longer given back until some have been read.
+ * longer given back until some have been read, and its other streams wait, too. More than as many
+ * streams as there are by default (`concurrentStreams`) may hold in their windows: however many
+ * clients read nothing, others are served on the connection to an upstream that they share.
  */
-export const HELD_BYTES = 16 * 1024 * 1024;
+export const HELD_BYTES = 32 * 1024 * 1024;
 
 /** Bytes of one stream that wait to be sent; from here on `write` says false. */
 export const SEND_QUEUE_BYTES = 64 * 1024;
