@@ -180,7 +180,7 @@ test("headers that each come in time may come in pieces all the while", async (t
 });
 
 test("what is invalid now and then ends no connection", (t) => {
-  let now = performance.now();
+  let now = 1_000;
   t.mock.method(performance, "now", () => now);
   const guard = new FloodGuard();
   for (let i = 0; i < INVALID_FRAMES; i++) guard.onFault();
