@@ -147,7 +147,14 @@ describe("the waypoint of an egress namespace", () => {
   test("speaks TLS with a server where a DestinationRule says so, if it can trust it", async () => {
     const url = `http://${HOSTS.STATIC}:8443/secret`;
     await mesh.cluster.apply(originateTls(""));
-    await mesh.until("an unknown signer is not trusted", url, (r) => r.status === 503);
+    await mesh.until("it is not reached", url, (r) => r.status === 503);
+    // Clear text to that port fails, too, as it did before the rule.
+    await mesh.cluster.until("an unknown signer is not trusted", async () => {
+      await mesh.curl(url);
+      const [pod] = await mesh.cluster.podsOf("egress/waypoint");
+      const log = await mesh.cluster.logs(`egress/${pod?.metadata.name}`);
+      return /TLS with \S+ failed: /.test(log);
+    });
     await mesh.cluster.apply(originateTls(", insecureSkipVerify: true"));
     const { body } = await mesh.until("it is not asked who signed", url, (r) => r.status === 200);
     assert.equal(JSON.parse(body).url, "/secret");
