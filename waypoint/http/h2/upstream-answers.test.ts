@@ -1,7 +1,5 @@
 /** Our requests to an upstream that answers frame by frame, as it should and as it must not. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import net from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import {
   END_HEADERS,
@@ -15,40 +13,23 @@ import type { UpstreamConnection } from "../engine.ts";
 import type { ExchangeError } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength, RequestHead } from "../message.ts";
-import { RELAY_LIMITS, wireOf } from "../relay-fixture.ts";
 import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from "./frames.ts";
-import { http2Codec } from "./h2-codec.ts";
-import { RawPeer, settings } from "./raw-peer-fixture.ts";
+import { type RawPeer, settings } from "./raw-peer-fixture.ts";
+import { RawUpstream } from "./raw-upstream-fixture.ts";
 
 const NONE: BodyLength = { kind: "none" };
 const UNKNOWN: BodyLength = { kind: "unknown" };
 
 describe("an upstream's connection", () => {
-  let listening: net.Server;
+  let raw: RawUpstream;
   let upstream: UpstreamConnection;
   let peer: RawPeer;
   beforeEach(async () => {
-    listening = net.createServer();
-    listening.listen(0, "127.0.0.1");
-    await once(listening, "listening");
-    await connect(settings());
+    raw = await RawUpstream.open(settings());
+    upstream = raw.connection;
+    peer = raw.peer;
   });
-  afterEach(() => {
-    upstream.destroy();
-    peer.socket.destroy();
-    listening.close();
-  });
-
-  async function connect(hello: Buffer): Promise<void> {
-    const { port } = listening.address() as net.AddressInfo;
-    const accepted = once(listening, "connection");
-    const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-    await once(socket, "connect");
-    const handlers = { onIdle: () => undefined, onClosed: () => undefined };
-    upstream = http2Codec.connect(wireOf(socket), RELAY_LIMITS, handlers);
-    const [theirs] = (await accepted) as [net.Socket];
-    peer = new RawPeer(theirs, hello, PREFACE_BYTES);
-  }
+  afterEach(() => raw.close());
 
   interface Outcome {
     statuses: number[];
@@ -193,5 +174,3 @@ describe("an upstream's connection", () => {
     await peer.until(() => upstream.exhausted);
   });
 });
-
-const PREFACE_BYTES = 24;

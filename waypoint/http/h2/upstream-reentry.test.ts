@@ -1,7 +1,5 @@
 /** Our requests to an upstream: what their owners do while others end, and what comes of that. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import net from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
 import {
   END_HEADERS,
@@ -15,13 +13,12 @@ import type { UpstreamConnection } from "../engine.ts";
 import type { ClientExchange } from "../exchange.ts";
 import { HeaderList } from "../header-list.ts";
 import type { BodyLength } from "../message.ts";
-import { RELAY_LIMITS, wireOf } from "../relay-fixture.ts";
-import { http2Codec } from "./h2-codec.ts";
-import { PREFACE, RawPeer, settings } from "./raw-peer-fixture.ts";
+import { type RawPeer, settings } from "./raw-peer-fixture.ts";
+import { RawUpstream } from "./raw-upstream-fixture.ts";
 
 const NONE: BodyLength = { kind: "none" };
 
-let listening: net.Server;
+let raw: RawUpstream;
 let upstream: UpstreamConnection;
 let peer: RawPeer;
 /** What owners were told, in order. */
@@ -29,24 +26,12 @@ let told: string[];
 
 beforeEach(async () => {
   told = [];
-  listening = net.createServer();
-  listening.listen(0, "127.0.0.1");
-  await once(listening, "listening");
-  const { port } = listening.address() as net.AddressInfo;
-  const accepted = once(listening, "connection");
-  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  await once(socket, "connect");
-  const handlers = { onIdle: () => undefined, onClosed: () => undefined };
-  upstream = http2Codec.connect(wireOf(socket), RELAY_LIMITS, handlers);
-  const [theirs] = (await accepted) as [net.Socket];
-  peer = new RawPeer(theirs, settings([3, 1]), PREFACE.length);
+  raw = await RawUpstream.open(settings([3, 1]));
+  upstream = raw.connection;
+  peer = raw.peer;
   await peer.until(() => upstream.capacity === 1);
 });
-afterEach(() => {
-  upstream.destroy();
-  peer.socket.destroy();
-  listening.close();
-});
+afterEach(() => raw.close());
 
 function request(name: string, method = "GET", length = NONE): ClientExchange {
   const mine = told;
