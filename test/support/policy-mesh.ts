@@ -16,7 +16,7 @@ import { type ClusterOptions, startCluster, type TestCluster } from "#test/suppo
 import { namespace, pod, service } from "#test/support/objects.ts";
 import { PodSockets, readToEnd } from "#test/support/pod-sockets.ts";
 import { allow } from "#test/support/policy-objects.ts";
-import { configDump } from "#test/support/ztunnel-view.ts";
+import { configDump, openConnections } from "#test/support/ztunnel-view.ts";
 
 export const FAMILIES = ["ipv4", "ipv6"] as const;
 export type Family = (typeof FAMILIES)[number];
@@ -160,8 +160,12 @@ export class PolicyMesh implements AsyncDisposable {
     await Promise.all(NODES.map((node) => configDump(this.cluster, node)));
   }
 
-  /** Asks every call, and holds the whole answer against what is expected. */
+  /**
+   * Asks every call, and holds the whole answer against what is expected. Resolves when the calls
+   * are over for the ztunnels too: one that is not would be cut by the next policies, as refused.
+   */
   async assertAllowed(expected: Predicate): Promise<void> {
+    const standing = new Set(await this.#openConnections());
     const outcomes = await Promise.all(
       CALLS.map(
         async (call) => [describeCall(call), await this.call(call), expected(call)] as const,
@@ -170,6 +174,15 @@ export class PolicyMesh implements AsyncDisposable {
     const seen = outcomes.filter(([, allowed]) => allowed).map(([title]) => title);
     const wanted = outcomes.filter(([, , allowed]) => allowed).map(([title]) => title);
     assert.deepEqual(seen, wanted);
+    await this.cluster.until("the ztunnels have seen the calls end", async () => {
+      return (await this.#openConnections()).every((connection) => standing.has(connection));
+    });
+  }
+
+  /** By who called whom. */
+  async #openConnections(): Promise<string[]> {
+    const open = await Promise.all(NODES.map((node) => openConnections(this.cluster, node)));
+    return open.flat().map(({ src, actualDst }) => `${src} -> ${actualDst}`);
   }
 
   /** Whether the call gets an answer. Throws if it gets neither an answer nor a refusal. */
