@@ -4,13 +4,13 @@ import { installedChecks } from "#meshctl/check/installed-checks.ts";
 import { type Finding, formatFinding, summary } from "#meshctl/check/outcome.ts";
 import { preChecks } from "#meshctl/check/pre-checks.ts";
 import { runChecks } from "#meshctl/check/run-checks.ts";
-import { renderInstallation } from "#meshctl/install/installation.ts";
 import {
   connectKubernetes,
   type KubernetesOption,
   withKubernetesOptions,
-} from "#meshctl/kubernetes-access.ts";
-import { KubernetesCluster } from "#meshctl/kubernetes-cluster.ts";
+} from "#meshctl/cluster-access/kubernetes-access.ts";
+import { KubernetesCluster } from "#meshctl/cluster-access/kubernetes-cluster.ts";
+import { renderInstallation } from "#meshctl/install/installation.ts";
 
 interface CheckOptions extends KubernetesOption {
   readonly pre: boolean;

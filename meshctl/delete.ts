@@ -1,8 +1,12 @@
 /** `meshctl delete pod`: deletes a pod; its Deployment, if it has one, makes another. */
 import { type Command, InvalidArgumentError } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
-import { resolvePod } from "#meshctl/resolve-pod.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
+import { resolvePod } from "#meshctl/cluster-access/resolve-pod.ts";
 
 interface DeleteOptions extends ClusterOption {
   readonly namespace?: string;

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, withClusterOption } from "#meshctl/connect.ts";
-import { CLUSTER_STOP_TIMEOUT_MS } from "#meshctl/limits.ts";
+import { type ClusterOption, withClusterOption } from "#meshctl/cluster-access/connect.ts";
 import { findCluster, findClusters, type RunningCluster } from "#meshctl/local/find-clusters.ts";
+import { CLUSTER_STOP_TIMEOUT_MS } from "./limits.ts";
 
 const POLL_MS = 20;
 

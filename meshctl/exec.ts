@@ -3,8 +3,12 @@
  * command's.
  */
 import type { Command } from "commander";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
-import { resolvePod } from "#meshctl/resolve-pod.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
+import { resolvePod } from "#meshctl/cluster-access/resolve-pod.ts";
 
 interface ExecOptions extends ClusterOption {
   readonly namespace?: string;

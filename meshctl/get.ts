@@ -3,12 +3,16 @@ import { type Command, Option } from "commander";
 import { stringify } from "yaml";
 import type { KubernetesObject } from "#common/kubernetes/objects.ts";
 import { MeshError } from "#common/runtime/errors.ts";
-import { ageOf, columnsOf } from "#meshctl/columns.ts";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
-import { EVENT_NAMES, getEvents } from "#meshctl/get-events.ts";
-import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
-import { resolveKind } from "#meshctl/resource-kinds.ts";
-import { formatTable } from "#meshctl/table.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
+import type { MeshCluster } from "#meshctl/cluster-access/mesh-cluster.ts";
+import { ageOf, columnsOf } from "#meshctl/get/columns.ts";
+import { EVENT_NAMES, getEvents } from "#meshctl/get/events.ts";
+import { resolveKind } from "#meshctl/get/resource-kinds.ts";
+import { formatTable } from "./table.ts";
 
 interface GetOptions extends ClusterOption {
   readonly namespace?: string;

@@ -5,7 +5,11 @@ import { KubeApiError, type KubeClient } from "#common/kube-client/kube-client.t
 import { MeshError } from "#common/runtime/errors.ts";
 import { isJsonObject } from "#common/runtime/json-object.ts";
 import { serverVersion } from "#meshctl/check/cluster-facts.ts";
-import { parseDurationMs } from "#meshctl/duration.ts";
+import {
+  connectKubernetes,
+  type KubernetesOption,
+  withKubernetesOptions,
+} from "#meshctl/cluster-access/kubernetes-access.ts";
 import { install } from "#meshctl/install/install.ts";
 import {
   type InstallationSettings,
@@ -17,11 +21,7 @@ import { isProgram, type Manifest } from "#meshctl/install/manifest.ts";
 import { findInstalled } from "#meshctl/install/ownership.ts";
 import { refuseForgotten } from "#meshctl/install/told.ts";
 import { refusedStep } from "#meshctl/install/version-step.ts";
-import {
-  connectKubernetes,
-  type KubernetesOption,
-  withKubernetesOptions,
-} from "#meshctl/kubernetes-access.ts";
+import { parseDurationMs } from "./duration.ts";
 
 interface ApplyOptions extends KubernetesOption {
   readonly set: Settings;

@@ -1,7 +1,11 @@
 /** `meshctl logs`: what a container wrote. */
 import { type Command, InvalidArgumentError } from "commander";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
-import { resolvePod } from "#meshctl/resolve-pod.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
+import { resolvePod } from "#meshctl/cluster-access/resolve-pod.ts";
 
 interface LogsOptions extends ClusterOption {
   readonly namespace?: string;

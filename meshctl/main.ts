@@ -2,18 +2,18 @@
 import { Command } from "commander";
 import { failureText } from "#common/runtime/errors.ts";
 import { VERSION } from "#common/runtime/version.ts";
-import { addCheck } from "#meshctl/check.ts";
-import { addDelete } from "#meshctl/delete.ts";
-import { addDown } from "#meshctl/down.ts";
-import { addExec } from "#meshctl/exec.ts";
-import { addGet } from "#meshctl/get.ts";
-import { addInstall, addUpgrade } from "#meshctl/install.ts";
-import { addLogs } from "#meshctl/logs.ts";
-import { addRollout } from "#meshctl/rollout.ts";
-import { addUninstall } from "#meshctl/uninstall.ts";
-import { addUp } from "#meshctl/up.ts";
-import { addWaypoint } from "#meshctl/waypoint.ts";
-import { addZtunnelConfig } from "#meshctl/ztunnel-config.ts";
+import { addCheck } from "./check.ts";
+import { addDelete } from "./delete.ts";
+import { addDown } from "./down.ts";
+import { addExec } from "./exec.ts";
+import { addGet } from "./get.ts";
+import { addInstall, addUpgrade } from "./install.ts";
+import { addLogs } from "./logs.ts";
+import { addRollout } from "./rollout.ts";
+import { addUninstall } from "./uninstall.ts";
+import { addUp } from "./up.ts";
+import { addWaypoint } from "./waypoint.ts";
+import { addZtunnelConfig } from "./ztunnel-config.ts";
 
 const program = new Command("meshctl")
   .description("Runs and looks into an ambient mesh.")

@@ -1,7 +1,11 @@
 /** `meshctl rollout restart`: replaces ztunnels one after the other, without a gap in between. */
 import type { Command } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
 
 export function addRollout(program: Command): void {
   const rollout = program.command("rollout").description("Replace running programs of the mesh.");

@@ -2,15 +2,15 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { parseDurationMs } from "#meshctl/duration.ts";
-import { UNENROL_TIMEOUT_MS } from "#meshctl/install/limits.ts";
-import { nameOf } from "#meshctl/install/manifest.ts";
-import { planRemoval, type Removal, uninstall } from "#meshctl/install/uninstall.ts";
 import {
   connectKubernetes,
   type KubernetesOption,
   withKubernetesOptions,
-} from "#meshctl/kubernetes-access.ts";
+} from "#meshctl/cluster-access/kubernetes-access.ts";
+import { UNENROL_TIMEOUT_MS } from "#meshctl/install/limits.ts";
+import { nameOf } from "#meshctl/install/manifest.ts";
+import { planRemoval, type Removal, uninstall } from "#meshctl/install/uninstall.ts";
+import { parseDurationMs } from "./duration.ts";
 
 interface Options extends KubernetesOption {
   readonly yes: boolean;

@@ -1,10 +1,10 @@
 /** `meshctl up`: makes a cluster out of namespaces and stays with it. */
 import { type Command, Option } from "commander";
 import { MeshError } from "#common/runtime/errors.ts";
-import { addVariable, type Env } from "#meshctl/env-option.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
-import { parseStockZtunnels } from "#meshctl/stock-ztunnel-option.ts";
+import { addVariable, type Env } from "#meshctl/up/env-option.ts";
+import { parseStockZtunnels } from "#meshctl/up/stock-ztunnel-option.ts";
 
 interface UpOptions {
   readonly name: string;

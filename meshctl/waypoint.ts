@@ -5,19 +5,22 @@
 import { type Command, Option } from "commander";
 import { stringify } from "yaml";
 import { MeshError } from "#common/runtime/errors.ts";
-import { withCluster } from "#meshctl/connect.ts";
-import { parseDurationMs } from "#meshctl/duration.ts";
-import { type KubernetesOption, withKubernetesOptions } from "#meshctl/kubernetes-access.ts";
-import { WAYPOINT_TIMEOUT_MS } from "#meshctl/limits.ts";
-import type { MeshCluster } from "#meshctl/mesh-cluster.ts";
-import { type ApplyOptions, applyWaypoint, deleteWaypoints } from "#meshctl/waypoint-apply.ts";
+import { withCluster } from "#meshctl/cluster-access/connect.ts";
+import {
+  type KubernetesOption,
+  withKubernetesOptions,
+} from "#meshctl/cluster-access/kubernetes-access.ts";
+import type { MeshCluster } from "#meshctl/cluster-access/mesh-cluster.ts";
+import { type ApplyOptions, applyWaypoint, deleteWaypoints } from "#meshctl/waypoint/apply.ts";
+import { type ListOptions, listWaypoints, waypointStatus } from "#meshctl/waypoint/list.ts";
+import { parseDurationMs } from "./duration.ts";
+import { WAYPOINT_TIMEOUT_MS } from "./limits.ts";
 import {
   DEFAULT_WAYPOINT,
   type GatewayOptions,
   TRAFFIC_TYPES,
   waypointGateway,
-} from "#meshctl/waypoint-gateway.ts";
-import { type ListOptions, listWaypoints, waypointStatus } from "#meshctl/waypoint-list.ts";
+} from "./waypoint-gateway.ts";
 
 interface ClusterChoice extends KubernetesOption {
   readonly cluster?: string;

@@ -6,22 +6,26 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { type Command, Option } from "commander";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import { type ClusterOption, withCluster, withClusterOption } from "#meshctl/connect.ts";
-import { parseDump, type ZtunnelDump } from "./ztunnel-config-dump.ts";
-import { addLog } from "./ztunnel-config-log.ts";
+import {
+  type ClusterOption,
+  withCluster,
+  withClusterOption,
+} from "#meshctl/cluster-access/connect.ts";
+import { parseDump, type ZtunnelDump } from "#meshctl/ztunnel-config/dump.ts";
+import { addLog } from "#meshctl/ztunnel-config/log.ts";
 import {
   type AdminPortOption,
   formatOutput,
   type OutputFormat,
   withAdminPort,
   withOutput,
-} from "./ztunnel-config-options.ts";
+} from "#meshctl/ztunnel-config/options.ts";
 import {
   type Direction,
   selectByNamespace,
   selectStates,
   selectWorkloads,
-} from "./ztunnel-config-select.ts";
+} from "#meshctl/ztunnel-config/select.ts";
 import {
   allTables,
   certificateTable,
@@ -29,8 +33,8 @@ import {
   policyTable,
   serviceTable,
   workloadTable,
-} from "./ztunnel-config-tables.ts";
-import { resolveTarget, type Target, type TargetOptions } from "./ztunnel-config-target.ts";
+} from "#meshctl/ztunnel-config/tables.ts";
+import { resolveTarget, type Target, type TargetOptions } from "#meshctl/ztunnel-config/target.ts";
 
 interface DumpOptions extends ClusterOption, TargetOptions, AdminPortOption {
   readonly output: OutputFormat;

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import type { HttpKubeClient } from "#common/kube-client/http-kube-client.ts";
 import { KubeApiError } from "#common/kube-client/kube-client.ts";
 import type { Gateway, Namespace, Pod } from "#common/kubernetes/objects.ts";
-import { KubernetesCluster } from "#meshctl/kubernetes-cluster.ts";
+import { KubernetesCluster } from "#meshctl/cluster-access/kubernetes-cluster.ts";
 import { cniFacts, nodeFacts, otherMeshes, podSecurity, serverVersion } from "./cluster-facts.ts";
 import { enrolledPods } from "./enrolment.ts";
 import { rootCertificates, waypoints, webhook, workloadCertificates } from "./health.ts";

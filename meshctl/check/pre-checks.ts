@@ -3,10 +3,10 @@
 import { getObject } from "#common/kube-client/apply.ts";
 import type { KubeClient } from "#common/kube-client/kube-client.ts";
 import { isJsonObject, type JsonObject } from "#common/runtime/json-object.ts";
+import { listObjects } from "#meshctl/cluster-access/kubernetes-objects.ts";
 import type { Manifest } from "#meshctl/install/manifest.ts";
 import { isOurs } from "#meshctl/install/ownership.ts";
 import { isServed } from "#meshctl/install/served-kinds.ts";
-import { listObjects } from "#meshctl/kubernetes-objects.ts";
 import { cniFacts, nodeFacts, otherMeshes, podSecurity, serverVersion } from "./cluster-facts.ts";
 import { ok, unlessAny, warning } from "./outcome.ts";
 import { missingPermissions } from "./permissions.ts";

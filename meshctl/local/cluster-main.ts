@@ -1,7 +1,7 @@
 /** The program that is a namespace cluster: started by `meshctl up` in namespaces of
  * its own, never by hand. */
-import { settingsOf } from "#meshctl/local/cluster-settings.ts";
-import { runInit } from "#meshctl/local/init.ts";
+import { settingsOf } from "./cluster-settings.ts";
+import { runInit } from "./init.ts";
 
 const settings = settingsOf(process.argv);
 if (settings === undefined || process.ppid !== 1) {

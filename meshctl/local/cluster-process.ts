@@ -7,19 +7,11 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MeshError } from "#common/runtime/errors.ts";
-import {
-  CLUSTER_START_TIMEOUT_MS,
-  LAST_WORDS_MAX_CHARS,
-  ORDERLY_STOP_MS,
-} from "#meshctl/limits.ts";
-import {
-  type ClusterSettings,
-  type InitialFiles,
-  SETTINGS_OPTION,
-} from "#meshctl/local/cluster-settings.ts";
-import { ControlClient } from "#meshctl/local/control-client.ts";
-import type { ClusterEvent } from "#meshctl/local/events.ts";
-import { findClusters } from "#meshctl/local/find-clusters.ts";
+import { ControlClient } from "#meshctl/local/control/client.ts";
+import { type ClusterSettings, type InitialFiles, SETTINGS_OPTION } from "./cluster-settings.ts";
+import type { ClusterEvent } from "./events.ts";
+import { findClusters } from "./find-clusters.ts";
+import { CLUSTER_START_TIMEOUT_MS, LAST_WORDS_MAX_CHARS, ORDERLY_STOP_MS } from "./limits.ts";
 
 const INIT = fileURLToPath(new URL("cluster-main.ts", import.meta.url));
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SETTINGS_OPTION, settingsOf } from "#meshctl/local/cluster-settings.ts";
+import { SETTINGS_OPTION, settingsOf } from "./cluster-settings.ts";
 
 const PROGRAM = "/anywhere/meshctl/local/cluster-main.ts";
 const SETTINGS = { name: "c", mesh: true, detached: false };

@@ -18,27 +18,27 @@ import {
   type Pod,
 } from "#common/kubernetes/objects.ts";
 import { describeError } from "#common/runtime/errors.ts";
-import { POD_RETRY_MS } from "#meshctl/limits.ts";
-import { DNS_SERVICE_IP, withBuiltIns } from "#meshctl/local/built-in-objects.ts";
-import { asksForCapture, isCaptured } from "#meshctl/local/capture-gate.ts";
-import { describeChange } from "#meshctl/local/describe-change.ts";
-import { DnsServer } from "#meshctl/local/dns-server.ts";
-import { buildZone } from "#meshctl/local/dns-zone.ts";
-import { slicesOf } from "#meshctl/local/endpoints.ts";
-import type { EventLog } from "#meshctl/local/events.ts";
-import { Fabric } from "#meshctl/local/fabric.ts";
-import { machineMounts } from "#meshctl/local/machine-mounts.ts";
-import { FABRIC_IPS } from "#meshctl/local/network-plan.ts";
-import { type ClusterNode, NodeManager } from "#meshctl/local/node-manager.ts";
-import { rootCertFile } from "#meshctl/local/node-programs.ts";
-import { ObjectStore } from "#meshctl/local/object-store.ts";
-import type { ClusterPaths } from "#meshctl/local/paths.ts";
-import { PodManager } from "#meshctl/local/pod-manager.ts";
-import { Publisher } from "#meshctl/local/publisher.ts";
-import { ServiceAddresses } from "#meshctl/local/service-addresses.ts";
-import { serviceRules } from "#meshctl/local/service-rules.ts";
-import type { TokenIssuer } from "#meshctl/local/token-issuer.ts";
+import { DnsServer } from "#meshctl/local/dns/server.ts";
+import { buildZone } from "#meshctl/local/dns/zone.ts";
+import { asksForCapture, isCaptured } from "#meshctl/local/mesh/capture-gate.ts";
+import { rootCertFile } from "#meshctl/local/mesh/node-programs.ts";
+import { Fabric } from "#meshctl/local/network/fabric.ts";
+import { FABRIC_IPS } from "#meshctl/local/network/network-plan.ts";
+import { type ClusterNode, NodeManager } from "#meshctl/local/network/node-manager.ts";
+import { DNS_SERVICE_IP, withBuiltIns } from "#meshctl/local/objects/built-ins.ts";
+import { describeChange } from "#meshctl/local/objects/describe-change.ts";
+import { Publisher } from "#meshctl/local/objects/publisher.ts";
+import { ObjectStore } from "#meshctl/local/objects/store.ts";
+import { machineMounts } from "#meshctl/local/pod/machine-mounts.ts";
+import { PodManager } from "#meshctl/local/pod/pod-manager.ts";
+import { ServiceAddresses } from "#meshctl/local/services/addresses.ts";
+import { slicesOf } from "#meshctl/local/services/endpoints.ts";
+import { serviceRules } from "#meshctl/local/services/rules.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import type { EventLog } from "./events.ts";
+import { POD_RETRY_MS } from "./limits.ts";
+import type { ClusterPaths } from "./paths.ts";
+import type { TokenIssuer } from "./token-issuer.ts";
 
 export interface ClusterOptions {
   readonly paths: ClusterPaths;

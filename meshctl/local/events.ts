@@ -1,5 +1,5 @@
 /** What happens in a cluster, as lines for people. */
-import { EVENTS_KEPT } from "#meshctl/limits.ts";
+import { EVENTS_KEPT } from "./limits.ts";
 
 export interface ClusterEvent {
   /**

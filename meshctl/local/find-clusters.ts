@@ -3,7 +3,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { MeshError } from "#common/runtime/errors.ts";
-import { type ClusterSettings, settingsOf } from "#meshctl/local/cluster-settings.ts";
+import { type ClusterSettings, settingsOf } from "./cluster-settings.ts";
 
 export interface RunningCluster {
   readonly settings: ClusterSettings;

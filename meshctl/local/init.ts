@@ -8,17 +8,17 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { watchFolder } from "#common/kubernetes/watch-folder.ts";
 import { describeError, MeshError } from "#common/runtime/errors.ts";
-import { CLUSTER_TMPFS_SIZE } from "#meshctl/limits.ts";
-import { Cluster } from "#meshctl/local/cluster.ts";
-import type { ClusterSettings, InitialFiles } from "#meshctl/local/cluster-settings.ts";
-import { ControlServer } from "#meshctl/local/control-server.ts";
-import { EventLog } from "#meshctl/local/events.ts";
-import { limitLogs } from "#meshctl/local/log-limiter.ts";
-import { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
-import { type ClusterPaths, clusterPaths, RUN_MOUNT } from "#meshctl/local/paths.ts";
-import { summarizePods, untilStarted } from "#meshctl/local/start-summary.ts";
-import { TokenIssuer } from "#meshctl/local/token-issuer.ts";
+import { limitLogs } from "#meshctl/local/container/log-limiter.ts";
+import { ControlServer } from "#meshctl/local/control/server.ts";
+import { MeshPrograms } from "#meshctl/local/mesh/mesh-programs.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
+import { Cluster } from "./cluster.ts";
+import type { ClusterSettings, InitialFiles } from "./cluster-settings.ts";
+import { EventLog } from "./events.ts";
+import { CLUSTER_TMPFS_SIZE } from "./limits.ts";
+import { type ClusterPaths, clusterPaths, RUN_MOUNT } from "./paths.ts";
+import { summarizePods, untilStarted } from "./start-summary.ts";
+import { TokenIssuer } from "./token-issuer.ts";
 
 /** Runs the cluster; resolves once it is up, and goes on until the process ends. */
 export async function runInit(settings: ClusterSettings): Promise<void> {

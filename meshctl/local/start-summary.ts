@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pod } from "#common/kubernetes/objects.ts";
 import { isReady } from "#common/kubernetes/pod-readiness.ts";
-import { START_PATIENCE_MS, START_POLL_MS, START_PROGRESS_MS } from "#meshctl/limits.ts";
-import { ISTIO_NAMESPACE } from "#meshctl/local/built-in-objects.ts";
-import type { Cluster } from "#meshctl/local/cluster.ts";
-import type { MeshPrograms } from "#meshctl/local/mesh-programs.ts";
+import type { MeshPrograms } from "#meshctl/local/mesh/mesh-programs.ts";
+import { ISTIO_NAMESPACE } from "#meshctl/local/objects/built-ins.ts";
+import type { Cluster } from "./cluster.ts";
+import { START_PATIENCE_MS, START_POLL_MS, START_PROGRESS_MS } from "./limits.ts";
 
 /**
  * Resolves when the mesh is up and every pod is ready, over, or so broken that waiting does not

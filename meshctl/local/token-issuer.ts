@@ -9,8 +9,8 @@ import {
   type ServiceAccountClaims,
   signServiceAccountToken,
 } from "#common/tls/service-account-token.ts";
-import { TOKEN_TTL_SECONDS } from "#meshctl/limits.ts";
-import type { ClusterPaths } from "#meshctl/local/paths.ts";
+import { TOKEN_TTL_SECONDS } from "./limits.ts";
+import type { ClusterPaths } from "./paths.ts";
 
 export class TokenIssuer {
   readonly #key: KeyObject;

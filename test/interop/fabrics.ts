@@ -3,7 +3,7 @@
  * `npm run test:interop -- --ztunnel PATH` sets) on both nodes, or on one beside ours on the other.
  */
 import type { StockZtunnel } from "#meshctl/local/cluster-settings.ts";
-import { parseStockZtunnels } from "#meshctl/stock-ztunnel-option.ts";
+import { parseStockZtunnels } from "#meshctl/up/stock-ztunnel-option.ts";
 
 export interface Fabric {
   readonly title: string;

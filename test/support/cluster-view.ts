@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubernetesKind, KubernetesObject, Pod } from "#common/kubernetes/objects.ts";
 import { isReady } from "#common/kubernetes/pod-readiness.ts";
-import type { ControlClient } from "#meshctl/local/control-client.ts";
+import type { ControlClient } from "#meshctl/local/control/client.ts";
 
 /** What `waitFor` looks at, and how long. */
 export interface WaitOptions {

@@ -14,10 +14,10 @@ import type { KubernetesKind, KubernetesObject } from "#common/kubernetes/object
 import type { ServiceAccountClaims } from "#common/tls/service-account-token.ts";
 import { type ClusterProcess, startClusterProcess } from "#meshctl/local/cluster-process.ts";
 import type { MeshProcessSettings, StockZtunnel } from "#meshctl/local/cluster-settings.ts";
-import { enterNetns, enterPod } from "#meshctl/local/enter.ts";
 import type { ClusterEvent } from "#meshctl/local/events.ts";
-import { ISTIOD } from "#meshctl/local/mesh-programs.ts";
-import { ztunnelName } from "#meshctl/local/node-programs.ts";
+import { ISTIOD } from "#meshctl/local/mesh/mesh-programs.ts";
+import { ztunnelName } from "#meshctl/local/mesh/node-programs.ts";
+import { enterNetns, enterPod } from "#meshctl/local/pod/enter.ts";
 import { ClusterView, redirectionOf, splitReference } from "#test/support/cluster-view.ts";
 import { MeshProgram, ZtunnelProgram } from "#test/support/mesh-program.ts";
 import { type RunOptions, type RunResult, run } from "#test/support/run.ts";

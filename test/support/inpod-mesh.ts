@@ -3,7 +3,7 @@
  * on node2. The agent is this project's; the ztunnel is any program.
  */
 import assert from "node:assert/strict";
-import { parseStockZtunnels } from "#meshctl/stock-ztunnel-option.ts";
+import { parseStockZtunnels } from "#meshctl/up/stock-ztunnel-option.ts";
 import { type AccessLogRecord, waitForRecord } from "#test/support/access-log.ts";
 import { type ClusterOptions, startCluster, type TestCluster } from "#test/support/cluster.ts";
 import { MeshProgram } from "#test/support/mesh-program.ts";

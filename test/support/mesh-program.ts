@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 import type { IpAddress } from "#common/model/ip.ts";
 import { ADMIN_PORT, METRICS_PORT, READINESS_PORT } from "#common/model/ports.ts";
-import type { ControlClient } from "#meshctl/local/control-client.ts";
-import { connectFrom } from "#meshctl/local/netns-socket.ts";
+import type { ControlClient } from "#meshctl/local/control/client.ts";
+import { connectFrom } from "#meshctl/local/network/netns-socket.ts";
 import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 
 const NAMESPACE = "istio-system";
