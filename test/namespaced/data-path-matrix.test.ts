@@ -49,6 +49,8 @@ describe("a connection", () => {
   let sockets: PodSockets;
   /** Sources of connections between unmeshed pods. */
   const unmeshed: string[] = [];
+  /** Of the next call: the kernel would give a port again, for another destination. */
+  let nextPort = 21_000;
 
   before(async () => {
     cluster = await startMesh({ objects: OBJECTS });
@@ -91,7 +93,7 @@ describe("a connection", () => {
     const flag = family === "ipv4" ? "-4" : "-6";
     const { code, stdout, stderr } = await cluster.exec(`${side}/client`, [
       ...["curl", flag, "-sS", "-m", "5", "-w", "\n%{local_ip} %{local_port}"],
-      `http://${host}/`,
+      ...["--local-port", String(nextPort++), `http://${host}/`],
     ]);
     assert.equal(code, 0, `curl http://${host}/: ${stderr}`);
     const [body = "", local = ""] = stdout.split("\n");

@@ -11,6 +11,9 @@ import { createLinuxSyscalls } from "#ztunnel/sys/linux.ts";
 import type { Syscalls } from "#ztunnel/sys/syscalls.ts";
 
 const BACKLOG = 4_096;
+/** Below those that the kernel gives out, to ztunnels among others. */
+const CALL_PORTS = { first: 21_000, last: 32_767 } as const;
+let nextCallPort: number = CALL_PORTS.first;
 
 /** Where something listens; `ip` may be a service's address. */
 export interface Target {
@@ -82,13 +85,15 @@ export class PodSockets implements Disposable {
   /**
    * Connects from a pod, sends `text` where there is one, ends its direction and reads to the end.
    * A connection that is reset before anybody could look at it ends as "reset" too; one that is
-   * refused as "ECONNREFUSED".
+   * refused as "ECONNREFUSED". Its port is its own, so that a log says of its source nothing about
+   * another: the kernel would give a port again, for another destination.
    */
   async call(pod: string, target: Target, text = ""): Promise<Call> {
-    return (await this.caller(pod))(target, text);
+    const localPort = target.localPort ?? takeCallPort();
+    return (await this.caller(pod))({ ...target, ...(localPort && { localPort }) }, text);
   }
 
-  /** As `call`, for many calls: the pod is looked up once. */
+  /** As `call`, for many calls: the pod is looked up once, and the kernel chooses the ports. */
   async caller(pod: string): Promise<(target: Target, text?: string) => Promise<Call>> {
     const netnsPath = await this.#cluster.podNetns(pod);
     return (target, text = "") => this.#callFrom(netnsPath, target, text);
@@ -171,6 +176,11 @@ export class PodSockets implements Disposable {
     this.#open.add(socket);
     socket.once("close", () => this.#open.delete(socket));
   }
+}
+
+/** Undefined when all have been used: no test has so many calls whose source it looks for. */
+function takeCallPort(): number | undefined {
+  return nextCallPort <= CALL_PORTS.last ? nextCallPort++ : undefined;
 }
 
 /** The address of a connection's other side, IPv4 in its own notation. */

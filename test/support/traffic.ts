@@ -56,7 +56,9 @@ async function callInTime(sockets: PodSockets, from: string, target: Target): Pr
     timer = setTimeout(() => resolve(late), CALL_TIMEOUT_MS);
   });
   try {
-    return await Promise.race([sockets.call(from, target, "?"), hung]);
+    // Thousands of calls: more than there are ports for one each.
+    const call = sockets.caller(from).then((one) => one(target, "?"));
+    return await Promise.race([call, hung]);
   } finally {
     clearTimeout(timer);
   }
