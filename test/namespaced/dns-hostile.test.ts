@@ -221,11 +221,12 @@ test("queries beyond the pod's number of them are SERVFAIL at once, and then the
   const [known] = await ask("web");
   assert.equal(records(known ?? Buffer.alloc(0)).length, 1);
   await cluster.until("the server has them", () => waiting.length >= DNS_QUERIES_PER_POD);
-  for (const answer of waiting.splice(0)) answer();
+  // What waited for long was asked again: some of these may be the same, and others still to come.
+  patient = false;
+  for (const answer of waiting) answer();
   const codes = (await answers).map((answer) => decode(answer).rcode);
   assert.equal(codes.filter((code) => code === "SERVFAIL").length, 20);
   assert.equal(codes.filter((code) => code === "NOERROR").length, DNS_QUERIES_PER_POD);
-  patient = false;
   const [later] = await ask("later.example.com");
   assert.equal(decode(later ?? Buffer.alloc(0)).rcode, "NOERROR");
 });

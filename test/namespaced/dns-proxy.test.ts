@@ -124,11 +124,12 @@ describe("DNS of captured pods", () => {
     const query = makeQuery({ name: "eXample.org", type: "HTTPS", additionals: opt(4096, true) });
     for (const server of Object.values(nameserver)) {
       const answer = await dns.ask("shop/client", server, query);
-      assert.deepEqual(seen.at(-1)?.subarray(2), query.subarray(2), server);
+      assert.notEqual(seen.length, 0, server);
+      // More than one where the answer was late: it is asked again then.
+      for (const each of seen.splice(0)) assert.deepEqual(each.subarray(2), query.subarray(2));
       assert.deepEqual(answer.subarray(2), sent.subarray(2));
       assert.equal(answer.readUInt16BE(0), 4711);
     }
-    assert.equal(seen.length, 2);
   });
 
   test("a pod without capture asks its server also for the mesh's names", async () => {
