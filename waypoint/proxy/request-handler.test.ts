@@ -55,7 +55,7 @@ describe("a request", () => {
     }
     agent.destroy();
     assert.equal(connections, 1);
-    assert.equal(fixture.records.length, 20);
+    await until(() => fixture.records.length === 20);
   });
 
   test("that a stage refuses never leaves, and says why in its record", async () => {

@@ -215,6 +215,7 @@ test("retries are bounded over all requests of a backend", async () => {
   fixture.route({ retry: retry(["5xx"], { backoffMs: 200, backoffMaxMs: 200, attempts: 1 }) });
   await fixture.startPod((_, response) => response.writeHead(503).end());
   await Promise.all(Array.from({ length: 8 }, () => call(fixture.port)));
+  await until(() => fixture.records.length === 8);
   const retried = fixture.records.filter(({ attempts }) => attempts > 1).length;
   assert.ok(retried >= 1 && retried < 8, `${retried}`);
   assert.ok(fixture.records.some(({ flags }) => flags.includes("UO")));

@@ -119,9 +119,8 @@ describe("a CUSTOM policy on a TCP connection", () => {
     await inForce(custom());
     answer = DENY;
     assert.equal(await statusOf(), 401);
-    const why = () => fixture.records.at(-1)?.record;
-    await until("it is told", () => why() !== undefined);
-    assert.match(JSON.stringify(why()), /shop\/ask rule 0: its provider does not allow/);
+    const told = () => JSON.stringify(fixture.records);
+    await until("it is told", () => /shop\/ask rule 0: its provider does not allow/.test(told()));
     answer = undefined;
     assert.equal(await statusOf(), 401);
     await inForce(custom({ failOpen: true }));
@@ -165,11 +164,11 @@ describe("a TCP connection that stands", () => {
     const never = authorization("never", "deny", [{}]);
     await inForce(never);
     await isCut();
-    await until("it is told", () => fixture.records.length >= 2);
-    const { record } = fixture.records.at(-1) ?? assert.fail();
-    assert.ok(record.event === "closed");
-    assert.equal(record.failure?.reason, "policy-changed");
-    assert.match(record.failure?.message ?? "", /due to policy change: .*shop\/never rule 0/);
+    // The connection of the test before may end late, too.
+    const closed = () => fixture.records.filter(({ record }) => record.event === "closed");
+    const told = () => JSON.stringify(closed());
+    await until("it is told", () => /"policy-changed"/.test(told()));
+    assert.match(told(), /due to policy change: [^"]*shop\/never rule 0/);
     assert.equal(await statusOf(), 401);
     await inForce();
     assert.equal(await statusOf(), 200);
