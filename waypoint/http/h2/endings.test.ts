@@ -27,7 +27,7 @@ describe("a server's connection", () => {
   let server: RawServer;
   let exchanges: ServerExchange[];
   beforeEach(async () => {
-    server = await RawServer.start({ idleTimeoutMs: 300, requestsPerConnection: 3 });
+    server = await RawServer.start({ requestsPerConnection: 3 });
     exchanges = [];
     server.onExchange = (exchange) => {
       exchange.start(listener({}));
@@ -78,11 +78,13 @@ describe("a server's connection", () => {
     assert.equal(peer.of(TYPE.headers).length, 3);
   });
 
-  test("ends that has been idle for too long", async () => {
-    const peer = await server.connect();
+  test("ends that has been idle for too long", async (t) => {
+    const hasty = await RawServer.start({ idleTimeoutMs: 300 });
+    t.after(() => hasty.stop());
+    const peer = await hasty.connect();
     assert.equal(await peer.goaway(), NO_ERROR);
-    await peer.until(() => server.closings.length > 0);
-    assert.deepEqual(server.closings, [undefined]);
+    await peer.until(() => hasty.closings.length > 0);
+    assert.deepEqual(hasty.closings, [undefined]);
   });
 
   test("refuses the rest of a request that has been answered, and is told of no error", async () => {
