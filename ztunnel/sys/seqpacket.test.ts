@@ -137,7 +137,8 @@ describe("seqpacket sockets", () => {
     const open = () => fs.readdirSync("/proc/self/fd").length;
     const before = open();
     await assert.rejects(server.receive(), { code: "EMSGSIZE" });
-    assert.equal(open(), before);
+    // Fewer where something of an earlier test has closed meanwhile.
+    assert.ok(open() <= before, `${open()} descriptors after ${before}`);
     fs.closeSync(client);
     server.close();
     listener.close();
