@@ -59,7 +59,7 @@ export async function engineBench(
     }
     return samples;
   } finally {
-    for (const child of running) child.kill("SIGKILL");
+    await Promise.all(running.map(stop));
   }
 }
 
@@ -114,7 +114,9 @@ async function isListening(port: number): Promise<boolean> {
   }
 }
 
+/** By a signal that it can see: an nginx that is killed leaves its worker, with the port. */
 async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, "exit");
   child.kill("SIGTERM");
   await gone;
