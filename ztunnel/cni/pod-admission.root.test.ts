@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { CapturedPod, CaptureVerdict, SandboxedPod } from "#common/model/captured-pod.ts";
@@ -39,7 +40,7 @@ describe("a sandbox that is made", () => {
   });
   after(() => bed.close());
   beforeEach(() => {
-    dir = fs.mkdtempSync("/run/cni-admission-");
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), "cni-admission-"));
     asked = [];
     verdict = () => ({ kind: "enrolled", pod: { ...POD, ips: [] } });
     sink = new AnsweringSink(bed);
