@@ -105,7 +105,10 @@ function addWaypointOptions(command: Command): Command {
     )
     .option("--enforce-waypoints", "destinations refuse what did not pass their waypoint", false)
     .addOption(
-      new Option("--outbound-traffic <policy>", "what waypoints do with unknown destinations")
+      new Option(
+        "--outbound-traffic <policy>",
+        "where pods may go: --outbound-traffic registry-only refuses",
+      )
         .choices(["allow-any", "registry-only"])
         .default("allow-any"),
     );

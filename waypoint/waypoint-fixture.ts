@@ -49,7 +49,6 @@ export const PLAIN_GATEWAY: GatewayConfig = {
     accessLog: { enabled: true, format: "text" },
     metrics: { enabled: true, removedLabels: [] },
   },
-  outboundTraffic: "registry-only",
   forwardClientCert: false,
 };
 

@@ -24,6 +24,7 @@ const FLAGS = {
   "policy-changed": "DENY",
   "unknown-source": "CONNECT",
   "unknown-destination": "CONNECT",
+  "registry-only": "CONNECT",
   "unknown-waypoint": "CONNECT",
   "no-healthy-upstream": "CONNECT",
   "recursive-call": "CONNECT",

@@ -38,6 +38,13 @@ export interface WeightedWaypoint {
   readonly weight: number;
 }
 
+/**
+ * The service that stands for all that no object describes, where `outboundTrafficPolicy` is
+ * REGISTRY_ONLY: it has every address that is nobody's, and no endpoint. Source: Istio's cluster of
+ * that name.
+ */
+export const BLACK_HOLE = "BlackHoleCluster";
+
 export interface Service {
   readonly name: string;
   readonly namespace: string;

@@ -10,6 +10,7 @@ import { ChangeMarks } from "./change-marks.ts";
 import { createContributors } from "./create-contributors.ts";
 import { EntryPublisher } from "./entry-publisher.ts";
 import { asKind, Intake } from "./intake.ts";
+import { OutboundTraffic } from "./outbound-traffic.ts";
 import type { PodPlace } from "./pod-store.ts";
 import type { PolicyKind } from "./policies/index.ts";
 import { Publications } from "./publications.ts";
@@ -37,6 +38,7 @@ export class Registry {
   readonly #entryPublisher: EntryPublisher;
   readonly #enforcement: EnforcementPolicies;
   readonly #waypointPublisher: WaypointPublisher;
+  readonly #outboundTraffic: OutboundTraffic;
   readonly #statuses = new StatusBook();
 
   constructor(options: RegistryOptions) {
@@ -49,6 +51,7 @@ export class Registry {
     this.#publisher = new Publisher(options, { ...deps, enforcement: this.#enforcement });
     this.#entryPublisher = new EntryPublisher(options, this.#stores, publications);
     this.#waypointPublisher = new WaypointPublisher(options, deps, contributors);
+    this.#outboundTraffic = new OutboundTraffic(options, publications, contributors.policies);
   }
 
   /** Everything that is published. Its answers change with the next `apply`. */
@@ -72,6 +75,7 @@ export class Registry {
     this.#publish(batch);
     this.#enforcement.settle(waypoints);
     const { statuses: said, owned } = this.#waypointPublisher.apply(batch, waypoints);
+    this.#outboundTraffic.follow();
     for (const status of said) this.#statuses.set(status);
     const statuses = this.#statuses.take();
     return { ...this.#table.takeChanges(), statuses, owned, problems: batch.problems };

@@ -58,6 +58,19 @@ export class PodSockets implements Disposable {
     return this.#listen(server, await this.#cluster.podNetns(pod), port);
   }
 
+  /** A TCP server in a node's own network, where the mesh knows of nobody. */
+  async serveOnNode(
+    node: string,
+    port: number,
+    onConnection: (socket: net.Socket) => void,
+  ): Promise<net.Server> {
+    const server = net.createServer((socket) => {
+      this.#keep(socket);
+      onConnection(socket);
+    });
+    return this.#listen(server, await this.#cluster.nodeNetns(node), port);
+  }
+
   /** An HTTP server in a pod. */
   async serveHttp(
     pod: string,

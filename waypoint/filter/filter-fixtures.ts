@@ -19,7 +19,6 @@ export const GATEWAY: GatewayConfig = {
     accessLog: { enabled: true, format: "text" },
     metrics: { enabled: true, removedLabels: [] },
   },
-  outboundTraffic: "allow-any",
   forwardClientCert: false,
 };
 

@@ -43,7 +43,6 @@ const GATEWAY: GatewayConfig = {
     accessLog: { enabled: true, format: "text" },
     metrics: { enabled: true, removedLabels: [] },
   },
-  outboundTraffic: "registry-only",
   forwardClientCert: false,
 };
 

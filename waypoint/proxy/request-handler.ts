@@ -66,7 +66,6 @@ const UNKNOWN_GATEWAY: GatewayConfig = {
     accessLog: { enabled: true, format: "text" },
     metrics: { enabled: true, removedLabels: [] },
   },
-  outboundTraffic: "registry-only",
   forwardClientCert: false,
 };
 

@@ -47,7 +47,7 @@ const HOSTILE: readonly [string, WaypointResource, string][] = [
   ["a port beyond all ports", WEB, JSON.stringify({ ...open, ports: [{ port: 65_536 }] })],
   ["a port that is broken", WEB, JSON.stringify({ ...open, ports: [{ port: 1.5 }] })],
   ["a gateway without telemetry", PLAIN_GATEWAY, JSON.stringify({ ...gateway, telemetry: null })],
-  ["an outbound mode of its own", PLAIN_GATEWAY, withOutbound("allow-all")],
+  ["a normalization of its own", PLAIN_GATEWAY, withNormalization("all-of-them")],
 ];
 
 /** The message whose only field is this text (ambientmesh.waypoint.Resource). */
@@ -65,8 +65,8 @@ function withRule(rule: object): string {
   return JSON.stringify({ ...web, policies: { ...web.policies, authorizations: [policy] } });
 }
 
-function withOutbound(outboundTraffic: string): string {
-  return JSON.stringify({ ...gateway, outboundTraffic });
+function withNormalization(pathNormalization: string): string {
+  return JSON.stringify({ ...gateway, pathNormalization });
 }
 
 describe("a waypoint whose control plane sends", () => {

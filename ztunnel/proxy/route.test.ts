@@ -4,7 +4,7 @@ import { ProxyState } from "#common/mesh-state/proxy-state.ts";
 import type { GatewayAddress } from "#common/model/address.ts";
 import type { IpAddress } from "#common/model/ip.ts";
 import type { MeshAddress } from "#common/model/mesh-address.ts";
-import type { Service } from "#common/model/service.ts";
+import { BLACK_HOLE, type Service } from "#common/model/service.ts";
 import type { Workload } from "#common/model/workload.ts";
 import { chooseRoute, type HboneRoute, type Route, type UnresolvedRoute } from "./route.ts";
 
@@ -145,6 +145,16 @@ test("an address that nobody has is dialled as it is", () => {
     service: undefined,
     destination: undefined,
   });
+});
+
+test("an address that nobody has is refused where that is what nobody's addresses are for", () => {
+  const everywhere = { bytes: new Uint8Array(4), length: 0 };
+  const addresses = [{ network: "", ip: ip("0.0.0.0"), cidr: everywhere }];
+  const blackHole = service({ name: BLACK_HOLE, hostname: BLACK_HOLE, addresses });
+  const known = [service(), ENDPOINT, blackHole];
+  assert.equal(reason(route(known, "203.0.113.7:443")), "registry-only");
+  assert.equal(hbone(route(known, "10.96.0.10:80")).destination, ENDPOINT);
+  assert.equal(hbone(route(known, "10.0.0.2:8080")).destination, ENDPOINT);
 });
 
 test("a service's address leads to an endpoint's own port, over HBONE", () => {

@@ -13,7 +13,7 @@ import {
   type SocketAddress,
 } from "#common/model/ip.ts";
 import { HBONE_PORT, ILLEGAL_PORTS } from "#common/model/ports.ts";
-import type { Service } from "#common/model/service.ts";
+import { BLACK_HOLE, type Service } from "#common/model/service.ts";
 import { type Workload, workloadIdentity } from "#common/model/workload.ts";
 import { type ConnectionFailure, failure } from "#common/transport/failure.ts";
 
@@ -83,6 +83,11 @@ export function chooseRoute(request: RouteRequest): Choice {
 
 function routeToService(request: RouteRequest, service: Service): Choice {
   const { state, source, original, exclude, random, addressesOf } = request;
+  if (service.hostname === BLACK_HOLE) {
+    const what = formatSocketAddress(original);
+    const message = `${what} is in no object of the mesh, and nothing else may be reached`;
+    return failure("registry-only", message);
+  }
   if (service.unusable !== undefined) return unusable(service.hostname, service.unusable);
   const waypoint = sampleWaypoint(service, random);
   if (waypoint !== undefined) return routeToWaypoint(request, waypoint, service);

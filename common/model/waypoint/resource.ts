@@ -16,8 +16,6 @@ export const gatewayConfig = object({
   name: text,
   policies: l7Policies,
   telemetry,
-  /** What is asked for but not described: refused, or connected to. */
-  outboundTraffic: oneOf("allow-any", "registry-only"),
   /** Whether upstreams are told of the client in x-forwarded-client-cert. */
   forwardClientCert: boolean,
   /** MeshConfig.pathNormalization. @default "base" */

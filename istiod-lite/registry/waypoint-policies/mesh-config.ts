@@ -1,5 +1,5 @@
 /**
- * The parts of Istio's mesh configuration that waypoints follow: `data.mesh` of the ConfigMap
+ * The parts of Istio's mesh configuration that are followed: `data.mesh` of the ConfigMap
  * `istio` in the root namespace. Source: istio/api mesh/v1alpha1/config.proto.
  */
 
@@ -26,7 +26,7 @@ export interface MeshConfig {
   /** Undefined where `accessLogFile` is not given. */
   readonly accessLog: boolean | undefined;
   readonly accessLogFormat: "text" | "json";
-  /** Of all waypoints; what is not given is absent. */
+  /** What is not given is absent. */
   readonly settings: MeshSettings;
   /** Why a part, or all of it, is not in force. */
   readonly problems: readonly string[];

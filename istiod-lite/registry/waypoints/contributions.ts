@@ -7,6 +7,7 @@ import type { ObjectChange } from "#common/kubernetes/objects.ts";
 import type { BackendConfig } from "#common/model/waypoint/backend.ts";
 import type { L7Policies, Telemetry } from "#common/model/waypoint/policy.ts";
 import type { GatewayConfig, PortConfig } from "#common/model/waypoint/resource.ts";
+import type { RegistryOptions } from "../registry-options.ts";
 import type { ObjectStatus } from "../registry-update.ts";
 
 /** What the other parts of the registry need to know of a service that has a waypoint. */
@@ -78,11 +79,13 @@ export interface BackendContributor extends Contributor {
   ): Partial<Pick<BackendConfig, "policy" | "portPolicies" | "subsets">> | undefined;
 }
 
-export type MeshSettings = Partial<Pick<GatewayConfig, "outboundTraffic" | "pathNormalization">>;
+/** What the mesh configuration says; absent: what istiod was started with, or the default. */
+export interface MeshSettings extends Pick<GatewayConfig, "pathNormalization"> {
+  readonly outboundTraffic?: RegistryOptions["outboundTraffic"];
+}
 
 /** Targets are keyed `<Kind>/<namespace>/<name>`. */
 export interface PolicyContributor extends Contributor {
-  /** What the mesh configuration says of all waypoints; absent: what istiod was started with. */
   readonly meshSettings: MeshSettings;
   policiesOf(targets: readonly string[]): L7Policies;
   telemetryOf(targets: readonly string[]): Telemetry;

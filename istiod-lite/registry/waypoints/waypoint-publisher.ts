@@ -146,14 +146,14 @@ export class WaypointPublisher {
       return;
     }
     const { namespace, name } = waypoint;
+    const { pathNormalization } = this.#contributors.policies?.meshSettings ?? {};
     const config: GatewayConfig = {
       kind: "gateway",
       namespace,
       name,
       policies: this.#policies(this.#gatewayTargets(key)),
       telemetry: this.#telemetry(this.#gatewayTargets(key)),
-      outboundTraffic: this.#options.outboundTraffic,
-      ...this.#contributors.policies?.meshSettings,
+      ...(pathNormalization && { pathNormalization }),
       forwardClientCert: gateway.metadata.annotations?.[XFCC_ANNOTATION] === "true",
     };
     publishResource(table, key, config);
