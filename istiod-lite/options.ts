@@ -107,7 +107,7 @@ function addWaypointOptions(command: Command): Command {
     .addOption(
       new Option(
         "--outbound-traffic <policy>",
-        "where pods may go: --outbound-traffic registry-only refuses",
+        "whether captured pods reach addresses that no object describes",
       )
         .choices(["allow-any", "registry-only"])
         .default("allow-any"),

@@ -3,7 +3,7 @@ import { describeError } from "#common/runtime/errors.ts";
 import type { TestCluster } from "#test/support/cluster.ts";
 import { cpuSeconds, rssMb } from "../l4/process-usage.ts";
 import { type Case, hasWaypoint, type Metric, type Protocol } from "./cases.ts";
-import { runAtRate, runFlatOut } from "./load.ts";
+import { type LoadPlan, runAtRate, runFlatOut } from "./load.ts";
 import type { BenchOptions } from "./options.ts";
 import { untilInForce } from "./path-check.ts";
 import { NODES, type Target, targetOf, waypointProcDir } from "./topology.ts";
@@ -38,7 +38,7 @@ export async function runBench(
     for (const protocol of options.protocols) {
       const { cases } = options;
       for (const name of round % 2 === 0 ? cases : cases.toReversed()) {
-        const sample = await measure(cluster, name, protocol, options.seconds);
+        const sample = await measure(cluster, name, protocol, options);
         samples.push({ round, case: name, protocol, ...sample });
         say(`round ${round + 1}/${options.rounds} ${protocol} ${name}: ${describe(sample)}`);
       }
@@ -51,15 +51,15 @@ async function measure(
   cluster: TestCluster,
   name: Case,
   protocol: Protocol,
-  seconds: number,
+  plan: LoadPlan,
 ): Promise<Pick<Sample, "values" | "failure">> {
   try {
     const target = await targetOf(name);
     await untilInForce(cluster, name, protocol, target);
     const programs = await programsOf(cluster, name);
     await runFlatOut(cluster, target, protocol, WARM_UP_SECONDS);
-    const atRate = await measureAtRate(cluster, programs, target, protocol, seconds);
-    const flatOut = await measureFlatOut(cluster, programs, target, protocol, seconds);
+    const atRate = await measureAtRate(cluster, programs, target, protocol, plan);
+    const flatOut = await measureFlatOut(cluster, programs, target, protocol, plan);
     return { values: { ...atRate, ...flatOut } };
   } catch (error) {
     return { values: {}, failure: describeError(error) };
@@ -86,10 +86,10 @@ async function measureAtRate(
   programs: Programs,
   target: Target,
   protocol: Protocol,
-  seconds: number,
+  plan: LoadPlan,
 ): Promise<Values> {
   const used = startMeter(programs);
-  const { requests, p50Ms, p99Ms } = await runAtRate(cluster, target, protocol, seconds);
+  const { requests, p50Ms, p99Ms } = await runAtRate(cluster, target, protocol, plan);
   const { waypoint, mesh } = used(requests);
   return {
     p50_ms: p50Ms,
@@ -105,10 +105,10 @@ async function measureFlatOut(
   programs: Programs,
   target: Target,
   protocol: Protocol,
-  seconds: number,
+  plan: LoadPlan,
 ): Promise<Values> {
   const used = startMeter(programs);
-  const load = await runFlatOut(cluster, target, protocol, seconds);
+  const load = await runFlatOut(cluster, target, protocol, plan.seconds);
   const { waypoint, mesh } = used(load.requests);
   return {
     max_per_s: load.requestsPerSecond,

@@ -10,10 +10,22 @@ const RATE_CONNECTIONS = 10;
 const MAX_CONNECTIONS_HTTP1 = 64;
 const MAX_CONNECTIONS_HTTP2 = 16;
 const STREAMS_PER_CONNECTION = 8;
+const PACE = ["--rps", String(RATE_PER_SECOND / RATE_CONNECTIONS)];
+/** Connections begin a millisecond apart, and each sends at its own pace from then on. */
+const EVENLY = ["-r", "1", "--rate-period", "1ms"];
 /** In the client pod's own files. */
 const LOG_FILE = "/tmp/requests.log";
 /** Beyond the time that a load takes by itself. */
 const PATIENCE_MS = 15_000;
+
+/**
+ * How long, in seconds, and how requests come at a fixed rate: all connections' together, as h2load
+ * and fortio do it by themselves, or spread evenly.
+ */
+export interface LoadPlan {
+  readonly seconds: number;
+  readonly arrivals: "together" | "evenly";
+}
 
 export interface RateResult {
   readonly requests: number;
@@ -33,12 +45,13 @@ export async function runAtRate(
   cluster: TestCluster,
   target: Target,
   protocol: Protocol,
-  seconds: number,
+  { seconds, arrivals }: LoadPlan,
 ): Promise<RateResult> {
   const argv = [
     ...["sh", "-c", `rm -f ${LOG_FILE}; "$@" && cat ${LOG_FILE}`, "sh"],
-    ...h2load(protocol, target, RATE_CONNECTIONS, seconds),
-    ...["--rps", String(RATE_PER_SECOND / RATE_CONNECTIONS), "--log-file", LOG_FILE],
+    ...h2load(protocol, target, RATE_CONNECTIONS),
+    ...["-n", String(RATE_PER_SECOND * seconds), ...PACE, "--log-file", LOG_FILE],
+    ...(arrivals === "evenly" ? EVENLY : []),
     urlOf(target, protocol),
   ];
   const output = await run(cluster, target, argv, seconds);
@@ -54,7 +67,8 @@ export async function runFlatOut(
 ): Promise<MaxResult> {
   if (protocol === "http1") return runWrk(cluster, target, seconds);
   const streams = ["-m", String(STREAMS_PER_CONNECTION)];
-  const argv = [...h2load(protocol, target, MAX_CONNECTIONS_HTTP2, seconds), ...streams];
+  const flatOut = ["-D", String(seconds), ...streams];
+  const argv = [...h2load(protocol, target, MAX_CONNECTIONS_HTTP2), ...flatOut];
   const output = await run(cluster, target, [...argv, urlOf(target, protocol)], seconds);
   const requests = parseRequests(output);
   return { requests, requestsPerSecond: requests / seconds };
@@ -69,15 +83,10 @@ async function runWrk(cluster: TestCluster, target: Target, seconds: number): Pr
   return { requests: requestsPerSecond * seconds, requestsPerSecond };
 }
 
-function h2load(
-  protocol: Protocol,
-  target: Target,
-  connections: number,
-  seconds: number,
-): readonly string[] {
+function h2load(protocol: Protocol, target: Target, connections: number): readonly string[] {
   const headers = [...target.headers, ...(protocol === "grpc" ? GRPC_HEADERS : [])];
   return [
-    ...["h2load", "-t1", "-c", String(connections), "-D", String(seconds)],
+    ...["h2load", "-t1", "-c", String(connections)],
     ...(protocol === "http1" ? ["--h1"] : []),
     ...(protocol === "grpc" ? ["-d", MESSAGE_FILE] : []),
     ...headers.flatMap((header) => ["-H", header]),

@@ -73,8 +73,8 @@ async function benchPaths(options: BenchOptions): Promise<readonly Sample[]> {
 
 async function main(options: BenchOptions): Promise<void> {
   checkTools();
-  const { seconds, rounds } = options;
-  const machine = { ...describeMachine(), seconds, rounds };
+  const { seconds, rounds, arrivals } = options;
+  const machine = { ...describeMachine(), seconds, rounds, arrivals };
   const samples = await benchPaths(options);
   const engines = await benchEngines(options);
   const rows = buildRows(samples, options);

@@ -3,13 +3,17 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { MeshError } from "#common/runtime/errors.ts";
 import { CASES, type Case, PROTOCOLS, type Protocol } from "./cases.ts";
+import type { LoadPlan } from "./load.ts";
 
 export const ENGINES = ["nginx", "llhttp", "http-proxy", "undici", "haproxy"] as const;
+
+const ARRIVALS = ["together", "evenly"] as const;
 
 export interface BenchOptions {
   /** Length of each measurement, its warm-up not counted. */
   readonly seconds: number;
   readonly rounds: number;
+  readonly arrivals: LoadPlan["arrivals"];
   readonly cases: readonly Case[];
   readonly protocols: readonly Protocol[];
   /** Plain reverse proxies; ratios are to nginx. */
@@ -22,6 +26,8 @@ export const USAGE = `usage: npm run bench:l7 -- [OPTION ...]
 
   --seconds N       length of each measurement (default 4)
   --rounds N        repetitions, whose median counts (default 3)
+  --arrivals HOW    of requests at the fixed rate: ${ARRIVALS.join(" or ")} (default together:
+                    ten at a time, every 10 ms)
   --cases A,B       of ${CASES.join(", ")}, or none (default all)
   --protocols A,B   of ${PROTOCOLS.join(", ")} (default all)
   --engines A,B     plain reverse proxies to compare: of ${ENGINES.join(", ")},
@@ -38,6 +44,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
   return {
     seconds: count("--seconds", values.seconds, 60),
     rounds: count("--rounds", values.rounds, 20),
+    arrivals: choice("--arrivals", values.arrivals, ARRIVALS),
     cases: choices("--cases", values.cases, CASES),
     protocols: choices("--protocols", values.protocols, PROTOCOLS),
     engines: choices("--engines", values.engines, ENGINES),
@@ -53,6 +60,7 @@ function parse(args: readonly string[]) {
         help: { type: "boolean", short: "h" },
         seconds: { type: "string", default: "4" },
         rounds: { type: "string", default: "3" },
+        arrivals: { type: "string", default: "together" },
         cases: { type: "string" },
         protocols: { type: "string" },
         engines: { type: "string" },
@@ -71,6 +79,12 @@ function count(name: string, text: string, max: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
   throw new MeshError("BAD_OPTION", `${name} ${text}: it takes a whole number from 1 to ${max}`);
+}
+
+function choice<Choice extends string>(name: string, text: string, all: readonly Choice[]): Choice {
+  const found = all.find((each) => each === text);
+  if (found !== undefined) return found;
+  throw new MeshError("BAD_OPTION", `${name} ${text}: it takes one of ${all.join(", ")}`);
 }
 
 function choices<Choice extends string>(
