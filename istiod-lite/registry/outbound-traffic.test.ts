@@ -7,10 +7,13 @@ import { Registry } from "./registry.ts";
 import { absent, makeNamespace, present, servicesOf } from "./registry-fixtures.ts";
 import { DEFAULT_REGISTRY_OPTIONS, type RegistryOptions } from "./registry-options.ts";
 
-function meshConfig(mode: string): KubernetesObject {
+function configMap(mesh: string): KubernetesObject {
   const metadata = { name: "istio", namespace: "istio-system" };
-  const mesh = `outboundTrafficPolicy: { mode: ${mode} }`;
   return { apiVersion: "v1", kind: "ConfigMap", metadata, data: { mesh } };
+}
+
+function meshConfig(mode: string): KubernetesObject {
+  return configMap(`outboundTrafficPolicy: { mode: ${mode} }`);
 }
 
 function registryOf(outboundTraffic: RegistryOptions["outboundTraffic"]): Registry {
@@ -49,8 +52,28 @@ test("the mesh configuration comes before what istiod was started with", () => {
   assert.deepEqual(blackHole(registry), EVERYWHERE);
 });
 
-test("a mode that is none changes nothing", () => {
-  const registry = registryOf("allow-any");
-  registry.apply(present(meshConfig("REGISTRY")));
-  assert.deepEqual(blackHole(registry), []);
+for (const [title, broken] of [
+  ["a mode that is none", meshConfig("REGISTRY")],
+  ["no YAML", configMap("a: [")],
+  ["no map", configMap("- outboundTrafficPolicy")],
+] as const) {
+  test(`${title} leaves in force what was, closed or open`, () => {
+    const registry = registryOf("allow-any");
+    registry.apply(present(broken));
+    assert.deepEqual(blackHole(registry), []);
+    registry.apply(present(meshConfig("REGISTRY_ONLY")));
+    registry.apply(present(broken));
+    assert.deepEqual(blackHole(registry), EVERYWHERE);
+    registry.apply(absent(broken));
+    assert.deepEqual(blackHole(registry), []);
+  });
+}
+
+test("a configuration that cannot be read from the start opens nothing that istiod closes", () => {
+  const registry = new Registry({
+    ...DEFAULT_REGISTRY_OPTIONS,
+    outboundTraffic: "registry-only",
+  });
+  registry.apply(present(makeNamespace("shop"), meshConfig("REGISTRY")));
+  assert.deepEqual(blackHole(registry), EVERYWHERE);
 });

@@ -19,7 +19,10 @@ export class OutboundTraffic {
   readonly #options: Pick<RegistryOptions, "outboundTraffic" | "rootNamespace">;
   readonly #publications: Pick<Publications, "replace">;
   readonly #mesh: Pick<PolicyContributor, "meshSettings"> | undefined;
-  #inForce: RegistryOptions["outboundTraffic"] = "allow-any";
+  /** The last that could be read. */
+  #wanted: RegistryOptions["outboundTraffic"];
+  /** Whether the black hole is published. */
+  #closed = false;
 
   constructor(
     options: Pick<RegistryOptions, "outboundTraffic" | "rootNamespace">,
@@ -29,15 +32,21 @@ export class OutboundTraffic {
     this.#options = options;
     this.#publications = publications;
     this.#mesh = mesh;
+    this.#wanted = options.outboundTraffic;
   }
 
-  /** Publishes what the mesh configuration of now asks for. */
+  /**
+   * Publishes what the mesh configuration of now asks for. One that cannot be read changes nothing:
+   * a slip of the pen opens no mesh, and closes none.
+   */
   follow(): void {
     const { outboundTraffic, rootNamespace } = this.#options;
-    const wanted = this.#mesh?.meshSettings.outboundTraffic ?? outboundTraffic;
-    if (wanted === this.#inForce) return;
-    this.#inForce = wanted;
-    const services = wanted === "registry-only" ? [blackHole(rootNamespace)] : [];
+    const said = this.#mesh?.meshSettings.outboundTraffic;
+    if (said !== "unreadable") this.#wanted = said ?? outboundTraffic;
+    const closed = this.#wanted === "registry-only";
+    if (closed === this.#closed) return;
+    this.#closed = closed;
+    const services = closed ? [blackHole(rootNamespace)] : [];
     this.#publications.replace("MeshConfig/outboundTrafficPolicy", services, []);
   }
 }

@@ -42,6 +42,11 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   problems: [],
 };
 
+const UNREADABLE: MeshConfig = {
+  ...DEFAULT_MESH_CONFIG,
+  settings: { outboundTraffic: "unreadable" },
+};
+
 /** Istio's defaults for external authorizers: ten minutes. */
 const CHECK_TIMEOUT_MS = 600_000;
 const STATUS_ON_ERROR = 403;
@@ -59,9 +64,9 @@ export function readMeshConfig(map: ConfigMap | undefined): MeshConfig {
     config = parse(text, { maxAliasCount: 0 });
   } catch (error) {
     const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    return { ...DEFAULT_MESH_CONFIG, problems: [`data.mesh is no YAML: ${why}`] };
+    return { ...UNREADABLE, problems: [`data.mesh is no YAML: ${why}`] };
   }
-  if (!isJsonObject(config)) return { ...DEFAULT_MESH_CONFIG, problems: ["data.mesh is no map"] };
+  if (!isJsonObject(config)) return { ...UNREADABLE, problems: ["data.mesh is no map"] };
   return fromConfig(config);
 }
 
@@ -112,7 +117,9 @@ function settingsOf(config: Json, problems: string[]): MeshSettings {
     problems.push(`${field}.${key} is none of ${Object.keys(known).join(", ")}`);
     return undefined;
   };
-  const outboundTraffic = chosen("outboundTrafficPolicy", "mode", OUTBOUND);
+  const known = problems.length;
+  const mode = chosen("outboundTrafficPolicy", "mode", OUTBOUND);
+  const outboundTraffic = problems.length > known ? "unreadable" : mode;
   const pathNormalization = chosen("pathNormalization", "normalization", NORMALIZATIONS);
   return {
     ...(outboundTraffic && { outboundTraffic }),

@@ -281,6 +281,6 @@ metadata: { name: istio, namespace: istio-system }
 data: { mesh: "a: [" }
 `);
     assert.equal(policies.telemetryOf([]).accessLog.enabled, true);
-    assert.deepEqual(policies.meshSettings, {});
+    assert.deepEqual(policies.meshSettings, { outboundTraffic: "unreadable" });
   });
 });

@@ -81,7 +81,8 @@ export interface BackendContributor extends Contributor {
 
 /** What the mesh configuration says; absent: what istiod was started with, or the default. */
 export interface MeshSettings extends Pick<GatewayConfig, "pathNormalization"> {
-  readonly outboundTraffic?: RegistryOptions["outboundTraffic"];
+  /** `unreadable`: something is said, and nobody knows what. */
+  readonly outboundTraffic?: RegistryOptions["outboundTraffic"] | "unreadable";
 }
 
 /** Targets are keyed `<Kind>/<namespace>/<name>`. */
