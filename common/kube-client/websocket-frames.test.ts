@@ -25,9 +25,11 @@ describe("a frame", () => {
   test("is read the same, in whatever pieces it comes", () => {
     const sizes = fc.array(fc.constantFrom(0, 1, 125, 126, 127, 65_535, 65_536), { maxLength: 4 });
     fc.assert(
-      fc.property(sizes, fc.integer({ min: 1, max: 70_000 }), (lengths, step) => {
+      fc.property(sizes, fc.integer({ min: 1, max: 70_000 }), (lengths, wanted) => {
         const sent = lengths.map((length, i) => Buffer.alloc(length, i + 1));
         const bytes = Buffer.concat(sent.map((payload) => serverFrame(payload)));
+        // A piece for each of 65,536 bytes would be more arguments than the stack holds.
+        const step = Math.max(wanted, Math.ceil(bytes.length / 1_000));
         const chunks: Buffer[] = [];
         for (let at = 0; at < bytes.length; at += step) chunks.push(bytes.subarray(at, at + step));
         const reader = new FrameReader(65_536);
