@@ -84,9 +84,9 @@ export function chooseRoute(request: RouteRequest): Choice {
 function routeToService(request: RouteRequest, service: Service): Choice {
   const { state, source, original, exclude, random, addressesOf } = request;
   if (service.hostname === BLACK_HOLE) {
-    const what = formatSocketAddress(original);
-    const message = `${what} is in no object of the mesh, and nothing else may be reached`;
-    return failure("registry-only", message);
+    const what = `${formatSocketAddress(original)} is in no object of the mesh`;
+    const hint = "outboundTrafficPolicy is REGISTRY_ONLY: describe it with a ServiceEntry";
+    return failure("registry-only", `${what}, and ${hint}`);
   }
   if (service.unusable !== undefined) return unusable(service.hostname, service.unusable);
   const waypoint = sampleWaypoint(service, random);
